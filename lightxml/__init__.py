@@ -1,0 +1,28 @@
+"""Extreme multi-label text classification as a scikit-learn estimator.
+
+The public names are loaded on first use, so that ``import lightxml`` and
+``import lightxml.metrics`` stay light: neither imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightxml.classifier import LightXMLClassifier, load
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["LightXMLClassifier", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("LightXMLClassifier", "load"):
+        from lightxml import classifier
+
+        return getattr(classifier, name)
+    raise AttributeError(f"module 'lightxml' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
