@@ -1,0 +1,5 @@
+"""``python -m lightxml``: the command line."""
+
+from lightxml.cli import main
+
+main()

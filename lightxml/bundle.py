@@ -1,0 +1,688 @@
+"""Models on disk: a folder of blobs named by their digests, and a record that commits them.
+
+A bundle is a manifest (anything that JSON can say) and named blobs (bytes). On disk::
+
+    model/
+        lightxml.json                    the record: format, manifest, blob table, own digest
+        4f1c...e9.safetensors            a blob, named by its sha256
+        a07b...31.json                   another
+
+The blobs are written first, the record last and by atomic rename, so a save that is killed
+anywhere leaves the old model or the new one. Loading trusts nothing: it opens only what the
+record lists, and the record and every blob must have the digests that were written down.
+Nothing here can run code from a file.
+
+While a save is under way, side files named ``.lightxml-*`` exist: blobs in the writing, the
+record to come, and a copy of the record to be replaced. The two records tell a later save,
+should this one be killed, which blobs are left over; no other file is ever deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import safetensors.numpy
+
+from lightxml.exceptions import BundleError
+
+# To raise the format:
+# 1. Raise it only when this version would misread, or could not read, what the new version
+#    writes. A new optional key in the manifest is no reason.
+# 2. Add 1 to FORMAT. In `_check_record`, accept the old numbers too and lift what they hold to
+#    the new shape there, so that the rest of the package knows the newest format only.
+# 3. Save a small bundle with the last version of the old format, put it under tests/data and
+#    test that it loads; that test stays for ever.
+# 4. Leave the envelope alone: one JSON object in canonical form with the keys "format" and
+#    "digest". Older versions check these two first, and can then say "upgrade lightxml"
+#    instead of "damaged".
+# 5. Say in CHANGELOG.md which versions read and write which formats.
+FORMAT = 1
+
+RECORD = "lightxml.json"
+MAX_RECORD_BYTES = 2 * 2**20  # a manifest of a few kilobytes is usual; large things are blobs
+MAX_HEADER_BYTES = 4 * 2**20  # of a safetensors blob: some 30,000 arrays
+MAX_JSON_BYTES = 64 * 2**20
+MAX_BLOBS = 200  # a load holds all of them open at once, and some systems allow 256 open files
+
+_BLOB_FILE = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}")
+_BLOB_NAME = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*", re.ASCII)
+_SIDE_FILE = re.compile(r"\.lightxml-[0-9a-f]{16}\.(?:blob|json)")
+_DAMAGED = "The file is damaged or was changed: save the model again or fetch a fresh copy."
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_CHUNK = 16 * 2**20
+_ATTEMPTS = 100
+
+_DTYPES = {  # safetensors' names and numpy's
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model as plain data.
+
+    Attributes
+    ----------
+    manifest : dict
+        What JSON can say and give back unchanged: ``str`` keys, lists (no tuples), finite
+        floats, integers of at most 64 bits, at most 2 MiB in all.
+    blobs : dict of str to bytes
+        The large parts, by name, e.g. ``"weights.safetensors"``. Names are one or more
+        parts of ASCII letters, digits, ``_``, ``.`` and ``-``, joined by ``/``; at most 200.
+    """
+
+    manifest: dict[str, Any]
+    blobs: dict[str, bytes]
+
+
+def save_bundle(bundle: Bundle, path: str | os.PathLike[str]) -> None:
+    """Write a bundle to a folder, so that the folder holds the old model or the new one.
+
+    The folder is made if need be. Files in it that no save of this package wrote are left
+    alone. Savers to one path wait for each other (threads and processes of one machine);
+    where the file system has no locks, they do not wait, and nothing is swept.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Not changed. The same bundle always gives the same files, byte for byte.
+    path : str or path-like
+        A folder, or a path where one can be made.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The bundle is not what `Bundle` describes; nothing was written.
+    OSError
+        The file system refused (disk full, no permission, a file where the folder should be).
+        The model that was there still loads.
+    """
+    record, files = _describe(bundle)
+    folder = Path(path)
+    _make_folder(folder)
+    with _exclusive(folder) as locked:
+        try:
+            with contextlib.suppress(BundleError):  # there is no model yet, or a damaged one
+                _write_side(folder, _read(folder / RECORD, MAX_RECORD_BYTES), ".json")
+            side_record = _write_side(folder, record, ".json")
+            _sync_folder(folder)
+            for file, blob in files.items():
+                if not _holds(folder / file, blob):
+                    os.replace(_write_side(folder, blob, ".blob"), folder / file)
+            _sync_folder(folder)
+            os.replace(side_record, folder / RECORD)
+            _sync_folder(folder)
+        finally:
+            if locked:
+                # After a success this removes the replaced model, after a failure what was
+                # written in vain. That it may fail takes nothing from either.
+                with contextlib.suppress(OSError, BundleError):
+                    _sweep(folder)
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle and check all of it: the record's form and digest, each blob's size and digest.
+
+    Only files that the record lists are opened, and only regular files, or links to such, are
+    read. A load beside a save gives the old model or the new one.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    BundleError
+        Anything is missing, unreadable, changed, unsafe or of a newer format. The message
+        begins with the file's name; a refusal by the system is chained as its cause.
+    """
+    folder = Path(path)
+    file = folder / RECORD
+    for _ in range(_ATTEMPTS):
+        # The record stays open, so that its successor cannot be taken for it (same inode).
+        with _open(file, str(file)) as stream:
+            try:
+                data = _read_stream(stream, str(file), max_bytes=MAX_RECORD_BYTES)
+                record = _check_record(data, name=str(file))
+                return Bundle(record["manifest"], _read_blobs(folder, record["blobs"]))
+            except BundleError:
+                # A save may have replaced the record, and swept a blob, since we opened it.
+                if not _is_replaced(file, stream):
+                    raise
+    raise BundleError(
+        f"{file}: was replaced {_ATTEMPTS} times while being read. "
+        "Load when fewer saves to this folder are under way."
+    )
+
+
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read and check the record alone, without its blobs.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The bundle's folder.
+
+    Returns
+    -------
+    dict
+        ``"format"`` (int), ``"manifest"`` (dict), ``"blobs"`` (for each name a dict of
+        ``"file"``, ``"size"`` in bytes and ``"sha256"``) and ``"digest"`` (of the record).
+
+    Raises
+    ------
+    BundleError
+        The record is missing, unreadable, changed, unsafe or of a newer format.
+    """
+    file = Path(path) / RECORD
+    return _check_record(_read(file, MAX_RECORD_BYTES), name=str(file))
+
+
+def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Write arrays in the safetensors format; equal arrays give equal bytes in any order.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Floats of 16, 32 or 64 bits, all finite, integers of 8 to 64 bits, or bool; any
+        shape, strides and byte order. (bfloat16 is not numpy's: pass its bits as uint16.)
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    TypeError
+        A dtype that the format does not have.
+    ValueError
+        A NaN or an infinity.
+    """
+    plain = {}
+    for key, array in arrays.items():
+        if array.dtype.name not in _DTYPES.values():
+            raise TypeError(
+                f"arrays[{key!r}] has dtype {array.dtype}; expected one of "
+                f"{', '.join(sorted(_DTYPES.values()))}. Convert it first."
+            )
+        if not _is_finite(array):
+            raise ValueError(
+                f"arrays[{key!r}] holds NaN or infinite values; a file with them would not load."
+            )
+        plain[key] = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    return safetensors.numpy.save(plain)
+
+
+def decode_arrays(
+    data: bytes, expected: Mapping[str, tuple[str, tuple[int, ...]]], *, name: str
+) -> dict[str, np.ndarray]:
+    """Read arrays from the safetensors format; the header is checked before an array is made.
+
+    Parameters
+    ----------
+    data : bytes
+        What `encode_arrays` gave.
+    expected : mapping of str to (str, tuple of int)
+        The numpy dtype name and the shape of each array; exactly these must be there.
+    name : str
+        The blob's name, for messages.
+
+    Returns
+    -------
+    dict of str to ndarray
+        In the order of `expected`; each array is writable and owns its memory.
+
+    Raises
+    ------
+    BundleError
+        Names, dtypes, shapes or extents are not the expected ones, a float is NaN or
+        infinite, or a bool is neither 0 nor 1.
+    """
+    header, start = _read_header(data, name)
+    if unlike := header.keys() ^ expected.keys():
+        key = min(unlike)
+        found = "an unexpected array" if key in header else "no array"
+        raise BundleError(f"{name}: holds {found} {key[:100]!r}. {_DAMAGED}")
+    spans = []
+    for key, (dtype, shape) in expected.items():
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if (flaw := _header_flaw(header[key], dtype, shape, size)) is not None:
+            raise BundleError(f"{name}: array {key!r} has {flaw}. {_DAMAGED}")
+        spans.append((*header[key]["data_offsets"], key))
+    position = 0
+    for begin, end, key in sorted(spans):
+        if begin != position:
+            raise BundleError(
+                f"{name}: array {key!r} overlaps another or leaves a hole. {_DAMAGED}"
+            )
+        position = end
+    if start + position != len(data):
+        raise BundleError(
+            f"{name}: holds {len(data)} bytes; its arrays end at {start + position}. {_DAMAGED}"
+        )
+    arrays = {}
+    for key, (dtype, shape) in expected.items():
+        stored = np.dtype(dtype).newbyteorder("<")
+        offset = start + header[key]["data_offsets"][0]
+        flat = np.frombuffer(data, stored, count=math.prod(shape), offset=offset)
+        if flat.dtype == bool and flat.view(np.uint8).max(initial=0) > 1:
+            raise BundleError(f"{name}: array {key!r} holds a bool that is not 0 or 1. {_DAMAGED}")
+        if not _is_finite(flat):
+            raise BundleError(f"{name}: array {key!r} holds NaN or infinite values. {_DAMAGED}")
+        arrays[key] = flat.reshape(shape).astype(dtype)
+    return arrays
+
+
+def parse_json(
+    data: bytes, *, name: str, max_bytes: int = MAX_JSON_BYTES, max_depth: int = 64
+) -> Any:
+    """Parse JSON from a stranger: strictly, and with size and depth checked before parsing.
+
+    Parameters
+    ----------
+    data : bytes
+        UTF-8, without a byte order mark.
+    name : str
+        The file's name, for messages.
+    max_bytes : int, default=64 MiB
+        The longest document. Parsed, it can take 25 times as much memory.
+    max_depth : int, default=64
+        The deepest nesting of arrays and objects.
+
+    Returns
+    -------
+    object
+        ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
+
+    Raises
+    ------
+    BundleError
+        A limit is passed, the text is not JSON in UTF-8, a key comes twice, a number is NaN
+        or infinite, or an integer takes more than 64 bits.
+    """
+    if len(data) > max_bytes:
+        raise BundleError(
+            f"{name}: holds {len(data)} bytes of JSON; at most {max_bytes} are read. {_DAMAGED}"
+        )
+    if _is_deeper(data, max_depth):
+        raise BundleError(f"{name}: is nested deeper than {max_depth} levels. {_DAMAGED}")
+
+    def refuse(what: str) -> BundleError:
+        return BundleError(f"{name}: holds {what}. {_DAMAGED}")
+
+    def parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise refuse(f"the key {twice[:100]!r} twice")
+        return result
+
+    def parse_int(text: str) -> int:
+        # The length first: the conversion of a long one is slow, or refused by Python itself.
+        if len(text) > 20 or not -(2**63) <= (value := int(text)) < 2**64:
+            raise refuse("an integer of more than 64 bits")
+        return value
+
+    def parse_float(text: str) -> float:
+        if not math.isfinite(value := float(text)):
+            raise refuse("a number beyond the range of floats")
+        return value
+
+    def parse_constant(text: str) -> Any:
+        raise refuse(f"{text}, which is not JSON")
+
+    try:
+        return json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=parse_object,
+            parse_int=parse_int,
+            parse_float=parse_float,
+            parse_constant=parse_constant,
+        )
+    except BundleError:
+        raise
+    except ValueError as error:  # UnicodeDecodeError, JSONDecodeError
+        raise BundleError(f"{name}: is not JSON in UTF-8 ({error}). {_DAMAGED}") from error
+
+
+# The record
+
+
+def _describe(bundle: Bundle) -> tuple[bytes, dict[str, bytes]]:
+    """Give the record of a bundle, and its blobs by file name; refuse what would not load."""
+    blobs, files = {}, {}
+    for name, blob in bundle.blobs.items():
+        if not isinstance(name, str):
+            raise TypeError(f"bundle.blobs has the name {name!r}; expected str.")
+        if not isinstance(blob, bytes):
+            raise TypeError(f"bundle.blobs[{name!r}] is {type(blob).__name__}; expected bytes.")
+        digest = hashlib.sha256(blob).hexdigest()
+        file = digest + _suffix(name)
+        blobs[name] = {"file": file, "size": len(blob), "sha256": digest}
+        files[file] = blob
+    record: dict[str, Any] = {"format": FORMAT, "manifest": bundle.manifest, "blobs": blobs}
+    record["digest"] = hashlib.sha256(_canonical(record)).hexdigest()
+    data = _canonical(record)
+    try:
+        read_back = _check_record(data, name=RECORD)
+    except BundleError as error:
+        raise ValueError(f"The bundle would not load: {error}") from error
+    if read_back["manifest"] != bundle.manifest:
+        raise ValueError(
+            "bundle.manifest does not come back from JSON as it is: "
+            "use str keys only, and lists in place of tuples."
+        )
+    return data, files
+
+
+def _suffix(name: str) -> str:
+    """Give a blob's file the ending of its name, for people who look into the folder."""
+    ending = re.search(r"\.[a-z0-9]{1,16}\Z", name)
+    return ending.group() if ending else ".bin"
+
+
+def _canonical(record: dict[str, Any]) -> bytes:
+    text = json.dumps(record, sort_keys=True, ensure_ascii=True, allow_nan=False, indent=1)
+    return text.encode("ascii") + b"\n"
+
+
+def _check_record(data: bytes, *, name: str) -> dict[str, Any]:
+    record = parse_json(data, name=name, max_bytes=MAX_RECORD_BYTES)
+    if not isinstance(record, dict) or not {"format", "digest"} <= record.keys():
+        raise BundleError(
+            f"{name}: is not a record of lightxml: expected an object with a format and a "
+            f"digest. {_DAMAGED}"
+        )
+    unsigned = {key: value for key, value in record.items() if key != "digest"}
+    # Against the bytes too: a changed space or escape gives the same object.
+    if (
+        record["digest"] != hashlib.sha256(_canonical(unsigned)).hexdigest()
+        or _canonical(record) != data
+    ):
+        raise BundleError(f"{name}: does not match its own digest. {_DAMAGED}")
+    number = record["format"]
+    if type(number) is not int or number < 1:
+        raise BundleError(f"{name}: has format {number!r}; expected a whole number. {_DAMAGED}")
+    if number > FORMAT:
+        raise BundleError(
+            f"{name}: has format {number}; this version of lightxml reads up to {FORMAT}. "
+            "Upgrade lightxml to load this model."
+        )
+    if record.keys() != {"format", "manifest", "blobs", "digest"}:
+        raise BundleError(f"{name}: has the keys {sorted(record)}. {_DAMAGED}")
+    if not isinstance(record["manifest"], dict) or not isinstance(record["blobs"], dict):
+        raise BundleError(f"{name}: manifest and blobs must be objects. {_DAMAGED}")
+    if len(record["blobs"]) > MAX_BLOBS:
+        raise BundleError(
+            f"{name}: lists {len(record['blobs'])} blobs; at most {MAX_BLOBS} are read. {_DAMAGED}"
+        )
+    for key, entry in record["blobs"].items():
+        if not _BLOB_NAME.fullmatch(key) or not _is_entry(key, entry):
+            raise BundleError(f"{name}: lists blob {key[:100]!r} in a wrong form. {_DAMAGED}")
+    return record
+
+
+def _is_entry(name: str, entry: Any) -> bool:
+    # The file's name follows from the digest, so no record can name any other file.
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == {"file", "size", "sha256"}
+        and isinstance(entry["sha256"], str)
+        and entry["file"] == entry["sha256"] + _suffix(name)
+        and _BLOB_FILE.fullmatch(entry["file"]) is not None
+        and type(entry["size"]) is int
+        and entry["size"] >= 0
+    )
+
+
+# Reading
+
+
+def _open(file: Path, label: str) -> BinaryIO:
+    """Open a regular file, or a link to one; never wait for a pipe, never read a device."""
+    try:
+        descriptor = os.open(file, _READ)
+    except OSError as error:
+        raise BundleError(
+            f"{label}: cannot be read ({error.strerror}). "
+            "Give the folder that save wrote, whole and readable."
+        ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BundleError(f"{label}: is not a regular file. {_DAMAGED}")
+    return os.fdopen(descriptor, "rb")
+
+
+def _read(file: Path, max_bytes: int) -> bytes:
+    with _open(file, str(file)) as stream:
+        return _read_stream(stream, str(file), max_bytes=max_bytes)
+
+
+def _read_stream(stream: BinaryIO, label: str, *, max_bytes: int) -> bytes:
+    """Read to the end in one pass; the caller checks what came, never the file again."""
+    size = os.fstat(stream.fileno()).st_size
+    if size > max_bytes:
+        raise BundleError(f"{label}: holds {size} bytes; expected at most {max_bytes}. {_DAMAGED}")
+    try:
+        return stream.read(size)
+    except OSError as error:
+        raise BundleError(f"{label}: cannot be read ({error.strerror}). {_DAMAGED}") from error
+
+
+def _read_blobs(folder: Path, table: dict[str, Any]) -> dict[str, bytes]:
+    with contextlib.ExitStack() as stack:
+        # All are opened before one is read: what is open stays readable when a save sweeps it.
+        streams = {}
+        for name, entry in table.items():
+            label = f"{folder / entry['file']} ({name})"
+            streams[name] = label, stack.enter_context(_open(folder / entry["file"], label))
+        sizes = {name: os.fstat(stream.fileno()).st_size for name, (_, stream) in streams.items()}
+        for name, (label, _) in streams.items():
+            if sizes[name] != table[name]["size"]:
+                raise BundleError(
+                    f"{label}: holds {sizes[name]} bytes; expected {table[name]['size']}. "
+                    f"{_DAMAGED}"
+                )
+        blobs = {}
+        for name, (label, stream) in streams.items():
+            blobs[name] = _read_stream(stream, label, max_bytes=table[name]["size"])
+            if hashlib.sha256(blobs[name]).hexdigest() != table[name]["sha256"]:
+                raise BundleError(f"{label}: does not match its digest. {_DAMAGED}")
+    return blobs
+
+
+def _is_replaced(file: Path, stream: BinaryIO) -> bool:
+    try:
+        return not os.path.samestat(os.stat(file), os.fstat(stream.fileno()))
+    except OSError:
+        return False
+
+
+def _is_deeper(data: bytes, max_depth: int) -> bool:
+    if data.count(b"[") + data.count(b"{") <= max_depth:
+        return False
+    depth = 0
+    # A string is taken as one token, closed or not, so that each byte is looked at once.
+    for token in re.finditer(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', data, re.DOTALL):
+        first = data[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > max_depth:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False
+
+
+def _read_header(data: bytes, name: str) -> tuple[dict[str, Any], int]:
+    """Give the header of a safetensors blob, and where the arrays start."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER_BYTES):
+        raise BundleError(
+            f"{name}: says that its header has {length} bytes; the file has {len(data)}, and "
+            f"at most {MAX_HEADER_BYTES} are read. {_DAMAGED}"
+        )
+    header = parse_json(data[8 : 8 + length], name=name, max_bytes=MAX_HEADER_BYTES)
+    if not isinstance(header, dict):
+        raise BundleError(f"{name}: its header is not a JSON object. {_DAMAGED}")
+    return header, 8 + length
+
+
+def _header_flaw(entry: Any, dtype: str, shape: tuple[int, ...], size: int) -> str | None:
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        return "no dtype, shape and data_offsets in the header"
+    if _DTYPES.get(str(entry["dtype"])) != dtype or entry["shape"] != list(shape):
+        found = f"{str(entry['dtype'])[:20]} of shape {str(entry['shape'])[:100]}"
+        return f"the dtype and shape {found}; expected {dtype} of shape {list(shape)}"
+    match entry["data_offsets"]:
+        case [int(begin), int(end)] if begin >= 0 and end - begin == size:
+            return None
+    return f"the data_offsets {str(entry['data_offsets'])[:100]}; expected {size} bytes"
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+# Writing
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    if not folder.parent.is_dir() and folder.parent != folder:
+        _make_folder(folder.parent)
+    with contextlib.suppress(FileExistsError):  # another saver was quicker, or it is a file
+        os.mkdir(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            errno.ENOTDIR, "Not a folder, so no model can be saved", str(folder)
+        )
+    _sync_folder(folder.parent)
+
+
+@contextlib.contextmanager
+def _exclusive(folder: Path) -> Iterator[bool]:
+    """Hold the folder's advisory lock; give whether there is such a thing here.
+
+    The folder itself is locked, so no lock file is left in a model. The lock ends with the
+    process, however it ends.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            # Closing is not enough: a child forked meanwhile shares the open folder.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _write_side(folder: Path, data: bytes, suffix: str) -> Path:
+    """Write a new side file, down to the disk."""
+    file = folder / f".lightxml-{secrets.token_hex(8)}{suffix}"
+    descriptor = os.open(file, _CREATE, 0o666)  # less the caller's umask
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view[:_CHUNK]) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(file)
+        raise
+    return file
+
+
+def _holds(file: Path, blob: bytes) -> bool:
+    """Tell whether the file, itself and no link, already holds the blob."""
+    try:
+        if file.is_symlink():
+            return False
+        with _open(file, str(file)) as stream:
+            view = memoryview(blob)
+            while chunk := stream.read(_CHUNK):
+                if chunk != view[: len(chunk)]:
+                    return False
+                view = view[len(chunk) :]
+            return not view
+    except (OSError, BundleError):
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete side files, and the blobs that their records list and the present one does not.
+
+    Only under the lock: then every side file belongs to this save or to a dead one.
+    """
+    listed = set()
+    if os.path.lexists(folder / RECORD):
+        listed = _listed(folder / RECORD)
+    side_files = [folder / name for name in os.listdir(folder) if _SIDE_FILE.fullmatch(name)]
+    for side_file in sorted(side_files):
+        if side_file.suffix == ".json":
+            with contextlib.suppress(BundleError):  # killed before it was whole: no blobs yet
+                for name in sorted(_listed(side_file) - listed):
+                    (folder / name).unlink(missing_ok=True)
+        side_file.unlink()
+
+
+def _listed(file: Path) -> set[str]:
+    record = _check_record(_read(file, MAX_RECORD_BYTES), name=str(file))
+    return {entry["file"] for entry in record["blobs"].values()}

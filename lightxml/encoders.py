@@ -1,0 +1,284 @@
+"""Text encoders and their tokenizers: from a name, a folder, a config, or learnt from the texts.
+
+The only module that imports transformers. A tokenizer is kept as the ``tokenizers.Tokenizer``
+beneath it: it is all that turning text into token numbers wants, and one JSON text saves it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PretrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+from lightxml.exceptions import EncoderUnavailableError
+
+TINY_VOCABULARY = 8_000
+_SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A transformer and what is needed to feed it.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        A transformers model without a pooling layer, weights in float32.
+    tokenizer : tokenizers.Tokenizer
+        Cuts documents at `max_length` tokens, keeping the special ones; does not pad.
+    pad_id : int
+        The token number for padding.
+    summary : {"first", "last"}
+        Where the tokenizer puts the token that stands for the whole document ([CLS]).
+    max_length : int
+        Tokens a document; at most the encoder's number of positions.
+    """
+
+    model: Any
+    tokenizer: Tokenizer
+    pad_id: int
+    summary: Literal["first", "last"]
+    max_length: int
+
+
+# Architectures trained to fill in masked words read a whole document, in both directions; so
+# does XLNet, in its own way. A saved model that names anything else is refused: some of the
+# other architectures fetch parts from the hub as they are built.
+TEXT_ENCODERS = frozenset(MODEL_FOR_MASKED_LM_MAPPING_NAMES) | {"xlnet"}
+
+# Fields that name code, kernels or weights to fetch rather than an architecture.
+_UNSAFE_FIELDS = ("auto_map", "attn_implementation", "experts_implementation", "backbone",
+                  "quantization_config", "torch_dtype", "dtype")  # fmt: skip
+
+
+def build_encoder(
+    encoder: str | os.PathLike[str] | PretrainedConfig, texts: list[str], max_length: int
+) -> TextEncoder:
+    """Make the encoder that the argument of the same name asks for.
+
+    Random weights are drawn from torch's current generator.
+
+    Parameters
+    ----------
+    encoder : str, path or transformers config
+        ``"tiny"``, a hub name, a local folder, or a config to train from scratch.
+    texts : list of str
+        The training documents; ``"tiny"`` and a config learn their vocabulary from them.
+    max_length : int
+
+    Returns
+    -------
+    TextEncoder
+
+    Raises
+    ------
+    EncoderUnavailableError
+        If the name or folder cannot be loaded.
+    ValueError
+        If the encoder has no summary token, or its tokenizer cannot be used.
+    """
+    if isinstance(encoder, PretrainedConfig):
+        config = copy.deepcopy(encoder)
+    elif encoder == "tiny":
+        config = BertConfig(
+            vocab_size=TINY_VOCABULARY,
+            hidden_size=256,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            intermediate_size=1024,
+        )
+    else:
+        return _load_pretrained(os.fspath(encoder), max_length)
+    tokenizer = learn_vocabulary(texts, config.vocab_size)
+    config.vocab_size = tokenizer.get_vocab_size()
+    # Not all of these are fields of every architecture; the learnt vocabulary decides them all.
+    config.pad_token_id, config.cls_token_id, config.sep_token_id = 0, 2, 3
+    config.bos_token_id, config.eos_token_id = 2, 3
+    model = model_from_config(config)
+    return assemble(model, tokenizer, pad_id=0, summary="first", max_length=max_length)
+
+
+def assemble(
+    model: Any,
+    tokenizer: Tokenizer,
+    *,
+    pad_id: int,
+    summary: Literal["first", "last"],
+    max_length: int,
+) -> TextEncoder:
+    """Join a model and its tokenizer, with documents cut to what both can take."""
+    rows = model.get_input_embeddings().num_embeddings
+    last = max(*tokenizer.get_vocab(with_added_tokens=True).values(), pad_id)
+    if last >= rows:
+        raise ValueError(
+            f"encoder: its tokenizer has a token number {last} but its model only {rows} "
+            "embeddings; they do not belong together."
+        )
+    tokenizer.no_padding()
+    max_length = min(max_length, _positions(model.config))
+    n_special = tokenizer.num_special_tokens_to_add(is_pair=False)
+    if max_length <= n_special:
+        raise ValueError(
+            f"max_length={max_length} leaves no room for text beside the encoder's {n_special} "
+            f"special tokens; pass at least {n_special + 1}."
+        )
+    tokenizer.enable_truncation(max_length)
+    return TextEncoder(model, tokenizer, pad_id, summary, max_length)
+
+
+def learn_vocabulary(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
+    """Learn a lower-cased WordPiece vocabulary (Wu et al., 2016) of at most this size."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary_size, special_tokens=_SPECIAL_TOKENS, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer
+
+
+def config_to_dict(config: PretrainedConfig) -> dict[str, Any]:
+    """Return the architecture as plain JSON values, without paths, names or code references."""
+    values = json.loads(config.to_json_string(use_diff=True))
+    dropped = (*_UNSAFE_FIELDS, "transformers_version", "architectures")
+    return {k: v for k, v in values.items() if k not in dropped and not k.startswith("_")}
+
+
+def config_from_dict(values: dict[str, Any]) -> PretrainedConfig:
+    """Return the config that `config_to_dict` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it asks for an unknown architecture, or for anything but an architecture.
+    """
+    model_type = values.get("model_type")
+    if model_type not in TEXT_ENCODERS:
+        raise ValueError(f"model_type is {model_type!r}; expected a text encoder's")
+    for key in values:
+        if key in _UNSAFE_FIELDS or key.startswith("_"):
+            raise ValueError(f"the config asks for {key!r}, which a saved model never does")
+    return AutoConfig.for_model(**values)
+
+
+def choose_attention(model: Any, max_length: int, device: torch.device, bf16: bool) -> None:
+    """Take the faster attention for short documents in bf16 on a CPU; else transformers' own.
+
+    Measured on CPUs with AVX-512 BF16: ``eager`` beats ``sdpa`` at 64 to 128 tokens and loses
+    at 512; in float32 the two are within 10 % of each other.
+    """
+    if device.type == "cpu" and bf16 and max_length <= 128:
+        model.set_attn_implementation("eager")
+
+
+def model_from_config(config: PretrainedConfig) -> Any:
+    """Build the architecture with random weights, in float32.
+
+    Raises
+    ------
+    ValueError
+        If it is no text encoder.
+    """
+    _check_architecture(config)
+    model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    return _without_pooler(model)
+
+
+def _check_architecture(config: PretrainedConfig) -> None:
+    if config.model_type not in TEXT_ENCODERS or getattr(config, "is_encoder_decoder", False):
+        raise ValueError(
+            f"encoder: {config.model_type!r} is not an architecture that reads a document into "
+            "a summary token; choose one such as BERT, RoBERTa, XLNet, DistilBERT or ModernBERT."
+        )
+
+
+def _without_pooler(model: Any) -> Any:
+    """Drop the pooling layer: nothing reads it, and an unused weight costs memory and DDP care."""
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model
+
+
+def _load_pretrained(name: str, max_length: int) -> TextEncoder:
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        _check_architecture(config)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        with _no_loading_bar():
+            model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+    except OSError as error:
+        raise EncoderUnavailableError(
+            f"encoder={name!r} could not be loaded: it is no local folder with a model, and the "
+            "hub did not give it (no connection, or no such name). Pass the path of a folder "
+            "saved with save_pretrained, or encoder='tiny', which needs no download. "
+            f"Cause: {_first_line(error)}"
+        ) from error
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"encoder={name!r} has a tokenizer written in Python only; expected one backed by "
+            "the tokenizers library (a tokenizer.json in its folder)."
+        )
+    sample = tokenizer("text")["input_ids"]
+    if tokenizer.pad_token_id is None or tokenizer.cls_token_id not in (sample[0], sample[-1]):
+        raise ValueError(
+            f"encoder={name!r} has no padding token, or puts no summary token ([CLS]) at either "
+            "end of a document; choose one such as BERT, RoBERTa, XLNet, DistilBERT or ModernBERT."
+        )
+    return assemble(
+        _without_pooler(model),
+        copy.deepcopy(tokenizer.backend_tokenizer),
+        pad_id=tokenizer.pad_token_id,
+        summary="first" if sample[0] == tokenizer.cls_token_id else "last",
+        max_length=max_length,
+    )
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Hide transformers' own bar; `verbose` decides what a fit shows."""
+    shown = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers.utils.logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _positions(config: PretrainedConfig) -> int:
+    """Return how many positions the encoder has; relative positions have no end."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or config.model_type == "xlnet":
+        return 10**9
+    # The RoBERTa family numbers positions from pad_token_id + 1.
+    padded = config.model_type in _NUMBERED_AFTER_PADDING
+    return int(positions) - (config.pad_token_id + 1 if padded else 0)
+
+
+_NUMBERED_AFTER_PADDING = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "longformer",
+     "mpnet", "xmod", "data2vec-text", "bridgetower", "ibert"}
+)  # fmt: skip
+
+
+def library_version() -> str:
+    """Return the version of transformers, for the record of a saved model."""
+    return str(transformers.__version__)

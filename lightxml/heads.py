@@ -1,0 +1,54 @@
+"""The output layer: from the text representation to one logit a label."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+# About the log-odds of a label among thousands: the first steps then teach which labels fit,
+# instead of that most of them do not.
+INITIAL_BIAS = -6.0
+
+
+class OneVsAllHead(nn.Linear):
+    """One linear layer over all labels, as LightXML uses for up to some 10^5 labels.
+
+    Parameters
+    ----------
+    width : int
+        Width of the text representation.
+    n_labels : int
+
+    References
+    ----------
+    Jiang et al., LightXML, AAAI 2021, section "Label Ranking".
+    """
+
+    def __init__(self, width: int, n_labels: int) -> None:
+        super().__init__(width, n_labels)
+        nn.init.constant_(self.bias, INITIAL_BIAS)
+
+
+def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the k largest logits of each row, best first, equal ones by column number.
+
+    ``torch.topk`` alone breaks ties in no fixed order.
+
+    Parameters
+    ----------
+    logits : Tensor of float32, shape (n, n_labels), without NaN
+    k : int, at most n_labels
+
+    Returns
+    -------
+    values : Tensor of float32, shape (n, k)
+    columns : Tensor of int64, shape (n, k)
+    """
+    values, columns = torch.topk(logits, k, dim=1)
+    # A tie across the k-th place: topk may have kept any of the equal ones.
+    tied = (logits >= values[:, -1:]).sum(dim=1) > k
+    if bool(tied.any()):
+        columns[tied] = torch.sort(logits[tied], dim=1, descending=True, stable=True)[1][:, :k]
+    columns = columns.sort(dim=1)[0]
+    values, order = torch.sort(logits.gather(1, columns), dim=1, descending=True, stable=True)
+    return values, columns.gather(1, order)

@@ -1,0 +1,272 @@
+"""A fitted model as a bundle, and back: the one serializer of save, pickle and copy."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from tokenizers import Tokenizer
+from transformers import PretrainedConfig
+
+import lightxml
+from lightxml import encoders
+from lightxml.bundle import RECORD, Bundle, decode_arrays, encode_arrays, parse_json
+from lightxml.exceptions import BundleError
+from lightxml.labels import LabelForm
+from lightxml.network import LightXMLNetwork
+from lightxml.training import seeded
+
+_WEIGHTS, _TOKENIZER, _CLASSES = "weights.safetensors", "tokenizer.json", "classes.json"
+_FORMS = ("dense", "csr_matrix", "csr_array", "collections")
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """What `fit` learns, apart from the estimator's arguments."""
+
+    network: LightXMLNetwork
+    tokenizer: Tokenizer
+    classes: np.ndarray
+    label_form: LabelForm
+    history: list[dict[str, float]]
+
+    @property
+    def max_length(self) -> int:
+        """Tokens a document."""
+        return int(self.tokenizer.truncation["max_length"])
+
+
+def pack_model(fitted: FittedModel) -> Bundle:
+    """Return the fitted parts, without the classes, as a bundle."""
+    network = fitted.network
+    weights = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
+    manifest = {
+        "network": {
+            "encoder": encoders.config_to_dict(network.encoder.config),
+            "n_feature_layers": network.n_feature_layers,
+            "dropout": network.dropout.p,
+            "se_block": network.se_block is not None,
+            "pad_id": network.pad_id,
+            "summary": network.summary,
+        },
+        "label_form": fitted.label_form,
+        "history": fitted.history,
+    }
+    blobs = {_WEIGHTS: encode_arrays(weights), _TOKENIZER: fitted.tokenizer.to_str().encode()}
+    return Bundle(manifest, blobs)
+
+
+def unpack_model(bundle: Bundle, classes: np.ndarray) -> FittedModel:
+    """Return the fitted parts, the network on the CPU.
+
+    Raises
+    ------
+    BundleError
+        If a part is missing, of a wrong kind, or does not fit the others.
+    """
+    with _manifest_errors():
+        label_form = bundle.manifest["label_form"]
+        if label_form not in _FORMS:
+            raise ValueError(f"label_form is {label_form!r}")
+        history = [{k: _number(v) for k, v in row.items()} for row in bundle.manifest["history"]]
+        network, tokenizer = _unpack_network(bundle, len(classes))
+    return FittedModel(network, tokenizer, classes, label_form, history)
+
+
+def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
+    """Return a fitted estimator as a bundle that holds nothing but JSON and arrays.
+
+    Parameters
+    ----------
+    estimator : str
+        The class's name.
+    params : dict
+        The constructor's arguments.
+    fitted : FittedModel
+
+    Raises
+    ------
+    TypeError
+        If a label is neither an int nor a str, which JSON cannot keep.
+    """
+    model = pack_model(fitted)
+    manifest = {
+        "estimator": estimator,
+        "versions": {
+            "lightxml": lightxml.__version__,
+            "torch": torch.__version__.split("+")[0],
+            "transformers": encoders.library_version(),
+            "scikit-learn": sklearn.__version__,
+            "numpy": np.__version__,
+        },
+        "params": {name: _param_to_json(name, value) for name, value in params.items()},
+        **model.manifest,
+    }
+    return Bundle(manifest, {**model.blobs, _CLASSES: _classes_to_json(fitted.classes)})
+
+
+def unpack(bundle: Bundle) -> tuple[str, dict[str, Any], FittedModel]:
+    """Return the class's name, the arguments and the fitted parts; the network on the CPU.
+
+    Raises
+    ------
+    BundleError
+        If a part is missing, of a wrong kind, or does not fit the others.
+    """
+    with _manifest_errors():
+        estimator = bundle.manifest["estimator"]
+        params = {k: _param_from_json(v) for k, v in bundle.manifest["params"].items()}
+        classes = _classes_from_json(_blob(bundle, _CLASSES))
+    return estimator, params, unpack_model(bundle, classes)
+
+
+@contextmanager
+def _manifest_errors() -> Iterator[None]:
+    try:
+        yield
+    except BundleError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError,
+            ImportError) as error:  # fmt: skip
+        raise BundleError(
+            f"{RECORD}: its manifest does not describe a model ({error}). "
+            "Save the model again or fetch a fresh copy."
+        ) from error
+
+
+def _blob(bundle: Bundle, name: str) -> bytes:
+    if name not in bundle.blobs:
+        raise BundleError(f"{RECORD}: lists no {name}; this is no whole model.")
+    return bundle.blobs[name]
+
+
+def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tokenizer]:
+    values, blob = bundle.manifest["network"], _blob(bundle, _WEIGHTS)
+    tokenizer = _unpack_tokenizer(_blob(bundle, _TOKENIZER))
+    n_tensors = _count_tensors(blob)
+    config = encoders.config_from_dict(values["encoder"])
+    if not 1 <= config.num_hidden_layers <= n_tensors:
+        raise ValueError(
+            f"{config.num_hidden_layers} hidden layers cannot be made of {n_tensors} tensors"
+        )
+    # First without memory, so that what does not fit the weights costs none.
+    with torch.device("meta"):
+        outline = _build(values, config, tokenizer, n_labels)
+    expected = {
+        name: (str(t.dtype).removeprefix("torch."), tuple(t.shape))
+        for name, t in outline.state_dict().items()
+    }
+    weights = decode_arrays(blob, expected, name=_WEIGHTS)
+    with seeded(0, torch.device("cpu")):  # its random weights are replaced at once
+        network = _build(values, config, tokenizer, n_labels)
+    network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
+    network.eval()
+    return network, tokenizer
+
+
+def _build(
+    values: dict[str, Any], config: PretrainedConfig, tokenizer: Tokenizer, n_labels: int
+) -> LightXMLNetwork:
+    for name, least in (("pad_id", 0), ("n_feature_layers", 1)):
+        if type(values[name]) is not int or values[name] < least:
+            raise ValueError(f"{name} is {values[name]!r}")
+    if values["summary"] not in ("first", "last"):
+        raise ValueError(f"summary is {values['summary']!r}")
+    encoder = encoders.assemble(
+        encoders.model_from_config(config),
+        tokenizer,
+        pad_id=values["pad_id"],
+        summary=values["summary"],
+        max_length=tokenizer.truncation["max_length"],
+    )
+    return LightXMLNetwork(
+        encoder,
+        n_labels,
+        n_feature_layers=values["n_feature_layers"],
+        dropout=values["dropout"],
+        se_block=bool(values["se_block"]),
+    )
+
+
+def _unpack_tokenizer(blob: bytes) -> Tokenizer:
+    parse_json(blob, name=_TOKENIZER)
+    try:
+        tokenizer = Tokenizer.from_str(blob.decode())
+    except Exception as error:  # the library raises nothing narrower
+        raise BundleError(f"{_TOKENIZER}: is no tokenizer ({error}).") from error
+    if tokenizer.truncation is None:
+        raise BundleError(f"{_TOKENIZER}: names no maximum length.")
+    return tokenizer
+
+
+def _count_tensors(weights: bytes) -> int:
+    header = int.from_bytes(weights[:8], "little")
+    return len(parse_json(weights[8 : 8 + header], name=_WEIGHTS))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"the history holds {value!r}; expected a number")
+    return value
+
+
+def _param_to_json(name: str, value: Any) -> Any:
+    if isinstance(value, PretrainedConfig):
+        return {"config": encoders.config_to_dict(value)}
+    if isinstance(value, (str, os.PathLike)):
+        text = os.fspath(value)
+        # A path of this machine says nothing elsewhere, and may say too much.
+        return os.path.basename(text.rstrip("/\\")) if os.path.isabs(text) else text
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, torch.device):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    warnings.warn(
+        f"{name}={value!r} cannot be saved and is kept as None; the fitted model is whole.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return None
+
+
+def _param_from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return encoders.config_from_dict(value["config"])
+    if isinstance(value, list):
+        raise ValueError(f"an argument is {value!r}")
+    return value
+
+
+def _classes_to_json(classes: np.ndarray) -> bytes:
+    if classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes))):
+        return json.dumps({"range": len(classes)}).encode()
+    values = classes.tolist()
+    for value in values:
+        if type(value) not in (int, str):
+            raise TypeError(
+                f"The label {value!r} is a {type(value).__name__}; only int and str labels can "
+                "be saved. Fit on such labels, or pickle the estimator."
+            )
+    return json.dumps({"dtype": classes.dtype.str, "values": values}).encode()
+
+
+def _classes_from_json(blob: bytes) -> np.ndarray:
+    record = parse_json(blob, name=_CLASSES)
+    if set(record) == {"range"} and type(record["range"]) is int and 0 < record["range"] < 2**40:
+        return np.arange(record["range"])
+    if set(record) != {"dtype", "values"} or not record["values"]:
+        raise BundleError(f"{_CLASSES}: holds no labels.")
+    kinds = {type(value) for value in record["values"]}
+    if not kinds <= {int, str}:
+        raise BundleError(f"{_CLASSES}: holds labels that are neither int nor str.")
+    return np.array(record["values"], dtype=np.dtype(record["dtype"]))

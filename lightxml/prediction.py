@@ -1,0 +1,76 @@
+"""From token numbers to ranked labels: batches by length, results in the caller's order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from lightxml.batches import TokenStore, collate, prediction_batches
+from lightxml.heads import top_k
+from lightxml.network import LightXMLNetwork
+
+# Enough to fill the hardware; more only costs memory.
+_MAX_TOKENS = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}
+_MAX_LOGITS = 2**26  # 256 MiB of float32
+
+
+def predict_topk(
+    network: LightXMLNetwork, store: TokenStore, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of the k best labels of each document, best first, and their logits.
+
+    Returns
+    -------
+    columns : ndarray of int64, shape (n_documents, k)
+    logits : ndarray of float32, shape (n_documents, k)
+    """
+    columns = np.empty((len(store), k), dtype=np.int64)
+    values = np.empty((len(store), k), dtype=np.float32)
+    for rows, logits in _logits(network, store):
+        best, where = top_k(logits, k)
+        columns[rows], values[rows] = where.cpu().numpy(), best.cpu().numpy()
+    return columns, values
+
+
+def predict_logits(network: LightXMLNetwork, store: TokenStore) -> np.ndarray:
+    """Return every logit, a dense float32 array of shape (n_documents, n_labels)."""
+    out = np.empty((len(store), network.head.out_features), dtype=np.float32)
+    for rows, logits in _logits(network, store):
+        out[rows] = logits.cpu().numpy()
+    return out
+
+
+def predict_positive(network: LightXMLNetwork, store: TokenStore) -> sp.csr_array:
+    """Return the labels with a score of at least 0.5, a csr_array of (n_documents, n_labels)."""
+    rows: list[np.ndarray] = []
+    columns: list[np.ndarray] = []
+    for documents, logits in _logits(network, store):
+        where, column = torch.nonzero(torch.sigmoid(logits) >= 0.5, as_tuple=True)
+        rows.append(documents[where.cpu().numpy()])
+        columns.append(column.cpu().numpy())
+    coordinates = (np.concatenate(rows), np.concatenate(columns))
+    ones = np.ones(len(coordinates[0]), dtype=np.int8)
+    shape = (len(store), network.head.out_features)
+    matrix = sp.csr_array(sp.coo_array((ones, coordinates), shape=shape))
+    matrix.sort_indices()
+    return matrix
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return the scores of logits, in their own dtype."""
+    return torch.sigmoid(torch.from_numpy(logits)).numpy()
+
+
+def _logits(
+    network: LightXMLNetwork, store: TokenStore
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    device = network.device
+    max_documents = max(1, _MAX_LOGITS // network.head.out_features)
+    for rows in prediction_batches(store.lengths, _MAX_TOKENS[device.type], max_documents):
+        # Entered anew for each batch: a generator must not leave the mode on for its caller.
+        with torch.inference_mode():
+            logits = network(collate(store, rows, network.pad_id, device))
+        yield rows, logits

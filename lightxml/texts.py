@@ -1,0 +1,87 @@
+"""Documents checked and put into one canonical form: a list of ``str``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+_ACCEPTED = "a list, tuple, 1-D array or pandas Series of str"
+
+
+def check_texts(X: Any, *, name: str = "X") -> list[str]:
+    """Return the documents as a list of ``str``; the caller's object is left as it is.
+
+    Parameters
+    ----------
+    X : list, tuple, 1-D array or Series of str, length n_documents
+        The documents. An empty ``str`` is a document too.
+    name : str
+        The argument's name, for messages.
+
+    Returns
+    -------
+    list of str, length n_documents
+
+    Raises
+    ------
+    TypeError
+        If `X` is no such collection, or an entry is not a ``str``.
+    ValueError
+        If `X` is empty, has more than one dimension, or holds a document that is not valid
+        Unicode (a lone surrogate).
+    """
+    if isinstance(X, (str, bytes, bytearray)):
+        raise TypeError(
+            f"{name} is a single {type(X).__name__}; expected {_ACCEPTED}. "
+            f"Pass [{name}] to give one document."
+        )
+    if sp.issparse(X):
+        raise TypeError(f"{name} is a sparse matrix of shape {X.shape}; expected {_ACCEPTED}.")
+    ndim = getattr(X, "ndim", 1)
+    if ndim != 1:
+        raise ValueError(
+            f"{name} has {ndim} dimensions; expected {_ACCEPTED}. "
+            "Select the one column that holds the documents."
+        )
+    if isinstance(X, (dict, set, frozenset)) or not hasattr(X, "__len__"):
+        raise TypeError(f"{name} is a {type(X).__name__}; expected {_ACCEPTED}.")
+    documents = list(X)
+    if not documents:
+        raise ValueError(f"{name} is empty; expected at least one document.")
+    for i, document in enumerate(documents):
+        if type(document) is not str:
+            if not isinstance(document, str):
+                raise TypeError(_not_a_string(document, f"{name}[{i}]"))
+            documents[i] = str(document)  # np.str_ and other subclasses
+        if not document.isascii():
+            _check_unicode(document, f"{name}[{i}]")
+    return documents
+
+
+def _not_a_string(document: Any, where: str) -> str:
+    if isinstance(document, (bytes, bytearray)):
+        return f"{where} is {type(document).__name__}; expected str. Decode it first."
+    if isinstance(document, (list, tuple, np.ndarray)):
+        return (
+            f"{where} is a {type(document).__name__}; expected str. "
+            "Join its parts into one string first."
+        )
+    if document is None or document != document or str(document) in ("<NA>", "NaT"):
+        return f"{where} is {document}; expected str. Drop or fill missing documents first."
+    return (
+        f"{where} is {document!r} ({type(document).__name__}); expected str. "
+        "Convert it to a string first."
+    )
+
+
+def _check_unicode(document: str, where: str) -> None:
+    try:
+        document.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where} has a lone surrogate ({document[error.start]!r}) at character "
+            f"{error.start}; it is not valid Unicode. Decode the source with "
+            "errors='replace', or remove the character."
+        ) from None
