@@ -60,7 +60,7 @@ def tokenize(texts: list[str], tokenizer: Tokenizer) -> TokenStore:
     Of a long document only the beginning is read, up to a blank; where that should not fill
     the tokenizer's maximum length, all of it.
     """
-    max_length = tokenizer.truncation["max_length"]
+    max_length = max_length_of(tokenizer)
     room = max_length * _CHARACTERS_A_TOKEN
     pieces: list[np.ndarray] = []
     for begin in range(0, len(texts), _DOCUMENTS_AT_ONCE):
@@ -74,6 +74,12 @@ def tokenize(texts: list[str], tokenizer: Tokenizer) -> TokenStore:
     starts = np.zeros(len(pieces) + 1, dtype=np.int64)
     np.cumsum([len(piece) for piece in pieces], out=starts[1:])
     return TokenStore(np.concatenate(pieces), starts)
+
+
+def max_length_of(tokenizer: Tokenizer) -> int:
+    """Return where the tokenizer cuts documents, in tokens."""
+    assert tokenizer.truncation is not None, "assemble() sets it"
+    return int(tokenizer.truncation["max_length"])
 
 
 def _beginning(text: str, room: int) -> str:

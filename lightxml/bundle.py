@@ -605,18 +605,15 @@ def _exclusive(folder: Path) -> Iterator[bool]:
         yield False
         return
     descriptor = os.open(folder, os.O_RDONLY)
+    locked = False
     try:
-        try:
+        with contextlib.suppress(OSError):  # file systems that cannot
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            # Closing is not enough: a child forked meanwhile shares the open folder.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            locked = True
+        yield locked
     finally:
+        if locked:  # closing is not enough: a child forked meanwhile shares the open folder
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
@@ -645,12 +642,12 @@ def _holds(file: Path, blob: bytes) -> bool:
         if file.is_symlink():
             return False
         with _open(file, str(file)) as stream:
-            view = memoryview(blob)
+            position = 0
             while chunk := stream.read(_CHUNK):
-                if chunk != view[: len(chunk)]:
+                if chunk != blob[position : position + len(chunk)]:
                     return False
-                view = view[len(chunk) :]
-            return not view
+                position += len(chunk)
+            return position == len(blob)
     except (OSError, BundleError):
         return False
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, check_scalar
-from transformers import PretrainedConfig
+from lightxml.encoders import EncoderConfig
 
 from lightxml import metrics, parameters, persistence, prediction
 from lightxml.batches import TokenStore, tokenize
@@ -118,7 +118,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        encoder: str | os.PathLike[str] | PretrainedConfig = "auto",
+        encoder: str | os.PathLike[str] | EncoderConfig = "auto",
         *,
         max_length: int = 512,
         n_feature_layers: int = 5,

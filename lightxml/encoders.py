@@ -22,6 +22,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 
 from lightxml.exceptions import EncoderUnavailableError
 
+EncoderConfig = PretrainedConfig  # the name that the rest of the package knows it by
+
 TINY_VOCABULARY = 8_000
 _SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_scalar
-from transformers import PretrainedConfig
+from lightxml.encoders import EncoderConfig
 
 # The paper's, for a trained encoder.
 DEFAULT_EPOCHS = 20
@@ -58,7 +58,7 @@ def check_params(params: dict[str, Any]) -> None:
     _check_choice(params, "schedule", ("linear", "constant"))
     _check_choice(params, "precision", ("auto", "bf16", "fp32"))
     encoder = params["encoder"]
-    if not isinstance(encoder, (str, os.PathLike, PretrainedConfig)):
+    if not isinstance(encoder, (str, os.PathLike, EncoderConfig)):
         raise TypeError(
             f"encoder is {encoder!r} ({type(encoder).__name__}); expected 'auto', 'tiny', a hub "
             "name, a local folder or a transformers config."

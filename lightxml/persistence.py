@@ -14,10 +14,11 @@ import numpy as np
 import sklearn
 import torch
 from tokenizers import Tokenizer
-from transformers import PretrainedConfig
+from lightxml.encoders import EncoderConfig
 
 import lightxml
 from lightxml import encoders
+from lightxml.batches import max_length_of
 from lightxml.bundle import RECORD, Bundle, decode_arrays, encode_arrays, parse_json
 from lightxml.exceptions import BundleError
 from lightxml.labels import LabelForm
@@ -41,7 +42,7 @@ class FittedModel:
     @property
     def max_length(self) -> int:
         """Tokens a document."""
-        return int(self.tokenizer.truncation["max_length"])
+        return max_length_of(self.tokenizer)
 
 
 def pack_model(fitted: FittedModel) -> Bundle:
@@ -173,7 +174,7 @@ def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tok
 
 
 def _build(
-    values: dict[str, Any], config: PretrainedConfig, tokenizer: Tokenizer, n_labels: int
+    values: dict[str, Any], config: EncoderConfig, tokenizer: Tokenizer, n_labels: int
 ) -> LightXMLNetwork:
     for name, least in (("pad_id", 0), ("n_feature_layers", 1)):
         if type(values[name]) is not int or values[name] < least:
@@ -185,7 +186,7 @@ def _build(
         tokenizer,
         pad_id=values["pad_id"],
         summary=values["summary"],
-        max_length=tokenizer.truncation["max_length"],
+        max_length=max_length_of(tokenizer),
     )
     return LightXMLNetwork(
         encoder,
@@ -219,7 +220,7 @@ def _number(value: Any) -> float:
 
 
 def _param_to_json(name: str, value: Any) -> Any:
-    if isinstance(value, PretrainedConfig):
+    if isinstance(value, EncoderConfig):
         return {"config": encoders.config_to_dict(value)}
     if isinstance(value, (str, os.PathLike)):
         text = os.fspath(value)

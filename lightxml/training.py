@@ -140,8 +140,8 @@ def train(
 def trained(network: LightXMLNetwork, averaged: AveragedModel | None) -> LightXMLNetwork:
     """Return the weights that prediction uses, in evaluation mode."""
     chosen = network if averaged is None else averaged.module
-    chosen.eval()
-    return chosen
+    assert isinstance(chosen, LightXMLNetwork)  # AveragedModel says only Module
+    return chosen.eval()
 
 
 def make_optimizer(network: LightXMLNetwork, config: TrainingConfig) -> torch.optim.AdamW:

@@ -86,9 +86,8 @@ def load_pydocs(
             documents.setdefault(text, set()).update(labels)
 
     n_uses = Counter(label for labels in documents.values() for label in labels)
-    # Sorted: the order of a set of strings differs from one process to the next.
     kept = [
-        (text, sorted(label for label in labels if n_uses[label] >= MIN_DOCUMENTS))
+        (text, [label for label in labels if n_uses[label] >= MIN_DOCUMENTS])
         for text, labels in documents.items()
     ]
     kept = [(text, labels) for text, labels in kept if labels]

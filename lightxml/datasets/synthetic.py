@@ -83,7 +83,7 @@ def make_xmc(
     label = y.indices[y.indptr[document] + position.astype(np.int32)]  # of each word
     label_words = rng.integers(n_words, size=(n_labels, WORDS_PER_LABEL), dtype=np.int32)
     word = label_words[label, rng.integers(WORDS_PER_LABEL, size=len(label), dtype=np.int8)]
-    common = rng.random(len(word)) < 1.5
+    common = rng.random(len(word)) < 0.5
     word[common] = _draw_zipf(int(common.sum()), n_words, rng)
 
     vocabulary = _make_words(n_words, rng)

@@ -1,0 +1,79 @@
+"""Fixtures: a two-layer encoder made from a config, and a small learnable task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from transformers import BertConfig
+
+from lightxml import LightXMLClassifier
+from lightxml.datasets import label_sets, make_xmc
+
+
+def small_config() -> BertConfig:
+    """A BERT of two layers and width 32, with room for 64 tokens."""
+    return BertConfig(
+        vocab_size=600,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+
+
+@pytest.fixture
+def make_classifier() -> Callable[..., LightXMLClassifier]:
+    """Return a function that makes an unfitted estimator around the two-layer encoder."""
+
+    def make(**params: Any) -> LightXMLClassifier:
+        defaults = {
+            "encoder": small_config(),
+            "max_length": 32,
+            "max_epochs": 2,
+            "batch_size": 8,
+            "learning_rate": 2e-3,
+            "head_learning_rate": 2e-2,
+            "dropout": 0.1,
+            "device": "cpu",
+            "random_state": 0,
+        }
+        return LightXMLClassifier(**{**defaults, **params})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def documents() -> tuple[list[str], sp.csr_array]:
+    """Sixty short documents with up to twelve labels that their words give away."""
+    texts, y = make_xmc(60, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
+    return texts, y
+
+
+@pytest.fixture(scope="session")
+def labels(documents: tuple[list[str], sp.csr_array]) -> list[tuple[str, ...]]:
+    """The same labels by name, as a list of collections."""
+    y = documents[1]
+    return label_sets(y, np.array([f"label {j}" for j in range(y.shape[1])]))
+
+
+@pytest.fixture(scope="session")
+def fitted(documents: tuple[list[str], sp.csr_array]) -> LightXMLClassifier:
+    """A fitted estimator with an SE block; tests only read it."""
+    model = LightXMLClassifier(
+        small_config(),
+        max_length=32,
+        max_epochs=3,
+        batch_size=8,
+        learning_rate=2e-3,
+        head_learning_rate=2e-2,
+        dropout=0.1,
+        se_block=True,
+        device="cpu",
+        random_state=0,
+    )
+    return model.fit(*documents)
