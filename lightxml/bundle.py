@@ -668,16 +668,25 @@ def _sweep(folder: Path) -> None:
 
     Only under the lock: then every side file belongs to this save or to a dead one.
     """
-    listed = set()
-    if os.path.lexists(folder / RECORD):
-        listed = _listed(folder / RECORD)
+    listed = _listed(folder / RECORD) if os.path.lexists(folder / RECORD) else set()
     side_files = [folder / name for name in os.listdir(folder) if _SIDE_FILE.fullmatch(name)]
     for side_file in sorted(side_files):
-        if side_file.suffix == ".json":
-            with contextlib.suppress(BundleError):  # killed before it was whole: no blobs yet
-                for name in sorted(_listed(side_file) - listed):
-                    (folder / name).unlink(missing_ok=True)
-        side_file.unlink()
+        with contextlib.suppress(OSError):  # what cannot be deleted now is left to a later save
+            for name in sorted(_left_over(side_file) - listed):
+                (folder / name).unlink(missing_ok=True)
+            side_file.unlink()
+
+
+def _left_over(side_file: Path) -> set[str]:
+    """Give the blobs that a side record lists; a torn one was not yet followed by blobs."""
+    if side_file.suffix != ".json":
+        return set()
+    try:
+        return _listed(side_file)
+    except BundleError as error:
+        if isinstance(error.__cause__, OSError):  # it cannot be read: not torn
+            raise error.__cause__ from None
+        return set()
 
 
 def _listed(file: Path) -> set[str]:

@@ -10,13 +10,12 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, check_scalar
-from lightxml.encoders import EncoderConfig
 
 from lightxml import metrics, parameters, persistence, prediction
 from lightxml.batches import TokenStore, tokenize
 from lightxml.bundle import load_bundle, save_bundle
 from lightxml.devices import choose_autocast, choose_device
-from lightxml.encoders import build_encoder, choose_attention
+from lightxml.encoders import EncoderConfig, build_encoder, choose_attention
 from lightxml.exceptions import BundleError
 from lightxml.labels import decode, encode, encode_known
 from lightxml.network import LightXMLNetwork

@@ -2,52 +2,84 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
-import queue
 import sys
-import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import numpy as np
 import typer
-from sklearn.utils import Bunch
+from typer.core import TyperGroup
 
-from lightxml import metrics
-from lightxml.datasets import label_sets, load_pydocs, load_xmc
-from lightxml.evaluation import format_table, frequency_ranking, rank_metrics
-from lightxml.labels import encode_known
+from lightxml.exceptions import NonFiniteLossError
 
-# The classifier, and torch with it, is imported by the commands that use it: `--help` is quick.
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
+# Each command imports what it uses: numpy, scikit-learn and torch take seconds, `--help` none.
+
+WIDTH = 80  # columns of a terminal
+
+
+class _Commands(TyperGroup):
+    """Commands that end with one line, not a traceback, on Ctrl-C and what a user can mend."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("\nInterrupted.", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough: typer ends quietly
+            raise
+        except (ValueError, TypeError, OSError, ImportError, NonFiniteLossError) as error:
+            typer.echo(f"lightxml: error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(1) from None
+
 
 app = typer.Typer(
+    cls=_Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Extreme multi-label text classification: train, predict, evaluate.",
 )
 
-_DATA = "A folder with train_texts.txt, train_labels.txt, and the same for test (and dev)."
-_AT_ONCE = 64  # documents predicted together, when as many are waiting
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder with train_texts.txt and train_labels.txt, and the same for test and dev."
+    ),
+]
+Model = Annotated[Path, typer.Argument(help="A folder that train has written.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+JSONLines = Annotated[bool, typer.Option("--jsonl", help="JSON lines instead of a table.")]
 
 
 @app.command()
 def demo(
-    text: Annotated[str | None, typer.Option(help="Label this text and end.")] = None,
+    text: Annotated[str | None, typer.Option(help="Label this text, and end.")] = None,
 ) -> None:
-    """Learn to label the docstrings of the installed Python packages, then label your text.
+    """Learn to label Python's docstrings, then label your text.
 
-    Takes about two minutes on two cores and needs no download. Without --text, sentences are
-    read from the terminal, one a line, until an empty line.
+    The docstrings are those of the installed packages, their labels the names of modules,
+    classes and parameters. Takes about two minutes on two cores and needs no download.
+    Without --text, sentences are read from standard input, one a line, until an empty line.
     """
     from lightxml import LightXMLClassifier
+    from lightxml.datasets import label_sets, load_pydocs
+    from lightxml.evaluation import format_table, frequency_ranking, rank_metrics
+    from lightxml.metrics import propensities
 
     typer.echo("Reading the docstrings of the installed packages ...")
     data = load_pydocs()
-    typer.echo(_first_lines(data.DESCR))
+    typer.echo(_size(data))
     model = LightXMLClassifier(
         "tiny",
         max_length=48,
@@ -62,26 +94,32 @@ def demo(
     began = time.monotonic()
     model.fit(data.X_train, label_sets(data.y_train, data.labels))
     typer.echo(f"Trained a 4-layer encoder from scratch in {time.monotonic() - began:.0f} s.\n")
-    rows = {
-        "most frequent labels": _ranked(data, frequency_ranking(data.y_train, len(data.X_test), 5)),
-        "lightxml, tiny encoder": _ranked(data, model.predict_topk(data.X_test), model.classes_),
+    rankings = {
+        "most frequent labels": data.labels[frequency_ranking(data.y_train, len(data.X_test), 5)],
+        "lightxml, tiny encoder": model.predict_topk(data.X_test),
     }
-    typer.echo(format_table(rows, ("P", "PSP")))
-    typer.echo("(in %, on docstrings held out of training)\n")
+    weights = propensities(data.y_train)
+    table = {}
+    for name, topk in rankings.items():
+        figures = rank_metrics(data.y_test, topk, weights, classes=data.labels)
+        table[name] = {key: figures[key] for key in figures if key.startswith(("P@", "PSP@"))}
+    typer.echo(format_table(table))
+    typer.echo("(on docstrings held out of training)\n")
     for sentence in [text] if text is not None else _sentences():
-        _print_table([sentence], *model.predict_topk([sentence], return_scores=True))
+        labels, scores = model.predict_topk([sentence], return_scores=True)
+        typer.echo(_answer(sentence, labels[0], scores[0]))
 
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help=_DATA)],
+    data: Data,
     output: Annotated[Path, typer.Option(help="The folder to save the model to.")],
     encoder: Annotated[
-        str, typer.Option(help="A local folder, a hub name, 'tiny', or 'auto' (BERT-base).")
+        str, typer.Option(help="A local folder, a hub name, 'tiny', or 'auto' for BERT-base.")
     ] = "auto",
     max_length: Annotated[int, typer.Option(help="Tokens a document.")] = 512,
-    max_epochs: Annotated[int | None, typer.Option(help="Default: 20.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Default: 16.")] = None,
+    max_epochs: Annotated[int | None, typer.Option(show_default="20")] = None,
+    batch_size: Annotated[int | None, typer.Option(show_default="16")] = None,
     learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1e-4,
     random_state: Annotated[int | None, typer.Option(help="Makes the run repeatable.")] = None,
     set_: Annotated[
@@ -89,7 +127,7 @@ def train(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Any other argument of LightXMLClassifier, such as --set se_block=true.",
+            help="Any other argument of LightXMLClassifier, such as se_block=True; repeatable.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -98,11 +136,9 @@ def train(
 
     A dev part, if there is one, is measured after each epoch and not learnt from.
     """
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"--output {output} is a file; expected a folder, or nothing yet.")
-    bunch = load_xmc(data)
-    typer.echo(_first_lines(bunch.DESCR))
+    _check_writable(output)
     from lightxml import LightXMLClassifier
+    from lightxml.datasets import label_sets, load_xmc
 
     params = {
         "encoder": encoder,
@@ -112,217 +148,210 @@ def train(
         "learning_rate": learning_rate,
         "random_state": random_state,
         "verbose": 0 if quiet else 1,
-        **_settings(set_ or []),
     }
-    model = LightXMLClassifier(**params)
+    model = LightXMLClassifier(**{**params, **_settings(set_ or [], LightXMLClassifier())})
+    bunch = load_xmc(data)
+    typer.echo(_size(bunch))
     validation = {}
     if bunch.X_validation is not None:
-        validation = {
-            "X_val": bunch.X_validation,
-            "y_val": label_sets(bunch.y_validation, bunch.labels),
-        }
+        y_val = label_sets(bunch.y_validation, bunch.labels)
+        validation = {"X_val": bunch.X_validation, "y_val": y_val}
     began = time.monotonic()
     model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels), **validation)
     seconds = time.monotonic() - began
     model.save(output)
+    last = ", ".join(f"{name} {value:.4g}" for name, value in model.history_[-1].items())
+    typer.echo(f"Last of {model.n_iter_} epochs: {last}.")
     typer.echo(f"Trained in {seconds:,.0f} s, {_peak_memory()}; saved to {output}.")
-    if validation:
-        last = {k: round(v, 4) for k, v in model.history_[-1].items()}
-        typer.echo(f"Last epoch: {last}")
 
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A folder written by train or save.")],
-    file: Annotated[str, typer.Argument(help="A document a line; - reads standard input.")],
-    k: Annotated[int, typer.Option("-k", help="Labels a document.")] = 5,
-    jsonl: Annotated[
-        bool, typer.Option("--jsonl", help='A line {"labels": [...], "scores": [...]} each.')
-    ] = False,
+    model: Model,
+    file: Annotated[Path, typer.Argument(help="A document a line; - is standard input.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Labels a document.")] = 5,
+    jsonl: JSONLines = False,
     names: Annotated[
         Path | None,
-        typer.Option(help="A file with a label, a tab and its name a line: shows the names."),
+        typer.Option(help="Show names for labels, from a file of lines: label, tab, name."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Rank labels for each line of a file, as the lines come."""
     from lightxml import load
+    from lightxml.lines import read_documents
 
-    estimator = load(model, device)
-    name_of = _read_names(names) if names is not None else {}
-    source = sys.stdin.buffer if file == "-" else open(file, "rb")  # noqa: SIM115 - closed below
-    with source:
-        for documents in _as_they_come(source):
-            labels, scores = estimator.predict_topk(documents, k, return_scores=True)
-            named = [[name_of.get(str(label), label) for label in row] for row in labels.tolist()]
-            if jsonl:
-                for row, values in zip(named, scores.tolist(), strict=True):
-                    values = [round(value, 6) for value in values]
-                    print(json.dumps({"labels": row, "scores": values}, ensure_ascii=False))
-            else:
-                _print_table(documents, named, scores)
-            sys.stdout.flush()
+    name_of = {} if names is None else _read_names(names)
+    with _open(file) as stream:
+        estimator = load(model, device)
+        for documents in read_documents(stream):
+            topk, scores = estimator.predict_topk(documents, k, return_scores=True)
+            answers = []
+            for document, row, values in zip(
+                documents, topk.tolist(), scores.tolist(), strict=True
+            ):
+                labels = [name_of.get(str(label), label) for label in row]
+                if jsonl:
+                    rounded = [round(value, 6) for value in values]
+                    answers.append(json.dumps({"labels": labels, "scores": rounded}))
+                else:
+                    answers.append(_answer(document, labels, values))
+            typer.echo("\n".join(answers))
 
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A folder written by train or save.")],
-    data: Annotated[Path, typer.Argument(help=_DATA)],
-    part: Annotated[str, typer.Option(help="test or validation.")] = "test",
+    model: Model,
+    data: Data,
+    validation: Annotated[
+        bool, typer.Option("--validation", help="Measure on the dev part, not on test.")
+    ] = False,
     propensity: Annotated[
-        tuple[float, float], typer.Option(help="A and B of the propensity model.")
+        tuple[float, float], typer.Option(metavar="A B", help="Of the propensity model.")
     ] = (0.55, 1.5),
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="The figures as one JSON line.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    jsonl: JSONLines = False,
+    device: Device = "auto",
 ) -> None:
-    """Measure a model on held-out documents: P, nDCG, R, PSP and PSnDCG at 1, 3 and 5."""
-    if part not in ("test", "validation"):
-        raise ValueError(f"--part {part}; expected test or validation.")
-    from lightxml import load
+    """Measure a model on held-out documents.
 
-    bunch = load_xmc(data)
-    if bunch[f"X_{part}"] is None:
-        raise ValueError(f"{data} has no {part} part.")
+    P, nDCG, R, PSP and PSnDCG at 1, 3 and 5, with times and peak memory.
+    """
+    from lightxml import load
+    from lightxml.datasets import label_sets, load_xmc
+    from lightxml.evaluation import format_table, rank_metrics
+    from lightxml.labels import encode_known
+    from lightxml.metrics import propensities
+
     estimator = load(model, device)
+    bunch = load_xmc(data)
+    part = "validation" if validation else "test"
     texts, classes = bunch[f"X_{part}"], estimator.classes_
-    y_true, y_train = (
-        encode_known(
-            label_sets(y, bunch.labels), classes, "collections", y.shape[0], name="the labels"
-        )
-        for y in (bunch[f"y_{part}"], bunch.y_train)
+    if texts is None:
+        raise ValueError(f"{data} has no {part} part.")
+    y_train, y_true = (
+        encode_known(label_sets(y, bunch.labels), classes, "collections", y.shape[0])
+        for y in (bunch.y_train, bunch[f"y_{part}"])
     )
+    if y_train.nnz == 0:
+        raise ValueError(
+            f"the labels of the model (such as {classes[0]}) and of {data} (such as"
+            f" {bunch.labels[0]}) have none in common. Fit on label_sets(y_train, labels), which"
+            " keeps the names."
+        )
     began = time.monotonic()
     topk = estimator.predict_topk(texts, min(5, len(classes)))
     seconds = time.monotonic() - began
-    weights = metrics.propensities(y_train, a=propensity[0], b=propensity[1])
+    weights = propensities(y_train, a=propensity[0], b=propensity[1])
     figures = rank_metrics(y_true, topk, weights, classes=classes)
     if jsonl:
         typer.echo(json.dumps(figures))
         return
     typer.echo(f"{len(texts):,} documents of the {part} part, {len(classes):,} labels")
-    unseen = bunch.n_unseen_occurrences[part]
-    if unseen:
-        typer.echo(
-            f"{bunch.n_unseen_labels[part]:,} labels occur in it but not in train; their "
-            f"{unseen:,} occurrences are left out."
-        )
-    typer.echo("")
-    typer.echo(format_table({"in %": figures}, ("P", "PSP")))
-    typer.echo(format_table({"in %": figures}, ("nDCG", "PSnDCG")))
-    typer.echo(format_table({"in %": figures}, ("R",)))
+    unknown = bunch.n_unseen_occurrences[part] + bunch[f"y_{part}"].nnz - y_true.nnz
+    if unknown:
+        typer.echo(f"{unknown:,} uses of labels that the model does not know are left out")
+    table: dict[str, dict[str, float]] = {}
+    for key, value in figures.items():
+        name, _, cut = key.partition("@")
+        table.setdefault(name, {})[f"@{cut}"] = value
+    typer.echo(f"\n{format_table(table)}\n")
     typer.echo(
-        f"\nPredicted in {seconds:,.1f} s ({len(texts) / seconds:,.0f} documents/s), "
+        f"Predicted in {seconds:,.1f} s ({len(texts) / seconds:,.0f} documents/s), "
         f"{_peak_memory()}."
     )
 
 
 def main() -> None:
-    """Run the command line; errors that a user can mend are one line, not a traceback."""
-    try:
-        app(prog_name="lightxml")
-    except KeyboardInterrupt:
-        typer.echo("\nInterrupted.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        if os.environ.get("LIGHTXML_TRACEBACK"):
-            raise
-        typer.echo(f"lightxml: error: {error}", err=True)
-        sys.exit(1)
+    """Run the command line."""
+    warnings.formatwarning = _warning_line
+    app(prog_name="lightxml")
 
 
-def _settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs; a value that is no JSON is a string."""
-    from lightxml import LightXMLClassifier
+def _warning_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    return f"lightxml: warning: {message}\n"
 
-    known = LightXMLClassifier().get_params()
+
+def _check_writable(output: Path) -> None:
+    """Refuse, before hours of training, a place where the model cannot be saved."""
+    place = next(path for path in (output, *output.parents) if path.exists())
+    if not place.is_dir():
+        raise ValueError(f"--output {output}: {place} is a file; expected a folder.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"--output {output}: {place} is not writable.")
+
+
+def _settings(pairs: Iterable[str], estimator: Any) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` pairs; a value that is no Python literal is a string."""
+    known = estimator.get_params()
     settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or name not in known:
-            raise ValueError(
-                f"--set {pair}: expected NAME=VALUE with a NAME among {', '.join(sorted(known))}."
+            raise typer.BadParameter(
+                f"{pair}: expected NAME=VALUE with a NAME among {', '.join(known)}.",
+                param_hint="--set",
             )
         try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
+            settings[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
             settings[name] = value
     return settings
 
 
-def _ranked(data: Bunch, topk: np.ndarray, classes: Any = None) -> dict[str, dict[int, float]]:
-    return rank_metrics(data.y_test, topk, metrics.propensities(data.y_train), classes=classes)
-
-
 def _sentences() -> Iterator[str]:
-    interactive = sys.stdin.isatty()
-    if interactive:
-        typer.echo("Type what a function does, such as 'sort the rows of a sparse matrix'.")
-    while True:
-        if interactive:
-            print("> ", end="", flush=True)
-        line = sys.stdin.readline()
-        if not line.strip():
-            return
-        yield line.rstrip("\n")
+    """Yield lines of standard input until an empty one or the end, asking for them in person."""
+    if sys.stdin is None:  # closed
+        return
+    prompt = ""
+    if sys.stdin.isatty():
+        typer.echo("Type what a function does, such as: sort the rows of a sparse matrix")
+        prompt = "> "
+    try:
+        while sentence := input(prompt).strip():
+            yield sentence
+    except EOFError:
+        return
 
 
-def _as_they_come(source: IO[bytes]) -> Iterator[list[str]]:
-    """Yield the lines that are waiting, at least one and at most some dozens at a time.
-
-    A thread reads ahead, so that a slow source is answered line by line and a fast one in
-    full batches.
-    """
-    lines: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=4 * _AT_ONCE)
-
-    def read() -> None:
-        try:
-            for line in source:
-                lines.put(line)
-            lines.put(None)
-        except BaseException as error:  # handed to the consumer, which raises it
-            lines.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
-    number = 0
-    while True:
-        waiting = [lines.get()]
-        while len(waiting) < _AT_ONCE and not lines.empty():
-            waiting.append(lines.get())
-        documents: list[str] = []
-        for line in waiting:
-            if line is None or isinstance(line, BaseException):
-                break
-            number += 1
-            try:
-                documents.append(line.decode().rstrip("\r\n"))
-            except UnicodeDecodeError as error:
-                raise ValueError(f"line {number} is not UTF-8 ({error.reason}).") from None
-        if documents:
-            yield documents
-        if isinstance(waiting[-1], BaseException):
-            raise waiting[-1]
-        if waiting[-1] is None:
-            return
+def _answer(document: str, labels: Iterable[Any], scores: Iterable[float]) -> str:
+    """Return a document and its labels in lines for a terminal."""
+    lines = [_shorten(document, WIDTH)]
+    for label, score in zip(labels, scores, strict=True):
+        lines.append(f"    {score:5.3f}  {_shorten(str(label), WIDTH - 11)}")
+    return "\n".join(lines)
 
 
-def _print_table(documents: list[str], labels: Iterable[Any], scores: np.ndarray) -> None:
-    for document, row, values in zip(documents, labels, scores.tolist(), strict=True):
-        print(document if len(document) <= 78 else document[:77] + "…")
-        for label, value in zip(row, values, strict=True):
-            print(f"    {value:6.3f}  {label}")
+def _shorten(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def _read_names(path: Path) -> dict[str, str]:
-    with path.open(encoding="utf-8") as file:
-        pairs = (line.rstrip("\r\n").partition("\t") for line in file)
-        return {label: name for label, tab, name in pairs if tab}
+    with path.open(encoding="utf-8-sig") as file:
+        pairs = (line.partition("\t") for line in file)
+        return {label: name.strip() for label, _, name in pairs if name.strip()}
 
 
-def _first_lines(description: str) -> str:
-    return description.partition("\n\n")[0]
+def _open(file: Path) -> BufferedReader:
+    if file != Path("-"):
+        return file.open("rb")
+    if sys.stdin is None:
+        raise ValueError("standard input is closed; give a file or a pipe.")
+    return cast("BufferedReader", sys.stdin.buffer)
+
+
+def _size(bunch: Bunch) -> str:
+    n_documents = len(bunch.X_train)
+    return (
+        f"{n_documents:,} documents to learn from, {len(bunch.labels):,} labels,"
+        f" {bunch.y_train.nnz / n_documents:.1f} a document"
+    )
 
 
 def _peak_memory() -> str:

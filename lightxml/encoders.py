@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from lightxml.exceptions import EncoderUnavailableError
 EncoderConfig = PretrainedConfig  # the name that the rest of the package knows it by
 
 TINY_VOCABULARY = 8_000
+_MOST_CHARACTERS = 1_000  # of the vocabulary; rarer ones are unknown, as in BERT's own
 _SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -138,15 +140,37 @@ def assemble(
     return TextEncoder(model, tokenizer, pad_id, summary, max_length)
 
 
-def learn_vocabulary(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
-    """Learn a lower-cased WordPiece vocabulary (Wu et al., 2016) of at most this size."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
+    """Learn a lower-cased WordPiece vocabulary (Wu et al., 2016) of at most this size.
+
+    The same texts give the same vocabulary. The trainer alone does not see to that: it numbers
+    the pieces ``##x`` in the order of a hash map, and breaks ties by those numbers. So they are
+    numbered for it, which it allows for special tokens only, and a tokenizer in which they are
+    ordinary is made of what it learnt.
+    """
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    characters: Counter[str] = Counter()
+    for text in texts:
+        characters.update(normalizer.normalize_str(text))
+    room = min(_MOST_CHARACTERS, (vocabulary_size - len(_SPECIAL_TOKENS)) // 3)
+    ranked = sorted((c for c in characters if not c.isspace()), key=lambda c: (-characters[c], c))
+    alphabet = sorted(ranked[: max(1, room)])
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.normalizer, learner.pre_tokenizer = normalizer, pre_tokenizer
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary_size, special_tokens=_SPECIAL_TOKENS, show_progress=False
+        vocab_size=vocabulary_size,
+        special_tokens=_SPECIAL_TOKENS + [f"##{c}" for c in alphabet],
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    learner.train_from_iterator(texts, trainer)
+    tokenizer = Tokenizer(
+        models.WordPiece(learner.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=100)
+    )
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
+    tokenizer.add_special_tokens(_SPECIAL_TOKENS)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )

@@ -14,7 +14,7 @@ CUTS = (1, 3, 5)
 
 def rank_metrics(
     y_true: sp.csr_array, topk: np.ndarray, propensities: np.ndarray, *, classes: Any = None
-) -> dict[str, dict[int, float]]:
+) -> dict[str, float]:
     """Return P, nDCG, R, PSP and PSnDCG at 1, 3 and 5, as far as the ranking goes.
 
     Parameters
@@ -27,19 +27,23 @@ def rank_metrics(
 
     Returns
     -------
-    dict of metric name to dict of cut to value
+    dict of str to float
+        ``{"P@1": ..., "P@3": ..., "P@5": ..., "nDCG@1": ..., ...}``, between 0 and 1.
     """
     cuts = [k for k in CUTS if k <= topk.shape[1]]
     plain = {"P": metrics.precision_at_k, "nDCG": metrics.ndcg_at_k, "R": metrics.recall_at_k}
     scored = {"PSP": metrics.psp_at_k, "PSnDCG": metrics.psndcg_at_k}
-    found = {
-        name: {k: f(y_true, topk, k, classes=classes) for k in cuts} for name, f in plain.items()
+    figures = {
+        f"{name}@{k}": metric(y_true, topk, k, classes=classes)
+        for name, metric in plain.items()
+        for k in cuts
     }
-    for name, g in scored.items():
-        found[name] = {
-            k: g(y_true, topk, k, propensities=propensities, classes=classes) for k in cuts
-        }
-    return found
+    for name, metric in scored.items():
+        for k in cuts:
+            figures[f"{name}@{k}"] = metric(
+                y_true, topk, k, propensities=propensities, classes=classes
+            )
+    return figures
 
 
 def frequency_ranking(y_train: sp.csr_array, n_documents: int, k: int) -> np.ndarray:
@@ -48,26 +52,26 @@ def frequency_ranking(y_train: sp.csr_array, n_documents: int, k: int) -> np.nda
     Returns
     -------
     ndarray of int64, shape (n_documents, k)
+        Column numbers; of labels equally frequent the first comes first.
     """
     counts = np.bincount(y_train.indices, minlength=y_train.shape[1])
     best = np.argsort(-counts, kind="stable")[:k]
     return np.tile(best, (n_documents, 1))
 
 
-def format_table(rows: dict[str, dict[str, dict[int, float]]], names: tuple[str, ...]) -> str:
-    """Return a table with a row for each ranking and a column for each metric and cut.
+def format_table(rows: dict[str, dict[str, float]]) -> str:
+    """Return fractions as a table of percentages; the first row names the columns.
 
-    Parameters
-    ----------
-    rows : dict of row name to what `rank_metrics` returned
-    names : tuple of str
-        The metrics to show, in order.
+    Examples
+    --------
+    >>> from lightxml.evaluation import format_table
+    >>> print(format_table({"a": {"P@1": 0.5, "P@3": 0.25}, "b": {"P@1": 1.0, "P@3": 0.75}}))
+    %      P@1      P@3
+    a    50.00    25.00
+    b   100.00    75.00
     """
-    width = max(len(row) for row in rows)
-    cuts = list(next(iter(rows.values()))[names[0]])
-    heads = [f"{name}@{k}" for name in names for k in cuts]
-    lines = [" " * width + "".join(f"{head:>9}" for head in heads)]
-    for row, values in rows.items():
-        cells = [values[name][k] for name in names for k in cuts]
-        lines.append(f"{row:<{width}}" + "".join(f"{100 * cell:9.2f}" for cell in cells))
+    width = max(map(len, rows))
+    lines = [f"{'%':<{width}}" + "".join(f"{column:>9}" for column in next(iter(rows.values())))]
+    for name, figures in rows.items():
+        lines.append(f"{name:<{width}}" + "".join(f"{100 * v:9.2f}" for v in figures.values()))
     return "\n".join(lines)

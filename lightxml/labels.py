@@ -6,13 +6,15 @@ numbers and every stored entry 1, beside the labels of its columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import MultiLabelBinarizer
+
+from lightxml.texts import is_missing
 
 LabelForm = Literal["dense", "csr_matrix", "csr_array", "collections"]
 
@@ -20,6 +22,7 @@ _ACCEPTED = (
     "an indicator matrix of shape (n_documents, n_labels), dense or sparse, "
     "or a list with a collection of labels for each document"
 )
+_INDICATOR, _COLLECTIONS = "an indicator matrix", "a list of collections of labels"
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,10 @@ def encode_known(
     """
     collections = is_collections(y, name=name)
     if collections != (form == "collections"):
-        was = "collections of labels" if form == "collections" else "an indicator matrix"
-        raise ValueError(f"{name} has another form than at fit, where it was {was}.")
+        now, then = _COLLECTIONS, _INDICATOR
+        if not collections:
+            now, then = then, now
+        raise ValueError(f"{name} is {now}, but the model was fitted on {then}. Give it as that.")
     if collections:
         rows = _check_rows(y, n_documents, name)
         column = {label: j for j, label in enumerate(classes.tolist())}
@@ -110,7 +115,7 @@ def encode_known(
     if matrix.shape[1] != len(classes):
         raise ValueError(
             f"{name} has {matrix.shape[1]} columns, but LightXMLClassifier was fitted with "
-            f"{len(classes)} labels."
+            f"{len(classes)} labels; expected one column for each."
         )
     return matrix
 
@@ -150,7 +155,12 @@ def is_collections(y: Any, *, name: str = "y") -> bool:
         return y.dtype == object and y.ndim == 1
     if isinstance(y, (list, tuple)) or (hasattr(y, "to_list") and hasattr(y, "__len__")):
         return True
-    raise TypeError(f"{name} is a {type(y).__name__}; expected {_ACCEPTED}.")
+    if y is None:
+        raise ValueError(  # in the words by which scikit-learn's checks know this error
+            f"LightXMLClassifier requires {name} to be passed, but the target {name} is None; "
+            f"expected {_ACCEPTED}."
+        )
+    raise TypeError(f"{name} is of type {type(y).__name__}; expected {_ACCEPTED}.")
 
 
 def _encode_collections(y: Any, n_documents: int, name: str) -> Labels:
@@ -160,45 +170,72 @@ def _encode_collections(y: Any, n_documents: int, name: str) -> Labels:
         matrix = binarizer.fit_transform(rows)
     except TypeError as error:
         raise TypeError(
-            f"{name} mixes labels that cannot be sorted or hashed ({error}). "
+            f"{name} mixes labels that cannot be sorted ({error}). "
             "Use labels of one type, such as str."
         ) from None
     return Labels(_canonical(matrix), binarizer.classes_, "collections")
 
 
-def _check_rows(y: Any, n_documents: int, name: str) -> list[Sequence[Any]]:
-    rows = list(y)
-    _check_length(len(rows), n_documents, name)
-    for i, row in enumerate(rows):
-        if isinstance(row, (str, bytes)):
-            raise ValueError(
-                f"{name}[{i}] is the single label {row!r}; expected a collection of labels. "
-                f"Pass [{row!r}] for one label."
-            )
-        if isinstance(row, np.ndarray) and row.ndim == 1:
-            rows[i] = row.tolist()
-        elif not isinstance(row, (list, tuple, set, frozenset)):
-            if not hasattr(row, "__len__"):
-                raise ValueError(f"{name} is 1-D ({name}[{i}] is {row!r}); expected {_ACCEPTED}.")
-            raise TypeError(
-                f"{name}[{i}] is a {type(row).__name__}; expected a list, tuple or set of labels."
-            )
-        for label in rows[i]:
-            if label is None or label != label:
-                raise ValueError(
-                    f"{name}[{i}] holds the missing label {label}. Remove missing labels first."
-                )
-    _refuse_indicator_rows(rows, name)
+def _check_rows(y: Any, n_documents: int, name: str) -> list[list[Any]]:
+    collections = list(y)
+    _check_length(len(collections), n_documents, name)
+    rows = [_check_row(row, f"{name}[{i}]") for i, row in enumerate(collections)]
+    if not any(isinstance(row, (set, frozenset)) for row in collections):
+        _refuse_indicator_rows(rows, name)
     return rows
 
 
-def _refuse_indicator_rows(rows: list[Sequence[Any]], name: str) -> None:
-    """Catch an indicator matrix written as nested lists: it would be learnt as labels 0 and 1."""
+def _check_row(row: Any, where: str) -> list[Any]:
+    if isinstance(row, (list, tuple, set, frozenset)) or (
+        isinstance(row, np.ndarray) and row.ndim == 1
+    ):
+        return [_check_label(label, where) for label in row]
+    if is_missing(row):
+        raise ValueError(
+            f"{where} is {row}; expected a collection of labels. "
+            "Pass [] for a document without labels."
+        )
+    if isinstance(row, (str, bytes, Number, np.bool_)):
+        raise ValueError(
+            f"{where} is the single label {row!r}; expected a collection of labels. "
+            f"Pass [{row!r}] for one label, or an indicator matrix for all documents."
+        )
+    raise TypeError(
+        f"{where} is of type {type(row).__name__}; expected a list, tuple, set or 1-D array of "
+        "labels."
+    )
+
+
+def _check_label(label: Any, where: str) -> Any:
+    if type(label) is str:
+        return label
+    if isinstance(label, np.generic):
+        label = label.item()  # as Python's own, so that equal labels are one and can be saved
+    if is_missing(label):
+        raise ValueError(f"{where} holds the missing label {label}. Remove missing labels first.")
+    if isinstance(label, int) and not -(2**63) <= label < 2**63:
+        raise ValueError(f"{where} holds the label {label}, beyond 64 bits. Use str labels.")
+    try:
+        hash(label)
+    except TypeError:
+        raise TypeError(
+            f"{where} holds the label {label!r} of type {type(label).__name__}, which cannot be "
+            "hashed. Use str or int labels."
+        ) from None
+    return label
+
+
+def _refuse_indicator_rows(rows: list[list[Any]], name: str) -> None:
+    """Catch an indicator matrix written as nested lists: it would be learnt as labels 0 and 1.
+
+    As labels, 0 and 1 fill at most two places of a row, and in no more than one order.
+    """
     width = len(rows[0])
     if (
-        width > 2
-        and all(isinstance(row, (list, tuple)) and len(row) == width for row in rows)
-        and all(type(value) in (int, float, bool) and value in (0, 1) for r in rows for value in r)
+        width > 1
+        and all(len(row) == width for row in rows)
+        and all(isinstance(value, (int, float)) and value in (0, 1) for r in rows for value in r)
+        and (len(set(rows[0])) < width or any(row != rows[0] for row in rows))
     ):
         raise ValueError(
             f"{name} is a list of {len(rows)} rows of {width} zeros and ones, which reads as the "
@@ -207,26 +244,20 @@ def _refuse_indicator_rows(rows: list[Sequence[Any]], name: str) -> None:
 
 
 def _encode_indicator(y: Any, n_documents: int, name: str) -> tuple[sp.csr_array, LabelForm]:
-    form: LabelForm
+    form: LabelForm = "dense"
     if sp.issparse(y):
         form = "csr_array" if isinstance(y, sp.sparray) else "csr_matrix"
-        if y.ndim == 2:
-            entries = _coo(y, name)
     else:
-        form = "dense"
         y = np.asarray(y)
-        if y.dtype.kind not in "biufO":
-            raise ValueError(f"{name} has dtype {y.dtype}; expected {_ACCEPTED}.")
-        if y.ndim == 2:
-            rows, columns = np.nonzero(y)
-            entries = sp.coo_array((y[rows, columns], (rows, columns)), shape=y.shape)
+    if y.dtype.kind not in "biufO":
+        raise ValueError(f"{name} has dtype {y.dtype}; expected {_ACCEPTED}.")
     if y.ndim != 2:
         raise ValueError(f"{name} is {y.ndim}-D with shape {y.shape}; expected {_ACCEPTED}.")
     _check_length(y.shape[0], n_documents, name)
     if y.shape[1] == 0:
         raise ValueError(f"{name} has no columns; expected at least one label.")
-    with np.errstate(invalid="ignore"):
-        wrong = np.flatnonzero((entries.data != 0) & (entries.data != 1))
+    entries = _stored(y, name) if sp.issparse(y) else _nonzero(y, name)
+    wrong = np.flatnonzero((entries.data != 0) & (entries.data != 1))
     if len(wrong):
         i = wrong[0]
         raise ValueError(
@@ -235,23 +266,28 @@ def _encode_indicator(y: Any, n_documents: int, name: str) -> tuple[sp.csr_array
     return _canonical(entries), form
 
 
-def _coo(y: Any, name: str) -> sp.coo_array:
+def _stored(y: Any, name: str) -> sp.coo_array:
     """Return the stored entries, without touching `y`, once they are known to be in range."""
-    if y.format in ("csr", "csc", "bsr"):
-        view = type(y)((y.data, y.indices, y.indptr), shape=y.shape)  # check_format may write
-        try:
+    try:
+        if y.format in ("csr", "csc", "bsr"):
+            # A view, as the check may write; only the full one reads the column numbers.
+            view = type(y)((y.data, y.indices, y.indptr), shape=y.shape)
             view.check_format(full_check=True)
-        except ValueError as error:
-            raise ValueError(f"{name} is a damaged sparse matrix: {error}.") from None
-    entries = sp.coo_array(y)
-    for axis, numbers in enumerate((entries.row, entries.col)):
-        if len(numbers) and (numbers.min() < 0 or numbers.max() >= y.shape[axis]):
-            kind = ("row", "column")[axis]
-            raise ValueError(
-                f"{name} is a damaged sparse matrix: a {kind} number is out of range for "
-                f"shape {y.shape}."
-            )
-    return entries
+        return sp.coo_array(y)  # checks the other formats' numbers
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is a damaged sparse matrix ({error}). Build it again from its source."
+        ) from None
+
+
+def _nonzero(y: np.ndarray, name: str) -> sp.coo_array:
+    if y.dtype == object:  # None is no zero, and pandas' NA no truth value: entry by entry
+        for (i, j), value in np.ndenumerate(y):
+            if not (isinstance(value, (Number, np.bool_)) and value in (0, 1)):
+                raise ValueError(f"{name}[{i}, {j}] is {value!r}; expected 0 or 1.")
+        y = y.astype(bool)
+    rows, columns = np.nonzero(y)
+    return sp.coo_array((y[rows, columns], (rows, columns)), shape=y.shape)
 
 
 def _canonical(entries: Any) -> sp.csr_array:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_scalar
+
 from lightxml.encoders import EncoderConfig
 
 # The paper's, for a trained encoder.

@@ -14,12 +14,12 @@ import numpy as np
 import sklearn
 import torch
 from tokenizers import Tokenizer
-from lightxml.encoders import EncoderConfig
 
 import lightxml
 from lightxml import encoders
 from lightxml.batches import max_length_of
 from lightxml.bundle import RECORD, Bundle, decode_arrays, encode_arrays, parse_json
+from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
 from lightxml.labels import LabelForm
 from lightxml.network import LightXMLNetwork

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 _ACCEPTED = "a list, tuple, 1-D array or pandas Series of str"
+_MISSING = frozenset({"None", "nan", "NaN", "NaT", "<NA>"})
 
 
 def check_texts(X: Any, *, name: str = "X") -> list[str]:
@@ -41,12 +44,12 @@ def check_texts(X: Any, *, name: str = "X") -> list[str]:
         raise TypeError(f"{name} is a sparse matrix of shape {X.shape}; expected {_ACCEPTED}.")
     ndim = getattr(X, "ndim", 1)
     if ndim != 1:
-        raise ValueError(
-            f"{name} has {ndim} dimensions; expected {_ACCEPTED}. "
-            "Select the one column that holds the documents."
-        )
-    if isinstance(X, (dict, set, frozenset)) or not hasattr(X, "__len__"):
-        raise TypeError(f"{name} is a {type(X).__name__}; expected {_ACCEPTED}.")
+        advice = " Select the one column that holds the documents." if ndim > 1 else ""
+        raise ValueError(f"{name} has {ndim} dimensions; expected {_ACCEPTED}.{advice}")
+    # Mappings and sets have no order of documents; what has no length can be read only once.
+    if isinstance(X, (Mapping, Set)) or not hasattr(X, "__len__"):
+        advice = f" Pass list({name})." if hasattr(X, "__next__") else ""
+        raise TypeError(f"{name} is of type {type(X).__name__}; expected {_ACCEPTED}.{advice}")
     documents = list(X)
     if not documents:
         raise ValueError(f"{name} is empty; expected at least one document.")
@@ -54,24 +57,36 @@ def check_texts(X: Any, *, name: str = "X") -> list[str]:
         if type(document) is not str:
             if not isinstance(document, str):
                 raise TypeError(_not_a_string(document, f"{name}[{i}]"))
-            documents[i] = str(document)  # np.str_ and other subclasses
+            # np.str_ and other subclasses; an enum's own __str__ would give its name.
+            document = documents[i] = str.__str__(document)
         if not document.isascii():
             _check_unicode(document, f"{name}[{i}]")
     return documents
 
 
+def is_missing(value: Any) -> bool:
+    """Tell None, NaN, NaT, NA and masked entries from values.
+
+    By what they print, since comparing them raises in some libraries (``pd.NA != pd.NA``);
+    what has a length is never missing.
+    """
+    if value is np.ma.masked:
+        return True
+    return not hasattr(value, "__len__") and str(value) in _MISSING
+
+
 def _not_a_string(document: Any, where: str) -> str:
     if isinstance(document, (bytes, bytearray)):
-        return f"{where} is {type(document).__name__}; expected str. Decode it first."
-    if isinstance(document, (list, tuple, np.ndarray)):
+        return f"{where} is of type {type(document).__name__}; expected str. Decode it first."
+    if is_missing(document):
+        return f"{where} is {document}; expected str. Drop or fill missing documents first."
+    if hasattr(document, "__len__"):
         return (
-            f"{where} is a {type(document).__name__}; expected str. "
+            f"{where} is of type {type(document).__name__}; expected str. "
             "Join its parts into one string first."
         )
-    if document is None or document != document or str(document) in ("<NA>", "NaT"):
-        return f"{where} is {document}; expected str. Drop or fill missing documents first."
     return (
-        f"{where} is {document!r} ({type(document).__name__}); expected str. "
+        f"{where} is {reprlib.repr(document)} ({type(document).__name__}); expected str. "
         "Convert it to a string first."
     )
 

@@ -546,6 +546,16 @@ def set_entry(name: str, **values: Any) -> Tamper:
     return change_record(lambda record: record["blobs"][name].update(values))
 
 
+def claim_size(size: int) -> Tamper:
+    """Let the record say that a blob has another size: the blob is what is named."""
+
+    def tamper(folder: Path) -> Path:
+        set_entry("parts/0/idf.bin", size=size)(folder)
+        return blob_path(folder, "parts/0/idf.bin")
+
+    return tamper
+
+
 def replace_by(make: Callable[[Path], Any], name: str = "weights.safetensors") -> Tamper:
     """Remove a file and make something else there."""
 
@@ -818,8 +828,8 @@ TAMPERINGS |= {
     "a negative size": (set_entry("tokenizer.json", size=-1), "wrong form"),
     "true for a size": (set_entry("tokenizer.json", size=True), "wrong form"),
     "a fraction for a size": (set_entry("tokenizer.json", size=21.0), "wrong form"),
-    "a size of 1 GB": (set_entry("parts/0/idf.bin", size=2**30), "expected 1073741824"),
-    "a size of 2**63": (set_entry("parts/0/idf.bin", size=2**63), "expected 9223372036854775808"),
+    "a size of 1 GB": (claim_size(2**30), "expected 1073741824"),
+    "a size of 2**63": (claim_size(2**63), "expected 9223372036854775808"),
     "a size of 2**70": (set_entry("tokenizer.json", size=2**70), "more than 64 bits"),
     "an entry that is a list": (
         change_record(lambda r: r["blobs"].update({"tokenizer.json": []})),
@@ -888,22 +898,21 @@ def test_the_error_for_no_model_says_what_to_give(tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
-def test_a_bit_flipped_anywhere_in_the_record_is_found(folder: Path) -> None:
+def test_a_bit_flipped_in_any_byte_of_the_record_is_found(folder: Path) -> None:
     file = folder / "lightxml.json"
     data = file.read_bytes()
     for position in range(len(data)):
-        for bit in range(8):
-            changed = bytearray(data)
-            changed[position] ^= 1 << bit
-            file.write_bytes(changed)
-            with pytest.raises(BundleError):
-                read_record(folder)
+        changed = bytearray(data)
+        changed[position] ^= 1 << position % 8
+        file.write_bytes(changed)
+        with pytest.raises(BundleError):
+            read_record(folder)
 
 
-def test_a_record_cut_anywhere_is_found(folder: Path) -> None:
+def test_a_record_cut_short_is_found(folder: Path) -> None:
     file = folder / "lightxml.json"
     data = file.read_bytes()
-    for length in range(len(data)):
+    for length in range(0, len(data), 5):
         file.write_bytes(data[:length])
         with pytest.raises(BundleError):
             read_record(folder)

@@ -1,0 +1,415 @@
+"""`LightXMLClassifier` among scikit-learn's tools, and what its methods return."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import get_tags
+
+from lightxml import LightXMLClassifier
+from lightxml.metrics import make_topk_scorer, precision_at_k
+
+Documents = tuple[list[str], sp.csr_array]
+Make = Callable[..., LightXMLClassifier]
+
+
+def without_markup(X: list[str]) -> list[str]:
+    """A cleaning step as a user would write it."""
+    return [re.sub(r"<[^>]*>", "", text) for text in X]
+
+
+# What is returned ------------------------------------------------------------------------------
+
+
+def test_predict_topk_ranks_labels_by_their_scores(
+    fitted: LightXMLClassifier, documents: Documents
+) -> None:
+    X = documents[0]
+    labels, scores = fitted.predict_topk(X, k=4, return_scores=True)
+    assert labels.shape == scores.shape == (60, 4)
+    assert scores.dtype == np.float32
+    everything = fitted.predict_proba(X)
+    for row, ranked in zip(everything, labels, strict=True):
+        assert ranked.tolist() == np.lexsort((np.arange(12), -row))[:4].tolist()
+    np.testing.assert_allclose(scores, np.take_along_axis(everything, labels, axis=1), atol=1e-6)
+    assert np.array_equal(fitted.predict_topk(X, k=2), labels[:, :2])
+
+
+def test_order_neighbours_and_containers_change_no_score(
+    fitted: LightXMLClassifier, documents: Documents
+) -> None:
+    X = documents[0]
+    together = fitted.decision_function(X)
+    reverse = fitted.decision_function(tuple(X[::-1]))[::-1]
+    alone = np.vstack([fitted.decision_function(np.array([text])) for text in X[:8]])
+    np.testing.assert_allclose(reverse, together, atol=1e-5)
+    np.testing.assert_allclose(alone, together[:8], atol=1e-5)
+
+
+def test_scores_are_probabilities_and_predict_takes_those_of_at_least_a_half(
+    fitted: LightXMLClassifier, documents: Documents
+) -> None:
+    X = documents[0]
+    scores = fitted.predict_proba(X)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-fitted.decision_function(X))), atol=1e-6)
+    assert np.array_equal(fitted.predict(X).toarray(), scores >= 0.5)
+    assert 0 < (scores >= 0.5).sum() < scores.size
+
+
+def test_score_is_precision_at_1(fitted: LightXMLClassifier, documents: Documents) -> None:
+    X, y = documents
+    expected = precision_at_k(y, fitted.predict_topk(X, k=1), k=1)
+    assert fitted.score(X, y) == expected > 0.5
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [sp.csr_array, sp.csr_matrix, sp.coo_array, sp.lil_matrix, lambda y: y.toarray(),
+     lambda y: y.toarray().astype(bool)],
+    ids=["csr_array", "csr_matrix", "coo_array", "lil_matrix", "dense", "bool"],
+)  # fmt: skip
+def test_predict_answers_in_the_form_of_y(
+    make_classifier: Make, documents: Documents, convert: Callable
+) -> None:
+    X, y = documents[0], convert(documents[1])
+    predicted = make_classifier(max_epochs=1).fit(X, y).predict(X)
+    assert predicted.shape == y.shape
+    assert sp.issparse(predicted) == sp.issparse(y)
+    assert isinstance(predicted, sp.sparray) == isinstance(y, sp.sparray)
+    if sp.issparse(y):
+        assert predicted.format == "csr"
+
+
+def test_collections_of_labels_come_back_as_tuples(
+    make_classifier: Make, documents: Documents, labels: list[tuple[str, ...]]
+) -> None:
+    X = documents[0]
+    model = make_classifier(max_epochs=3).fit(X, labels)
+    assert model.classes_.tolist() == sorted({name for row in labels for name in row})
+    ranked = model.predict_topk(X, k=3)
+    assert set(ranked.ravel()) <= set(model.classes_)
+    predicted = model.predict(X)
+    scores = model.predict_proba(X)
+    assert predicted[0] == tuple(model.classes_[scores[0] >= 0.5])
+    assert any(predicted)
+    assert model.score(X, labels) == precision_at_k(labels, ranked, 1, classes=model.classes_)
+
+
+def test_unknown_labels_at_score_are_never_hit(
+    make_classifier: Make, documents: Documents, labels: list[tuple[str, ...]]
+) -> None:
+    X = documents[0]
+    model = make_classifier(max_epochs=1).fit(X, labels)
+    assert model.score(X, [["never seen"]] * len(X)) == 0.0
+
+
+def test_an_indicator_keeps_columns_that_are_never_used(
+    make_classifier: Make, documents: Documents
+) -> None:
+    X, y = documents
+    wide = sp.hstack([y, sp.csr_array((60, 3), dtype=y.dtype)]).tocsr()
+    model = make_classifier(max_epochs=2).fit(X, wide)
+    assert model.classes_.tolist() == list(range(15))
+    assert model.predict_topk(X, k=15).shape == (60, 15)
+    assert model.predict(X).shape == (60, 15)
+
+
+def test_one_label_is_enough(make_classifier: Make, documents: Documents) -> None:
+    model = make_classifier(max_epochs=1).fit(documents[0], np.ones((60, 1)))
+    assert model.predict_topk(["anything"], k=1).tolist() == [[0]]
+    assert [*model.history_[0]] == ["epoch", "loss"]
+
+
+def test_validation_is_measured_with_the_weights_that_predict(
+    make_classifier: Make, documents: Documents
+) -> None:
+    X, y = documents
+    model = make_classifier(max_epochs=3).fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+    topk = model.predict_topk(X[40:])
+    assert [row["epoch"] for row in model.history_] == [1, 2, 3]
+    for k in (1, 3, 5):
+        assert model.history_[-1][f"precision_at_{k}"] == precision_at_k(y[40:], topk, k)
+    without = make_classifier(max_epochs=3).fit(X[:40], y[:40])
+    assert np.array_equal(without.decision_function(X), model.decision_function(X))
+
+
+def test_dense_scores_that_would_not_fit_are_refused(
+    fitted: LightXMLClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightxml.classifier.MAX_DENSE_SCORES", 100)
+    assert fitted.predict_proba(["a"] * 8).shape == (8, 12)
+    with pytest.raises(ValueError, match=r"9 documents x 12 labels .* Use predict_topk"):
+        fitted.predict_proba(["a"] * 9)
+
+
+def test_the_docstrings_example_is_true() -> None:
+    (source,) = re.findall(r"Examples\n    -+\n((?:    .*\n?)+)", LightXMLClassifier.__doc__ or "")
+    code = "\n".join(line[8:] for line in source.splitlines() if line.startswith("    >>>"))
+    *before, last = code.splitlines()
+    scope: dict = {}
+    exec("\n".join(before), scope)
+    assert repr(eval(last, scope)) == source.splitlines()[-1].strip()
+
+
+# Among scikit-learn's tools --------------------------------------------------------------------
+
+
+def test_the_constructor_only_stores() -> None:
+    signature = inspect.signature(LightXMLClassifier)
+    strange = {name: object() for name in signature.parameters}
+    model = LightXMLClassifier(**strange)
+    assert all(getattr(model, name) is value for name, value in strange.items())
+    assert clone(LightXMLClassifier("tiny", max_epochs=3)).get_params()["max_epochs"] == 3
+
+
+def test_it_is_a_multilabel_classifier_of_texts() -> None:
+    model = LightXMLClassifier()
+    tags = get_tags(model)
+    assert is_classifier(model)
+    assert tags.input_tags.string
+    assert not tags.input_tags.two_d_array
+    assert tags.classifier_tags.multi_label
+    assert tags.target_tags.required
+
+
+def test_nothing_is_predicted_before_fit(make_classifier: Make, tmp_path: Path) -> None:
+    model = make_classifier()
+    for call in (
+        lambda: model.predict(["a"]),
+        lambda: model.predict_topk(["a"]),
+        lambda: model.predict_proba(["a"]),
+        lambda: model.decision_function(["a"]),
+        lambda: model.score(["a"], [["b"]]),
+        lambda: model.save(tmp_path / "model"),
+    ):
+        with pytest.raises(NotFittedError):
+            call()
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_grid_search_over_se_block_and_learning_rate(
+    make_classifier: Make, documents: Documents
+) -> None:
+    X, y = documents
+    grid = {"se_block": [False, True], "learning_rate": [1e-3, 3e-3]}
+    search = GridSearchCV(
+        make_classifier(), grid, cv=2, scoring=make_topk_scorer(precision_at_k, k=3)
+    ).fit(X, y)
+    assert len(search.cv_results_["params"]) == 4
+    assert search.best_score_ == max(search.cv_results_["mean_test_score"])
+    assert (search.best_estimator_.network_.se_block is not None) == search.best_params_["se_block"]
+    assert search.predict(X).shape == y.shape
+    # Refitted on all documents with the best parameters: the same as by hand.
+    by_hand = make_classifier(**search.best_params_).fit(X, y)
+    assert np.array_equal(search.predict_proba(X), by_hand.predict_proba(X))
+
+
+def test_a_pipeline_cleans_the_texts_first(make_classifier: Make, documents: Documents) -> None:
+    X, y = documents
+    pipeline = make_pipeline(FunctionTransformer(without_markup), make_classifier())
+    pipeline.fit([f"<p class='x'>{text}</p>" for text in X], y)
+    plain = make_classifier().fit(X, y)
+    assert np.array_equal(pipeline.predict_proba(X), plain.predict_proba(X))
+    assert make_topk_scorer(k=1)(pipeline, X, y) == plain.score(X, y)
+    ranked = pipeline[-1].predict_topk(pipeline[:-1].transform(X), k=3)
+    assert np.array_equal(ranked, plain.predict_topk(X, k=3))
+
+
+def test_cross_val_predict_stays_sparse(make_classifier: Make, documents: Documents) -> None:
+    X, y = documents
+    folds = KFold(2)
+    predicted = cross_val_predict(make_classifier(), X, y, cv=folds, method="predict")
+    assert sp.issparse(predicted)
+    (train, test), _ = folds.split(X)
+    by_hand = make_classifier().fit([X[i] for i in train], y[train])
+    expected = by_hand.predict([X[i] for i in test])
+    assert np.array_equal(predicted[test].toarray(), expected.toarray())
+
+
+def test_cross_validation_of_collections_of_labels(
+    make_classifier: Make, documents: Documents, labels: list[tuple[str, ...]]
+) -> None:
+    scores = cross_val_score(
+        make_classifier(max_epochs=1),
+        documents[0],
+        labels,
+        cv=KFold(2),
+        scoring=make_topk_scorer(k=1),
+    )
+    assert scores.shape == (2,)
+    assert np.isfinite(scores).all()
+
+
+# Copies ----------------------------------------------------------------------------------------
+
+
+def by_joblib(model: LightXMLClassifier) -> LightXMLClassifier:
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    file.seek(0)
+    return joblib.load(file)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [lambda m: pickle.loads(pickle.dumps(m)), by_joblib, copy.deepcopy],
+    ids=["pickle", "joblib", "deepcopy"],
+)
+def test_a_copy_predicts_the_same_and_is_its_own(
+    fitted: LightXMLClassifier, documents: Documents, copied: Callable
+) -> None:
+    X = documents[0]
+    twin = copied(fitted)
+    assert np.array_equal(twin.decision_function(X), fitted.decision_function(X))
+    assert twin.history_ == fitted.history_
+    assert twin.n_iter_ == fitted.n_iter_
+    assert repr(twin) == repr(fitted)
+    own = next(twin.network_.parameters())
+    assert own.data_ptr() != next(fitted.network_.parameters()).data_ptr()
+
+
+def test_an_unfitted_estimator_is_pickled_unfitted(make_classifier: Make) -> None:
+    model = make_classifier()
+    twin = pickle.loads(pickle.dumps(model))
+    assert repr(twin) == repr(model)
+    with pytest.raises(NotFittedError):
+        twin.predict(["a"])
+
+
+def test_a_pickle_keeps_labels_that_json_cannot(
+    make_classifier: Make, documents: Documents, tmp_path: Path
+) -> None:
+    labels = [[("a", 1)], [("b", 2)]] * 30
+    model = make_classifier(max_epochs=1).fit(documents[0], labels)
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin.predict_topk(["x"], k=1)[0, 0] in {("a", 1), ("b", 2)}
+    with pytest.raises(TypeError, match=r"label \('a', 1\) is a tuple"):
+        model.save(tmp_path / "model")
+
+
+def test_a_pickle_of_a_pipeline_works_in_a_new_process(
+    make_classifier: Make, documents: Documents, tmp_path: Path
+) -> None:
+    X, y = documents
+    pipeline = make_pipeline(FunctionTransformer(), make_classifier(max_epochs=1)).fit(X, y)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(pipeline))
+    np.save(tmp_path / "expected.npy", pipeline.predict_proba(X[:5]))
+    code = (
+        "import pickle, sys, numpy as np\n"
+        "model = pickle.load(open('model.pkl', 'rb'))\n"
+        f"found = model.predict_proba({X[:5]!r})\n"
+        "np.testing.assert_allclose(found, np.load('expected.npy'), atol=1e-6)\n"
+        "print(type(model.predict(['a'])).__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "csr_array", done.stderr
+
+
+def test_a_model_of_a_missing_gpu_is_unpickled_on_what_there_is(
+    fitted: LightXMLClassifier, documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    model = copy.deepcopy(fitted).set_params(device="cuda")
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin.network_.device.type == "cpu"
+    X = documents[0][:3]
+    assert np.array_equal(twin.decision_function(X), fitted.decision_function(X))
+    with pytest.raises(ValueError, match=r"device='cuda' is not available here; pass 'auto'"):
+        twin.fit(*documents)
+
+
+# Arguments -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"max_length": 0}, ValueError, "max_length == 0, must be >= 1"),
+        ({"max_length": 1.5}, TypeError, "max_length must be an instance of"),
+        ({"max_epochs": "many"}, TypeError, "max_epochs must be an instance of"),
+        ({"max_epochs": 0}, ValueError, "max_epochs == 0"),
+        ({"batch_size": -1}, ValueError, "batch_size == -1"),
+        ({"accumulate": "auto"}, TypeError, "accumulate must be an instance of"),
+        ({"dropout": 1.0}, ValueError, "dropout == 1.0, must be < 1"),
+        ({"learning_rate": 0.0}, ValueError, "learning_rate == 0.0, must be > 0"),
+        ({"head_learning_rate": -1.0}, ValueError, "head_learning_rate == -1.0"),
+        ({"weight_decay": -0.1}, ValueError, "weight_decay == -0.1"),
+        ({"swa_start": 1.0}, ValueError, "swa_start == 1.0, must be < 1"),
+        ({"swa_every": 0}, ValueError, "swa_every == 0"),
+        ({"se_block": "yes"}, TypeError, "se_block is 'yes'; expected True or False"),
+        ({"schedule": "cosine"}, ValueError, "schedule is 'cosine'; expected one of 'linear'"),
+        ({"precision": "fp16"}, ValueError, "precision is 'fp16'; expected one of 'auto'"),
+        ({"encoder": 3}, TypeError, r"encoder is 3 \(int\); expected 'auto', 'tiny'"),
+        ({"device": "gpu"}, ValueError, "device='gpu' is no device; expected 'auto', 'cpu'"),
+        ({"device": "cuda:99"}, ValueError, "device='cuda:99' is not available here"),
+        ({"device": 0}, TypeError, "device is 0; expected 'auto', 'cpu'"),
+        ({"n_feature_layers": 0}, ValueError, "n_feature_layers == 0"),
+        ({"verbose": -1}, ValueError, "verbose == -1"),
+        ({"random_state": "seed"}, ValueError, "'seed' cannot be used to seed"),
+    ],
+    ids=lambda value: "-".join(map(str, *value.items())) if isinstance(value, dict) else "",
+)
+def test_a_wrong_argument_is_named_at_fit(
+    make_classifier: Make,
+    documents: Documents,
+    params: dict,
+    error: type[Exception],
+    message: str,
+) -> None:
+    model = make_classifier(**params)
+    with pytest.raises(error, match=message):
+        model.fit(*documents)
+    assert not hasattr(model, "classes_")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_length": 4},
+        {"n_feature_layers": 1},
+        {"dropout": 0.4},
+        {"se_block": True},
+        {"max_epochs": 1},
+        {"batch_size": 15},
+        {"accumulate": 3},
+        {"learning_rate": 1e-3},
+        {"head_learning_rate": 1e-2},
+        {"weight_decay": 0.5},
+        {"schedule": "constant"},
+        {"swa_start": None},
+        {"swa_every": 3},
+        {"precision": "bf16"},
+        {"random_state": 1},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_argument_changes_the_model(
+    make_classifier: Make, documents: Documents, change: dict, request: pytest.FixtureRequest
+) -> None:
+    X, y = documents
+    plain = request.config.cache  # fitted once for all rows
+    scores = getattr(plain, "_plain_scores", None)
+    if scores is None:
+        scores = make_classifier(precision="fp32").fit(X, y).decision_function(X)
+        plain._plain_scores = scores  # type: ignore[attr-defined]
+    changed = make_classifier(**{"precision": "fp32", **change}).fit(X, y)
+    assert not np.allclose(changed.decision_function(X), scores, atol=1e-6)
