@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -209,17 +210,17 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
                 se_block=bool(self.se_block),
             )
             self._place(network, encoder.max_length, device)
-            validate = None
-            if X_val is not None:
-                store_val = tokenize(texts_val, encoder.tokenizer)
+        validate = None
+        if X_val is not None:
+            store_val = tokenize(texts_val, encoder.tokenizer)
 
-                def validate(trained: LightXMLNetwork) -> dict[str, float]:
-                    ks = [k for k in (1, 3, 5) if k <= len(labels.classes)]
-                    columns, _ = prediction.predict_topk(trained, store_val, ks[-1])
-                    return {
-                        f"precision_at_{k}": metrics.precision_at_k(y_val, columns, k) for k in ks
-                    }
+            def validate(trained: LightXMLNetwork) -> dict[str, float]:
+                ks = [k for k in (1, 3, 5) if k <= len(labels.classes)]
+                columns, _ = prediction.predict_topk(trained, store_val, ks[-1])
+                return {f"precision_at_{k}": metrics.precision_at_k(y_val, columns, k) for k in ks}
 
+        # Seeded anew: what an argument adds to the network does not shift the dropout.
+        with seeded(seed, device):
             network, history = train(
                 network,
                 tokenize(texts, encoder.tokenizer),
@@ -255,7 +256,9 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
             Before `fit`.
         """
         check_is_fitted(self, "network_")
-        check_scalar(k, "k", int, min_val=1)
+        if isinstance(k, bool):
+            raise TypeError("k is a bool; expected an int.")
+        check_scalar(k, "k", Integral, min_val=1)
         if k > len(self.classes_):
             raise ValueError(f"k={k} is more than the {len(self.classes_)} labels of the model.")
         columns, logits = prediction.predict_topk(self.network_, self._tokenize(X), k)

@@ -286,6 +286,8 @@ def _nonzero(y: np.ndarray, name: str) -> sp.coo_array:
             if not (isinstance(value, (Number, np.bool_)) and value in (0, 1)):
                 raise ValueError(f"{name}[{i}, {j}] is {value!r}; expected 0 or 1.")
         y = y.astype(bool)
+    if y.dtype == np.float16:  # which sparse matrices cannot hold
+        y = y.astype(np.float32)
     rows, columns = np.nonzero(y)
     return sp.coo_array((y[rows, columns], (rows, columns)), shape=y.shape)
 

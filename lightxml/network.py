@@ -82,9 +82,10 @@ class LightXMLNetwork(nn.Module):
         self.pad_id = encoder.pad_id
         self.autocast_dtype: torch.dtype | None = None
         self.encoder = encoder.model
-        self.se_block = SqueezeExcitation(self.n_feature_layers) if se_block else None
         self.dropout = nn.Dropout(dropout)
         self.head = OneVsAllHead(self.n_feature_layers * config.hidden_size, n_labels)
+        # Drawn last, so that a seed gives the other parts the same weights with it and without.
+        self.se_block = SqueezeExcitation(self.n_feature_layers) if se_block else None
 
     @property
     def device(self) -> torch.device:

@@ -13,7 +13,7 @@ from lightxml.heads import top_k
 from lightxml.network import LightXMLNetwork
 
 # Enough to fill the hardware; more only costs memory.
-_MAX_TOKENS = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}
+MAX_TOKENS = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}
 _MAX_LOGITS = 2**26  # 256 MiB of float32
 
 
@@ -69,7 +69,7 @@ def _logits(
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     device = network.device
     max_documents = max(1, _MAX_LOGITS // network.head.out_features)
-    for rows in prediction_batches(store.lengths, _MAX_TOKENS[device.type], max_documents):
+    for rows in prediction_batches(store.lengths, MAX_TOKENS[device.type], max_documents):
         # Entered anew for each batch: a generator must not leave the mode on for its caller.
         with torch.inference_mode():
             logits = network(collate(store, rows, network.pad_id, device))

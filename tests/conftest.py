@@ -26,7 +26,7 @@ def small_config() -> BertConfig:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_classifier() -> Callable[..., LightXMLClassifier]:
     """Return a function that makes an unfitted estimator around the two-layer encoder."""
 
@@ -62,18 +62,8 @@ def labels(documents: tuple[list[str], sp.csr_array]) -> list[tuple[str, ...]]:
 
 
 @pytest.fixture(scope="session")
-def fitted(documents: tuple[list[str], sp.csr_array]) -> LightXMLClassifier:
+def fitted(
+    make_classifier: Callable[..., LightXMLClassifier], documents: tuple[list[str], sp.csr_array]
+) -> LightXMLClassifier:
     """A fitted estimator with an SE block; tests only read it."""
-    model = LightXMLClassifier(
-        small_config(),
-        max_length=32,
-        max_epochs=3,
-        batch_size=8,
-        learning_rate=2e-3,
-        head_learning_rate=2e-2,
-        dropout=0.1,
-        se_block=True,
-        device="cpu",
-        random_state=0,
-    )
-    return model.fit(*documents)
+    return make_classifier(max_epochs=3, se_block=True).fit(*documents)

@@ -30,6 +30,13 @@ Documents = tuple[list[str], sp.csr_array]
 Make = Callable[..., LightXMLClassifier]
 
 
+@pytest.fixture(scope="module")
+def plain_scores(make_classifier: Make, documents: Documents) -> np.ndarray:
+    """The logits of a model in float32 with every argument at the fixture's value."""
+    X, y = documents
+    return make_classifier(precision="fp32").fit(X, y).decision_function(X)
+
+
 def without_markup(X: list[str]) -> list[str]:
     """A cleaning step as a user would write it."""
     return [re.sub(r"<[^>]*>", "", text) for text in X]
@@ -157,15 +164,6 @@ def test_dense_scores_that_would_not_fit_are_refused(
     assert fitted.predict_proba(["a"] * 8).shape == (8, 12)
     with pytest.raises(ValueError, match=r"9 documents x 12 labels .* Use predict_topk"):
         fitted.predict_proba(["a"] * 9)
-
-
-def test_the_docstrings_example_is_true() -> None:
-    (source,) = re.findall(r"Examples\n    -+\n((?:    .*\n?)+)", LightXMLClassifier.__doc__ or "")
-    code = "\n".join(line[8:] for line in source.splitlines() if line.startswith("    >>>"))
-    *before, last = code.splitlines()
-    scope: dict = {}
-    exec("\n".join(before), scope)
-    assert repr(eval(last, scope)) == source.splitlines()[-1].strip()
 
 
 # Among scikit-learn's tools --------------------------------------------------------------------
@@ -403,13 +401,8 @@ def test_a_wrong_argument_is_named_at_fit(
     ids=lambda change: next(iter(change)),
 )
 def test_every_argument_changes_the_model(
-    make_classifier: Make, documents: Documents, change: dict, request: pytest.FixtureRequest
+    make_classifier: Make, documents: Documents, plain_scores: np.ndarray, change: dict
 ) -> None:
     X, y = documents
-    plain = request.config.cache  # fitted once for all rows
-    scores = getattr(plain, "_plain_scores", None)
-    if scores is None:
-        scores = make_classifier(precision="fp32").fit(X, y).decision_function(X)
-        plain._plain_scores = scores  # type: ignore[attr-defined]
     changed = make_classifier(**{"precision": "fp32", **change}).fit(X, y)
-    assert not np.allclose(changed.decision_function(X), scores, atol=1e-6)
+    assert not np.allclose(changed.decision_function(X), plain_scores, atol=1e-6)

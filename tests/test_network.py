@@ -10,12 +10,13 @@ import torch
 
 from lightxml import LightXMLClassifier
 from lightxml.batches import collate, tokenize
-from lightxml.network import LightXMLNetwork, SqueezeExcitation
+from lightxml.network import SqueezeExcitation
 
 Documents = tuple[list[str], object]
 
 
-def representation(model: LightXMLClassifier, network: LightXMLNetwork, X: list[str]) -> torch.Tensor:
+def representation(model: LightXMLClassifier, X: list[str]) -> torch.Tensor:
+    network = model.network_
     store = tokenize(X, model.tokenizer_)
     with torch.no_grad():
         return network.represent(collate(store, np.arange(len(X)), 0, torch.device("cpu")))
@@ -53,9 +54,9 @@ def test_the_se_block_leaves_the_first_step_as_it_is_and_learns_after(
 
     longer = make_classifier(max_epochs=3, se_block=True).fit(X, y)
     assert longer.network_.se_block.expand.weight.abs().max() > 1e-3
-    before = representation(longer, longer.network_, X[:5])
+    before = representation(longer, X[:5])
     longer.network_.se_block = None
-    assert not torch.allclose(before, representation(longer, longer.network_, X[:5]))
+    assert not torch.allclose(before, representation(longer, X[:5]))
 
 
 def test_dropout_acts_in_training_only(fitted: LightXMLClassifier) -> None:

@@ -145,5 +145,5 @@ def test_another_class_is_refused(fitted: LightXMLClassifier, tmp_path: Path) ->
         pass
 
     fitted.save(tmp_path / "model")
-    with pytest.raises(BundleError, match=r"lightxml.json: holds a LightXMLClassifier, not a Other"):
+    with pytest.raises(BundleError, match=r"holds a LightXMLClassifier, not a Other"):
         Other.load(tmp_path / "model")

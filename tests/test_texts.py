@@ -149,7 +149,7 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
     ("NA in a Series of dtype string", pd.Series(["a", None], dtype="string"), TypeError,
      f"X[1] is <NA>{DROP}"),
     ("masked entry", np.ma.array(["a", "b"], mask=[0, 1]), TypeError, f"X[1] is --{DROP}"),
-    ("missing by place, not by index", pd.Series(["a", None], index=[9, 0], dtype=object), TypeError,
+    ("place, not index, is named", pd.Series(["a", None], index=[9, 0], dtype=object), TypeError,
      f"X[1] is None{DROP}"),
     ("the first of two", ["a", None, 3], TypeError, f"X[1] is None{DROP}"),
     # a document of another type
