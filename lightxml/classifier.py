@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, check_scalar
 from lightxml import metrics, parameters, persistence, prediction
 from lightxml.batches import TokenStore, tokenize
 from lightxml.bundle import load_bundle, save_bundle
-from lightxml.devices import choose_autocast, choose_device
+from lightxml.devices import choose_autocast, choose_device, use_one_thread_if_forked
 from lightxml.encoders import EncoderConfig, build_encoder, choose_attention
 from lightxml.exceptions import BundleError
 from lightxml.labels import decode, encode, encode_known
@@ -190,6 +190,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         LongFitWarning
             If the first steps show that the fit takes over an hour on a CPU.
         """
+        use_one_thread_if_forked()
         parameters.check_params(self.get_params(deep=False))
         texts = check_texts(X)
         labels = encode(y, len(texts))

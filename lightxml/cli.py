@@ -161,7 +161,7 @@ def train(
     seconds = time.monotonic() - began
     model.save(output)
     last = ", ".join(f"{name} {value:.4g}" for name, value in model.history_[-1].items())
-    typer.echo(f"Last of {model.n_iter_} epochs: {last}.")
+    typer.echo(last.replace("precision_at_", "P@"))
     typer.echo(f"Trained in {seconds:,.0f} s, {_peak_memory()}; saved to {output}.")
 
 

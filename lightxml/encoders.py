@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ EncoderConfig = PretrainedConfig  # the name that the rest of the package knows 
 
 TINY_VOCABULARY = 8_000
 _MOST_CHARACTERS = 1_000  # of the vocabulary; rarer ones are unknown, as in BERT's own
+_LONG_WORD = re.compile(r"\w{101,}")
 _SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -150,14 +152,17 @@ def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
     """
     normalizer = normalizers.BertNormalizer(lowercase=True)
     pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # A word of over 100 characters is [UNK] in any case, and learning from it takes a time that
+    # grows faster than its length.
+    normal = [_LONG_WORD.sub(" ", normalizer.normalize_str(text)) for text in texts]
     characters: Counter[str] = Counter()
-    for text in texts:
-        characters.update(normalizer.normalize_str(text))
+    for text in normal:
+        characters.update(text)
     room = min(_MOST_CHARACTERS, (vocabulary_size - len(_SPECIAL_TOKENS)) // 3)
     ranked = sorted((c for c in characters if not c.isspace()), key=lambda c: (-characters[c], c))
     alphabet = sorted(ranked[: max(1, room)])
     learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    learner.normalizer, learner.pre_tokenizer = normalizer, pre_tokenizer
+    learner.pre_tokenizer = pre_tokenizer
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary_size,
         special_tokens=_SPECIAL_TOKENS + [f"##{c}" for c in alphabet],
@@ -165,7 +170,7 @@ def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    learner.train_from_iterator(texts, trainer)
+    learner.train_from_iterator(normal, trainer)
     tokenizer = Tokenizer(
         models.WordPiece(learner.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=100)
     )

@@ -19,6 +19,7 @@ import lightxml
 from lightxml import encoders
 from lightxml.batches import max_length_of
 from lightxml.bundle import RECORD, Bundle, decode_arrays, encode_arrays, parse_json
+from lightxml.devices import use_one_thread_if_forked
 from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
 from lightxml.labels import LabelForm
@@ -150,6 +151,7 @@ def _blob(bundle: Bundle, name: str) -> bytes:
 
 
 def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tokenizer]:
+    use_one_thread_if_forked()
     values, blob = bundle.manifest["network"], _blob(bundle, _WEIGHTS)
     tokenizer = _unpack_tokenizer(_blob(bundle, _TOKENIZER))
     n_tensors = _count_tensors(blob)

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import torch
 
 from lightxml.batches import TokenStore, collate, prediction_batches
+from lightxml.devices import use_one_thread_if_forked
 from lightxml.heads import top_k
 from lightxml.network import LightXMLNetwork
 
@@ -67,6 +68,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 def _logits(
     network: LightXMLNetwork, store: TokenStore
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    use_one_thread_if_forked()
     device = network.device
     max_documents = max(1, _MAX_LOGITS // network.head.out_features)
     for rows in prediction_batches(store.lengths, MAX_TOKENS[device.type], max_documents):

@@ -11,7 +11,18 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lightxml"
 FLOORS = [
-    {"exceptions", "texts", "labels", "metrics", "datasets", "bundle", "progress", "evaluation"},
+    {
+        "exceptions",
+        "texts",
+        "labels",
+        "rankings",
+        "metrics",
+        "datasets",
+        "bundle",
+        "progress",
+        "evaluation",
+        "lines",
+    },
     {"devices", "encoders", "batches", "heads", "losses", "network"},
     {"training", "prediction", "persistence", "parameters"},
     {"classifier"},

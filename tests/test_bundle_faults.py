@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +299,31 @@ def test_the_record_is_renamed_after_everything_is_on_the_disk(tmp_path: Path) -
     assert [name for name, _ in disk.calls] == [name for name, _ in calls]
 
 
+def test_each_new_folder_is_on_the_disk_too(tmp_path: Path) -> None:
+    calls = count_calls(start_nothing, tmp_path / "a" / "b")
+    made = [str(args[0]) for name, args in calls if name == "mkdir"]
+    assert made == [str(tmp_path / "a"), str(tmp_path / "a" / "b")]
+    for folder in made:
+        after = calls[[str(args[0]) for _, args in calls].index(folder) + 1 :]
+        opened, synced = after[:2]
+        assert opened[0] == "open"
+        assert str(opened[1][0]) == os.path.dirname(folder)
+        assert synced[0] == "fsync"
+
+
+def test_side_files_that_a_stranger_left_do_no_harm(tmp_path: Path) -> None:
+    save_bundle(OLD, tmp_path)
+    os.mkfifo(tmp_path / f".lightxml-{'0' * 16}.json")
+    (tmp_path / f".lightxml-{'1' * 16}.json").symlink_to("/dev/zero")
+    (tmp_path / f".lightxml-{'2' * 16}.json").symlink_to("lightxml.json")
+    (tmp_path / f".lightxml-{'3' * 16}.json").write_bytes(b"[" * 100_000)
+    (tmp_path / f".lightxml-{'4' * 16}.blob").mkdir()
+    save_bundle(OLD, tmp_path)
+    assert load_bundle(tmp_path) == OLD
+    (tmp_path / f".lightxml-{'4' * 16}.blob").rmdir()  # a folder is never deleted
+    assert holds_only_its_model(tmp_path)
+
+
 def test_a_blob_larger_than_one_write_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,9 +361,11 @@ def test_without_locks_nothing_is_swept(tmp_path: Path, monkeypatch: pytest.Monk
         save_bundle(NEW, tmp_path)
         assert load_bundle(tmp_path) == NEW
         assert before <= set(os.listdir(tmp_path))
+        before = set(os.listdir(tmp_path))
         with Disk(full_at(1)).in_use(), pytest.raises(OSError, match="No space left"):
             save_bundle(THIRD, tmp_path)
         assert load_bundle(tmp_path) == NEW
+        assert set(os.listdir(tmp_path)) == before
     save_bundle(THIRD, tmp_path)
     assert holds_only_its_model(tmp_path)
 
@@ -613,12 +640,15 @@ def test_a_child_forked_during_a_save_does_not_keep_the_lock(tmp_path: Path) -> 
 
     with Disk(fork_once).in_use():
         save_bundle(OLD, tmp_path)
-    save_bundle(NEW, tmp_path)  # would wait for ever
-    assert load_bundle(tmp_path) == NEW
+    saver = threading.Thread(target=save_bundle, args=(NEW, tmp_path), daemon=True)
+    saver.start()
+    saver.join(30)
+    waiting = saver.is_alive()
     os.close(hold)
     os.close(release)
-    with suppress(ChildProcessError):
-        os.waitpid(children[0], 0)
+    os.waitpid(children[0], 0)
+    assert not waiting
+    assert load_bundle(tmp_path) == NEW
 
 
 @pytest.mark.slow

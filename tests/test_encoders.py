@@ -168,6 +168,12 @@ def test_a_vocabulary_has_at_most_the_size_asked_for() -> None:
     assert learn_vocabulary(words, 60).get_vocab_size() == 60
 
 
+def test_a_word_of_a_million_letters_costs_the_vocabulary_nothing() -> None:
+    letters = "".join(np.random.default_rng(0).choice(list("abcdefgh"), size=1_000_000))
+    with_it, without = (learn_vocabulary([*TEXTS, *more], 100) for more in ([letters], []))
+    assert with_it.get_vocab() == without.get_vocab()
+
+
 def test_no_pooling_layer_is_kept() -> None:
     assert model_from_config(FAMILIES["bert"]).pooler is None
 

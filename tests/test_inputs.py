@@ -282,10 +282,10 @@ def test_a_fit_that_fails_leaves_the_model_before_it(
     "document",
     ["", " \n\t", "\x00", "\x01\x1b\x7f", "a\x00b", "\ufeff\u200b", "👩🏽‍🚀", "𝔘𐍈", "日本語",
      "ﷺ" * 50, "e" + "\u0301" * 500, "\U0010ffff", "[CLS] [SEP] [PAD] [UNK]", "a " * 500_000,
-     "x" * 1_000_000, "ape bee " * 20],
+     "x" * 200_000, "ape bee " * 20],
     ids=["empty", "blanks", "NUL", "control characters", "NUL inside", "zero width", "emoji",
          "astral", "Japanese", "ligatures", "accents", "last code point", "special tokens",
-         "million characters", "million characters without a blank", "above max_length"],
+         "million characters", "no blank for long", "above max_length"],
 )  # fmt: skip
 def test_unusual_documents_are_scored_and_change_no_neighbour(
     fitted: LightXMLClassifier, document: str
@@ -302,8 +302,8 @@ def test_of_a_document_above_max_length_only_the_beginning_counts(
     fitted: LightXMLClassifier, documents: Documents
 ) -> None:
     beginning = " ".join(documents[0][:10])
-    scores = fitted.predict_proba([beginning, beginning + " and much more" * 50])
-    assert np.array_equal(scores[0], scores[1])
+    longer = beginning + " and much more" * 50
+    assert np.array_equal(fitted.predict_proba([beginning]), fitted.predict_proba([longer]))
 
 
 def test_unusual_documents_and_labels_are_learnt_from(make_classifier: Make) -> None:
@@ -333,7 +333,7 @@ def test_one_label_is_a_model(
     labels, scores = model.predict_topk(X, k=1, return_scores=True)
     assert labels.tolist() == [classes] * len(X)
     assert np.array_equal(scores, model.predict_proba(X))
-    with pytest.raises(ValueError, match="^k=2 is more than the 1 labels of the model"):
+    with pytest.raises(ValueError, match=r"^k=2 is more than the 1 labels of the model"):
         model.predict_topk(X, k=2)
 
 

@@ -5,8 +5,9 @@
 DATA is a folder that `lightxml.datasets.load_xmc` reads. Each round times both sides, one after
 the other, on the same batches in the same precision with the same attention:
 
-- training: `lightxml.training.train` (head, loss, averaging and all) against the encoder's own
-  forward + backward + fused AdamW;
+- training: `lightxml.training.train` (head, loss, one addition to the averaged weights a round,
+  which is far more often than ten times an epoch) against the encoder's own forward + backward
+  + fused AdamW;
 - prediction: `LightXMLClassifier.predict_topk` from the texts on, tokenizer included, against
   the encoder's forward on batches that are ready.
 
@@ -119,7 +120,7 @@ def main() -> None:
         weight_decay=0.01,
         schedule="linear",
         swa_start=0.5,
-        swa_every=None,
+        swa_every=arguments.steps,
         seed=0,
         verbose=0,
     )
