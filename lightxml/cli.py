@@ -82,8 +82,8 @@ def demo(
     typer.echo(_size(data))
     model = LightXMLClassifier(
         "tiny",
-        max_length=48,
-        max_epochs=6,
+        max_length=24,
+        max_epochs=2,
         batch_size=32,
         learning_rate=1e-3,
         head_learning_rate=5e-3,

@@ -245,19 +245,14 @@ def _without_pooler(model: Any) -> Any:
 
 
 def _load_pretrained(name: str, max_length: int) -> TextEncoder:
-    try:
+    # transformers raises ValueError for a folder without a model that it knows, OSError for the
+    # rest.
+    with _unavailable(name):
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        _check_architecture(config)
+    _check_architecture(config)
+    with _unavailable(name), _no_loading_bar():
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        with _no_loading_bar():
-            model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
-    except OSError as error:
-        raise EncoderUnavailableError(
-            f"encoder={name!r} could not be loaded: it is no local folder with a model, and the "
-            "hub did not give it (no connection, or no such name). Pass the path of a folder "
-            "saved with save_pretrained, or encoder='tiny', which needs no download. "
-            f"Cause: {_first_line(error)}"
-        ) from error
+        model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise ValueError(
             f"encoder={name!r} has a tokenizer written in Python only; expected one backed by "
@@ -279,6 +274,20 @@ def _load_pretrained(name: str, max_length: int) -> TextEncoder:
 
 
 @contextmanager
+def _unavailable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EncoderUnavailableError(
+            f"encoder={name!r} could not be loaded: it is no local folder with a model, and the "
+            "hub did not give it (no connection, or no such name). Pass the path of a folder "
+            "saved with save_pretrained, or encoder='tiny', which needs no download. "
+            f"Cause: {cause}"
+        ) from error
+
+
+@contextmanager
 def _no_loading_bar() -> Iterator[None]:
     """Hide transformers' own bar; `verbose` decides what a fit shows."""
     shown = transformers.utils.logging.is_progress_bar_enabled()
@@ -288,10 +297,6 @@ def _no_loading_bar() -> Iterator[None]:
     finally:
         if shown:
             transformers.utils.logging.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _positions(config: PretrainedConfig) -> int:

@@ -13,6 +13,8 @@ from tqdm.auto import tqdm
 from lightxml.exceptions import LongFitWarning
 
 _LONG = 3600.0  # seconds after which an unasked-for warning is worth its noise
+_LINE_EVERY = 30.0  # seconds between two lines where there is no terminal to redraw
+_IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
 _TRIAL_STEPS = 5  # steps timed for the estimate; the first, with its warm-up, is not among them
 
 
@@ -27,7 +29,8 @@ class Progress:
     on_cpu : bool
         Whether the advice for a CPU fits.
     verbose : int
-        0: only the warning before a long fit; 1: a bar as well, on standard error.
+        0: only the warning before a long fit; 1: a bar as well, on standard error, or lines
+        now and then where that is no terminal.
     """
 
     def __init__(
@@ -47,21 +50,21 @@ class Progress:
         self._n_steps = n_steps
         self._on_cpu = on_cpu
         self._verbose = verbose
+        self._as_bar = sys.stderr.isatty() or _IN_NOTEBOOK
+        self._interval = 0.5 if self._as_bar else _LINE_EVERY
         self._step = 0
         self._timed_from = 0.0
-        self._postfix: dict[str, str] = {}
+        self._shown_at = time.monotonic()
         self._bar: Any = tqdm(
             total=n_documents * max_epochs,
             unit="doc",
-            disable=verbose < 1,
-            # A log file wants a line now and then, not a screen that is redrawn.
-            mininterval=0.5 if sys.stderr.isatty() else 30.0,
+            disable=verbose < 1 or not self._as_bar,
+            bar_format="{percentage:3.0f}% |{bar}| {rate_fmt}, {remaining} left{postfix}",
             dynamic_ncols=True,
         )
 
     def __enter__(self) -> Progress:
-        if self._verbose:
-            self._bar.write(f"lightxml: {self._what}", file=sys.stderr)
+        self._say(self._what)
         return self
 
     def __exit__(
@@ -77,6 +80,11 @@ class Progress:
         """Whether this step's end is when the estimate is made (a GPU must be waited for)."""
         return self._step in (0, _TRIAL_STEPS)
 
+    @property
+    def wants_values(self) -> bool:
+        """Whether it is time to show the loss: reading it makes a GPU wait."""
+        return self._verbose > 0 and time.monotonic() - self._shown_at >= self._interval
+
     def step(self, n_documents: int) -> None:
         """Count one finished optimizer step."""
         if self._step == 0:
@@ -87,21 +95,22 @@ class Progress:
         self._step += 1
         self._bar.update(n_documents)
 
-    def wants_loss(self) -> bool:
-        """Whether the bar is about to be redrawn: reading the loss makes a GPU wait."""
-        bar = self._bar
-        return not bar.disable and time.time() - bar.last_print_t >= bar.mininterval
+    def show(self, values: dict[str, str]) -> None:
+        """Show these values: beside the bar, or as a line of their own in a log."""
+        self._shown_at = time.monotonic()
+        if self._as_bar:
+            self._bar.set_postfix(values, refresh=False)
+        else:
+            named = ", ".join(f"{name} {value}" for name, value in values.items())
+            self._say(f"step {self._step:,} of {self._n_steps:,}, {named}")
 
-    def show(self, **values: str) -> None:
-        """Keep these values beside the bar."""
-        self._postfix.update(values)
-        if not self._bar.disable:
-            self._bar.set_postfix(self._postfix, refresh=False)
+    def _say(self, text: str) -> None:
+        if self._verbose:
+            self._bar.write(f"lightxml: {text}", file=sys.stderr)
 
     def _announce(self, seconds: float) -> None:
         estimate = f"about {_in_words(seconds)} in all"
-        if self._verbose:
-            self._bar.write(f"lightxml: {estimate}", file=sys.stderr)
+        self._say(estimate)
         if seconds > _LONG and self._on_cpu:
             warnings.warn(
                 f"This fit takes {estimate} on this CPU ({self._what}). Quick instead: "

@@ -87,6 +87,7 @@ def train(
     swa_every = config.swa_every or max(1, steps_an_epoch // 10)
     averaged: AveragedModel | None = None
     history: list[dict[str, float]] = []
+    shown: dict[str, str] = {}
     step = 0
     progress = Progress(
         n_documents=n_documents,
@@ -121,8 +122,9 @@ def train(
                 if progress.wants_estimate and device.type == "cuda":
                     torch.cuda.synchronize(device)
                 progress.step(n_in_step)
-                if progress.wants_loss():
-                    progress.show(epoch=str(epoch + 1), loss=f"{epoch_loss.item() / seen:.3f}")
+                if progress.wants_values:
+                    shown |= {"epoch": str(epoch + 1), "loss": f"{epoch_loss.item() / seen:.2f}"}
+                    progress.show(shown)
             record: dict[str, float] = {"epoch": epoch + 1, "loss": epoch_loss.item() / n_documents}
             if not math.isfinite(record["loss"]):
                 raise NonFiniteLossError(
@@ -132,8 +134,11 @@ def train(
                 )
             if validate is not None:
                 record.update(validate(trained(network, averaged)))
-                progress.show(**{"P@1": f"{record['precision_at_1']:.3f}"})
+                shown["P@1"] = f"{record['precision_at_1']:.3f}"
             history.append(record)
+            if config.verbose:
+                shown |= {"epoch": str(epoch + 1), "loss": f"{record['loss']:.2f}"}
+                progress.show(shown)
     return trained(network, averaged), history
 
 

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from transformers import BertConfig
 
 from lightxml import LightXMLClassifier
 from lightxml.datasets import label_sets, make_xmc
+
+# The networks here are so small that a second thread costs more than it brings, and far more
+# where something else has the cores.
+torch.set_num_threads(1)
 
 
 def small_config() -> BertConfig:

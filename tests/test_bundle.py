@@ -66,6 +66,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """Give a folder whose record each example of a property overwrites, and the right record."""
+    folder = tmp_path_factory.mktemp("model")
+    save_bundle(MODEL, folder)
+    return folder, (folder / "lightxml.json").read_bytes()
+
+
 def canonical(record: dict[str, Any]) -> bytes:
     """Spell a record out as the format says, independently of the package."""
     return json.dumps(record, sort_keys=True, indent=1).encode("ascii") + b"\n"
@@ -939,11 +947,9 @@ def test_a_record_cut_short_is_found(folder: Path) -> None:
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_any_change_to_the_records_bytes_loads_equal_or_is_the_error(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    kept: tuple[Path, bytes], data: st.DataObject
 ) -> None:
-    folder = tmp_path_factory.mktemp("model")
-    save_bundle(MODEL, folder)
-    record = (folder / "lightxml.json").read_bytes()
+    folder, record = kept
     for _ in range(data.draw(st.integers(1, 3))):
         begin = data.draw(st.integers(0, len(record)))
         end = data.draw(st.integers(begin, min(begin + 8, len(record))))
@@ -952,7 +958,6 @@ def test_any_change_to_the_records_bytes_loads_equal_or_is_the_error(
     (folder / "lightxml.json").write_bytes(record)
     bundle, message = attempt(lambda: load_bundle(folder))
     assert bundle == MODEL or message.startswith(str(folder / "lightxml.json"))
-    shutil.rmtree(folder)
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -965,11 +970,9 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_any_signed_record_is_a_bundle_or_the_error(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    kept: tuple[Path, bytes], data: st.DataObject
 ) -> None:
-    folder = tmp_path_factory.mktemp("model")
-    save_bundle(MODEL, folder)
-    record = read(folder)
+    folder, record = kept[0], json.loads(kept[1])
     *way, last = data.draw(st.sampled_from([path for path in paths(record) if path]))
     target = record
     for key in way:
@@ -982,7 +985,6 @@ def test_any_signed_record_is_a_bundle_or_the_error(
     else:
         assert bundle.manifest == record["manifest"]
         assert all(MODEL.blobs[name] == blob for name, blob in bundle.blobs.items())
-    shutil.rmtree(folder)
 
 
 # What is no tampering

@@ -447,7 +447,7 @@ def test_savers_in_threads_end_with_one_whole_model_and_readers_always_succeed(
 
     def save(seed: int) -> None:
         choose = random.Random(seed).choice
-        for _ in range(60):
+        for _ in range(40):
             save_bundle(choose(candidates), tmp_path)
 
     def savers() -> None:

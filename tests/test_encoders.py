@@ -214,6 +214,7 @@ def test_a_folder_without_a_model_names_the_ways_on(tmp_path: Path) -> None:
         build_encoder(str(tmp_path), TEXTS, 32)
 
 
+@pytest.mark.slow  # the hub's client tries again for some time
 def test_a_hub_that_cannot_be_reached_names_the_ways_on(tmp_path: Path) -> None:
     # A fresh process, since the hub's address is read at import; port 9 refuses connections.
     code = (

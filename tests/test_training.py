@@ -175,7 +175,7 @@ def test_the_same_seed_gives_the_same_model_and_another_another(
 
 
 def test_a_fit_of_weeks_says_so_and_what_would_be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 50.0])
+    clock = iter([0.0, 0.0, 50.0])
     monkeypatch.setattr("lightxml.progress.time.monotonic", lambda: next(clock))
     progress = Progress(
         n_documents=15_539, n_labels=3_304, n_steps=200_000, max_epochs=20, on_cpu=True, verbose=0
@@ -199,7 +199,7 @@ def test_a_short_fit_and_one_on_a_gpu_say_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    clock = iter([0.0, seconds])
+    clock = iter([0.0, 0.0, seconds])
     monkeypatch.setattr("lightxml.progress.time.monotonic", lambda: next(clock))
     progress = Progress(
         n_documents=10, n_labels=3, n_steps=10_000, max_epochs=1, on_cpu=on_cpu, verbose=verbose
@@ -217,12 +217,16 @@ def test_verbose_shows_the_work_ahead_and_the_loss(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     X, y = documents
-    make_classifier(max_epochs=2, verbose=1).fit(X, y, X_val=X[:10], y_val=y[:10])
+    model = make_classifier(max_epochs=2, verbose=1).fit(X, y, X_val=X[:10], y_val=y[:10])
+    p1 = model.history_[0]["precision_at_1"]
     shown = capfd.readouterr().err
     assert "60 documents, 12 labels, 16 steps in 2 epochs" in shown
     assert "in all" in shown
-    assert "P@1=" in shown
-    assert len(shown.splitlines()) < 12, "a log file is not flooded"
+    first, second = (row["loss"] for row in model.history_)
+    assert f"lightxml: step 8 of 16, P@1 {p1:.3f}, epoch 1, loss {first:.2f}" in shown
+    assert f"epoch 2, loss {second:.2f}" in shown
+    assert "\r" not in shown, "a log file gets lines, not a bar that is redrawn"
+    assert len(shown.splitlines()) == 4
 
 
 def test_thirty_documents_are_learnt_by_heart(
