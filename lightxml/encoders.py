@@ -203,7 +203,10 @@ def config_from_dict(values: dict[str, Any]) -> PretrainedConfig:
     for key in values:
         if key in _UNSAFE_FIELDS or key.startswith("_"):
             raise ValueError(f"the config asks for {key!r}, which a saved model never does")
-    return AutoConfig.for_model(**values)
+    try:
+        return AutoConfig.for_model(**values)
+    except Exception as error:  # the library raises nothing narrower for a wrong field
+        raise ValueError(f"the config is refused ({' '.join(str(error).split())})") from error
 
 
 def choose_attention(model: Any, max_length: int, device: torch.device, bf16: bool) -> None:

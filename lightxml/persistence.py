@@ -126,7 +126,10 @@ def unpack(bundle: Bundle) -> tuple[str, dict[str, Any], FittedModel]:
     with _manifest_errors():
         estimator = bundle.manifest["estimator"]
         params = {k: _param_from_json(v) for k, v in bundle.manifest["params"].items()}
-        classes = _classes_from_json(_blob(bundle, _CLASSES))
+        weights = _blob(bundle, _WEIGHTS)
+        _count_tensors(weights)
+        most = len(weights) // 4  # each label has a bias, at the least
+        classes = _classes_from_json(_blob(bundle, _CLASSES), most)
     return estimator, params, unpack_model(bundle, classes)
 
 
@@ -211,8 +214,11 @@ def _unpack_tokenizer(blob: bytes) -> Tokenizer:
 
 
 def _count_tensors(weights: bytes) -> int:
-    header = int.from_bytes(weights[:8], "little")
-    return len(parse_json(weights[8 : 8 + header], name=_WEIGHTS))
+    length = int.from_bytes(weights[:8], "little")
+    header = parse_json(weights[8 : 8 + length], name=_WEIGHTS)
+    if not isinstance(header, dict) or length > len(weights) - 8:
+        raise BundleError(f"{_WEIGHTS}: its header is no table of arrays.")
+    return len(header)
 
 
 def _number(value: Any) -> float:
@@ -260,16 +266,26 @@ def _classes_to_json(classes: np.ndarray) -> bytes:
                 f"The label {value!r} is a {type(value).__name__}; only int and str labels can "
                 "be saved. Fit on such labels, or pickle the estimator."
             )
-    return json.dumps({"dtype": classes.dtype.str, "values": values}).encode()
+    return json.dumps({"dtype": classes.dtype.name, "values": values}).encode()
 
 
-def _classes_from_json(blob: bytes) -> np.ndarray:
+def _classes_from_json(blob: bytes, most: int) -> np.ndarray:
+    """Read the labels, of which there can be at most `most`, before memory is spent on them."""
     record = parse_json(blob, name=_CLASSES)
-    if set(record) == {"range"} and type(record["range"]) is int and 0 < record["range"] < 2**40:
-        return np.arange(record["range"])
-    if set(record) != {"dtype", "values"} or not record["values"]:
+    if not isinstance(record, dict):
         raise BundleError(f"{_CLASSES}: holds no labels.")
-    kinds = {type(value) for value in record["values"]}
-    if not kinds <= {int, str}:
-        raise BundleError(f"{_CLASSES}: holds labels that are neither int nor str.")
-    return np.array(record["values"], dtype=np.dtype(record["dtype"]))
+    n_labels, values = record.get("range"), record.get("values")
+    if record.keys() == {"range"} and type(n_labels) is int and 0 < n_labels <= most:
+        return np.arange(n_labels)
+    if record.keys() != {"dtype", "values"} or not isinstance(values, list) or not values:
+        raise BundleError(f"{_CLASSES}: holds no labels, or more than the weights have room for.")
+    kinds = {type(value) for value in values}
+    if not kinds <= {int, str} or len(set(values)) < len(values):
+        raise BundleError(f"{_CLASSES}: holds labels that are neither int nor str, or one twice.")
+    if record["dtype"] == "int64" and kinds == {int}:
+        return np.array(values, dtype=np.int64)
+    if record["dtype"] != "object":
+        raise BundleError(f"{_CLASSES}: has labels of dtype {str(record['dtype'])[:20]!r}.")
+    classes = np.empty(len(values), dtype=object)
+    classes[:] = values
+    return classes

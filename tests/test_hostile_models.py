@@ -1,0 +1,267 @@
+"""Models from strangers: what is signed as it should be, and yet is no model.
+
+`tests/test_bundle.py` damages files; here the files are whole, with the right digests, and what
+they say is wrong or unsafe. Each row must end in `BundleError` with the file's name, cost little
+memory, and run nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from lightxml import LightXMLClassifier, load
+from lightxml.bundle import Bundle, encode_arrays, load_bundle, save_bundle
+from lightxml.exceptions import BundleError
+
+Documents = tuple[list[str], sp.csr_array]
+Change = Callable[[dict[str, Any], dict[str, bytes]], None]
+WEIGHTS, TOKENIZER, CLASSES = "weights.safetensors", "tokenizer.json", "classes.json"
+
+
+class Payload:
+    """Pickled, it would leave a trace when loaded."""
+
+    def __reduce__(self) -> tuple:
+        return (exec, ("import sys; sys.payload_was_run = True",))
+
+
+def header(weights: bytes) -> tuple[dict[str, Any], bytes]:
+    length = int.from_bytes(weights[:8], "little")
+    return json.loads(weights[8 : 8 + length]), weights[8 + length :]
+
+
+def arrays(weights: bytes) -> dict[str, np.ndarray]:
+    table, data = header(weights)
+    return {
+        name: np.frombuffer(data[slice(*entry["data_offsets"])], np.float32).reshape(entry["shape"])
+        for name, entry in table.items()
+    }
+
+
+def with_arrays(change: Callable[[dict[str, np.ndarray]], Any]) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        found = arrays(blobs[WEIGHTS])
+        change(found)
+        blobs[WEIGHTS] = encode_arrays(found)
+
+    return apply
+
+
+def with_nan(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+    blobs[WEIGHTS] = blobs[WEIGHTS][:-4] + np.float32(np.nan).tobytes()
+
+
+def with_manifest(*path: str, value: Any) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        *parents, last = path
+        for name in parents:
+            manifest = manifest[name]
+        manifest[last] = value
+
+    return apply
+
+
+def without(*path: str) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        *parents, last = path
+        for name in parents:
+            manifest = manifest[name]
+        del manifest[last]
+
+    return apply
+
+
+def with_encoder(**values: Any) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        manifest["network"]["encoder"].update(values)
+
+    return apply
+
+
+def with_blob(name: str, blob: bytes | None) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        if blob is None:
+            del blobs[name]
+        else:
+            blobs[name] = blob
+
+    return apply
+
+
+def with_tokenizer(change: Callable[[dict[str, Any]], Any]) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        values = json.loads(blobs[TOKENIZER])
+        change(values)
+        blobs[TOKENIZER] = json.dumps(values).encode()
+
+    return apply
+
+
+def labels(values: list[Any], dtype: str = "object") -> bytes:
+    return json.dumps({"dtype": dtype, "values": values}).encode()
+
+
+HUGE = 10**12
+TAMPERINGS: dict[str, tuple[Change, str]] = {
+    "no weights": (with_blob(WEIGHTS, None), "lightxml.json"),
+    "no tokenizer": (with_blob(TOKENIZER, None), "lightxml.json"),
+    "no classes": (with_blob(CLASSES, None), "lightxml.json"),
+    "a pickle named safetensors": (with_blob(WEIGHTS, pickle.dumps(Payload())), WEIGHTS),
+    "a pickle as tokenizer": (with_blob(TOKENIZER, pickle.dumps(Payload())), TOKENIZER),
+    "a pickle as classes": (with_blob(CLASSES, pickle.dumps(Payload())), CLASSES),
+    "empty weights": (with_blob(WEIGHTS, b""), WEIGHTS),
+    "a header of 1 GB": (with_blob(WEIGHTS, (2**30).to_bytes(8, "little") + b"{}"), WEIGHTS),
+    "a header that is a list": (with_blob(WEIGHTS, (2).to_bytes(8, "little") + b"[]"), WEIGHTS),
+    "NaN among the weights": (with_nan, WEIGHTS),
+    "an array too many": (with_arrays(lambda a: a.update(more=np.zeros(3, np.float32))), WEIGHTS),
+    "an array too few": (with_arrays(lambda a: a.pop("head.bias")), WEIGHTS),
+    "weights of fewer labels": (
+        with_arrays(lambda a: a.update({"head.weight": a["head.weight"][:-1]})),
+        WEIGHTS,
+    ),
+    "weights of another width": (
+        with_arrays(lambda a: a.update({"head.weight": a["head.weight"][:, 1:]})),
+        WEIGHTS,
+    ),
+    "weights in another precision": (
+        with_arrays(lambda a: a.update({"head.bias": a["head.bias"].astype(np.float64)})),
+        WEIGHTS,
+    ),
+    "a tokenizer that is a list": (with_blob(TOKENIZER, b"[]"), TOKENIZER),
+    "a tokenizer of 10^5 brackets": (with_blob(TOKENIZER, b"[" * 10**5), TOKENIZER),
+    "a tokenizer without a model": (with_tokenizer(lambda t: t.pop("model")), TOKENIZER),
+    "a tokenizer without truncation": (
+        with_tokenizer(lambda t: t.update(truncation=None)),
+        TOKENIZER,
+    ),
+    "a token number beyond the embeddings": (
+        with_tokenizer(lambda t: t["model"]["vocab"].update(zebra=10**6)),
+        "lightxml.json",
+    ),
+    "no room for text": (
+        with_tokenizer(lambda t: t["truncation"].update(max_length=2)),
+        "lightxml.json",
+    ),
+    "a config that names code": (
+        with_encoder(auto_map={"AutoModel": "modeling.Evil"}),
+        "lightxml.json",
+    ),
+    "a config that names a kernel": (
+        with_encoder(attn_implementation="someone/kernel"),
+        "lightxml.json",
+    ),
+    "a config with a private field": (with_encoder(_name_or_path="someone/x"), "lightxml.json"),
+    "a decoder": (with_encoder(model_type="gpt2"), "lightxml.json"),
+    "an unknown architecture": (with_encoder(model_type="evil"), "lightxml.json"),
+    "another architecture": (with_encoder(model_type="distilbert"), WEIGHTS),
+    "a billion layers": (with_encoder(num_hidden_layers=10**9), "lightxml.json"),
+    "no layers": (with_encoder(num_hidden_layers=0), "lightxml.json"),
+    "a width of 10^6": (with_encoder(hidden_size=10**6), WEIGHTS),
+    "a vocabulary of 10^12": (with_encoder(vocab_size=HUGE), WEIGHTS),
+    "no attention heads": (with_encoder(num_attention_heads=0), "lightxml.json"),
+    "a text for a width": (with_encoder(hidden_size="wide"), "lightxml.json"),
+    "no encoder": (without("network", "encoder"), "lightxml.json"),
+    "an encoder that is a list": (with_manifest("network", "encoder", value=[]), "lightxml.json"),
+    "no network": (without("network"), "lightxml.json"),
+    "padding beyond the embeddings": (
+        with_manifest("network", "pad_id", value=10**6),
+        "lightxml.json",
+    ),
+    "padding below 0": (with_manifest("network", "pad_id", value=-1), "lightxml.json"),
+    "no feature layers": (with_manifest("network", "n_feature_layers", value=0), "lightxml.json"),
+    "a summary in the middle": (with_manifest("network", "summary", value="mid"), "lightxml.json"),
+    "dropout of 7": (with_manifest("network", "dropout", value=7), "lightxml.json"),
+    "an SE block without weights": (
+        with_manifest("network", "se_block", value=False),
+        WEIGHTS,
+    ),
+    "an unknown form of y": (with_manifest("label_form", value="frame"), "lightxml.json"),
+    "a history that is a text": (with_manifest("history", value="long"), "lightxml.json"),
+    "a history of texts": (with_manifest("history", value=[{"loss": "1"}]), "lightxml.json"),
+    "no arguments": (without("params"), "lightxml.json"),
+    "an unknown argument": (with_manifest("params", "code", value="x"), "lightxml.json"),
+    "a wrong argument": (with_manifest("params", "max_epochs", value="x"), "lightxml.json"),
+    "an argument that is a list": (with_manifest("params", "verbose", value=[]), "lightxml.json"),
+    "an argument with a code config": (
+        with_manifest("params", "encoder", value={"config": {"model_type": "bert", "auto_map": 1}}),
+        "lightxml.json",
+    ),
+    "another estimator": (with_manifest("estimator", value="Other"), "lightxml.json"),
+    "an estimator that is a number": (with_manifest("estimator", value=3), "lightxml.json"),
+    "10^12 labels": (with_blob(CLASSES, json.dumps({"range": HUGE}).encode()), CLASSES),
+    "more labels than weights": (with_blob(CLASSES, b'{"range": 13}'), WEIGHTS),
+    "fewer labels than weights": (with_blob(CLASSES, labels(["a", "b"])), WEIGHTS),
+    "no labels": (with_blob(CLASSES, labels([])), CLASSES),
+    "labels that are lists": (with_blob(CLASSES, labels([[]] * 12)), CLASSES),
+    "labels that are fractions": (with_blob(CLASSES, labels([0.5] * 12)), CLASSES),
+    "a label twice": (with_blob(CLASSES, labels(["a"] * 12)), CLASSES),
+    "labels in a dtype of 4 GB": (
+        with_blob(CLASSES, labels([str(i) for i in range(12)], f"<U{10**9}")),
+        CLASSES,
+    ),
+    "labels beyond 64 bits": (with_blob(CLASSES, labels([2**80, *range(11)], "int64")), CLASSES),
+    "texts as int64": (with_blob(CLASSES, labels([str(i) for i in range(12)], "int64")), CLASSES),
+}
+
+
+@pytest.fixture(scope="module")
+def saved(fitted: LightXMLClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    fitted.save(folder)
+    load(folder, "cpu")  # what the first load imports is not a cost of the rows
+    return folder
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_what_is_no_model_is_refused(name: str, saved: Path, tmp_path: Path) -> None:
+    change, file = TAMPERINGS[name]
+    bundle = load_bundle(saved)
+    manifest, blobs = dict(bundle.manifest), dict(bundle.blobs)
+    change(manifest, blobs)
+    save_bundle(Bundle(manifest, blobs), tmp_path / "model")
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError) as caught:
+            load(tmp_path / "model", "cpu")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert file in str(caught.value).split(":")[0], caught.value
+    assert peak < 64 * 2**20
+    assert not hasattr(sys, "payload_was_run")
+
+
+def test_blobs_swapped_between_two_models_are_refused(
+    make_classifier: Callable[..., LightXMLClassifier],
+    documents: Documents,
+    saved: Path,
+    tmp_path: Path,
+) -> None:
+    X, y = documents
+    make_classifier(max_epochs=1).fit(X, y[:, :9]).save(tmp_path / "other")
+    one, other = load_bundle(saved), load_bundle(tmp_path / "other")
+    for name in (WEIGHTS, CLASSES):
+        swapped = Bundle(one.manifest, {**one.blobs, name: other.blobs[name]})
+        save_bundle(swapped, tmp_path / "swapped")
+        with pytest.raises(BundleError, match=WEIGHTS):  # both show in the weights' shapes
+            load(tmp_path / "swapped", "cpu")
+
+
+def test_a_bundle_of_format_1_loads_for_ever() -> None:
+    folder = Path(__file__).parent / "data" / "format-1"
+    model = load(folder, "cpu")
+    expected = json.loads((folder / "expected.json").read_text("utf-8"))
+    found, scores = model.predict_topk(expected["texts"], k=3, return_scores=True)
+    assert found.tolist() == expected["labels"]
+    np.testing.assert_allclose(scores, expected["scores"], atol=1e-5)
