@@ -23,20 +23,17 @@ import contextlib
 import errno
 import hashlib
 import json
-import math
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-import safetensors.numpy
-
 from lightxml.exceptions import BundleError
+from lightxml.strict_json import DAMAGED, parse_json
 
 # To raise the format:
 # 1. Raise it only when this version would misread, or could not read, what the new version
@@ -53,33 +50,15 @@ FORMAT = 1
 
 RECORD = "lightxml.json"
 MAX_RECORD_BYTES = 2 * 2**20  # a manifest of a few kilobytes is usual; large things are blobs
-MAX_HEADER_BYTES = 4 * 2**20  # of a safetensors blob: some 30,000 arrays
-MAX_JSON_BYTES = 64 * 2**20
 MAX_BLOBS = 200  # a load holds all of them open at once, and some systems allow 256 open files
 
 _BLOB_FILE = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}")
 _BLOB_NAME = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*", re.ASCII)
 _SIDE_FILE = re.compile(r"\.lightxml-[0-9a-f]{16}\.(?:blob|json)")
-_DAMAGED = "The file is damaged or was changed: save the model again or fetch a fresh copy."
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _CHUNK = 16 * 2**20
 _ATTEMPTS = 100
-
-_DTYPES = {  # safetensors' names and numpy's
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "I64": "int64",
-    "I32": "int32",
-    "I16": "int16",
-    "I8": "int8",
-    "U64": "uint64",
-    "U32": "uint32",
-    "U16": "uint16",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
 
 
 @dataclass(frozen=True)
@@ -208,174 +187,6 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     return _check_record(_read(file, MAX_RECORD_BYTES), name=str(file))
 
 
-def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Write arrays in the safetensors format; equal arrays give equal bytes in any order.
-
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        Floats of 16, 32 or 64 bits, all finite, integers of 8 to 64 bits, or bool; any
-        shape, strides and byte order. (bfloat16 is not numpy's: pass its bits as uint16.)
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    TypeError
-        A dtype that the format does not have.
-    ValueError
-        A NaN or an infinity.
-    """
-    plain = {}
-    for key, array in arrays.items():
-        if array.dtype.name not in _DTYPES.values():
-            raise TypeError(
-                f"arrays[{key!r}] has dtype {array.dtype}; expected one of "
-                f"{', '.join(sorted(_DTYPES.values()))}. Convert it first."
-            )
-        if not _is_finite(array):
-            raise ValueError(
-                f"arrays[{key!r}] holds NaN or infinite values; a file with them would not load."
-            )
-        plain[key] = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-    return safetensors.numpy.save(plain)
-
-
-def decode_arrays(
-    data: bytes, expected: Mapping[str, tuple[str, tuple[int, ...]]], *, name: str
-) -> dict[str, np.ndarray]:
-    """Read arrays from the safetensors format; the header is checked before an array is made.
-
-    Parameters
-    ----------
-    data : bytes
-        What `encode_arrays` gave.
-    expected : mapping of str to (str, tuple of int)
-        The numpy dtype name and the shape of each array; exactly these must be there.
-    name : str
-        The blob's name, for messages.
-
-    Returns
-    -------
-    dict of str to ndarray
-        In the order of `expected`; each array is writable and owns its memory.
-
-    Raises
-    ------
-    BundleError
-        Names, dtypes, shapes or extents are not the expected ones, a float is NaN or
-        infinite, or a bool is neither 0 nor 1.
-    """
-    header, start = _read_header(data, name)
-    if unlike := header.keys() ^ expected.keys():
-        key = min(unlike)
-        found = "an unexpected array" if key in header else "no array"
-        raise BundleError(f"{name}: holds {found} {key[:100]!r}. {_DAMAGED}")
-    spans = []
-    for key, (dtype, shape) in expected.items():
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        if (flaw := _header_flaw(header[key], dtype, shape, size)) is not None:
-            raise BundleError(f"{name}: array {key!r} has {flaw}. {_DAMAGED}")
-        spans.append((*header[key]["data_offsets"], key))
-    position = 0
-    for begin, end, key in sorted(spans):
-        if begin != position:
-            raise BundleError(
-                f"{name}: array {key!r} overlaps another or leaves a hole. {_DAMAGED}"
-            )
-        position = end
-    if start + position != len(data):
-        raise BundleError(
-            f"{name}: holds {len(data)} bytes; its arrays end at {start + position}. {_DAMAGED}"
-        )
-    arrays = {}
-    for key, (dtype, shape) in expected.items():
-        stored = np.dtype(dtype).newbyteorder("<")
-        offset = start + header[key]["data_offsets"][0]
-        flat = np.frombuffer(data, stored, count=math.prod(shape), offset=offset)
-        if flat.dtype == bool and flat.view(np.uint8).max(initial=0) > 1:
-            raise BundleError(f"{name}: array {key!r} holds a bool that is not 0 or 1. {_DAMAGED}")
-        if not _is_finite(flat):
-            raise BundleError(f"{name}: array {key!r} holds NaN or infinite values. {_DAMAGED}")
-        arrays[key] = flat.reshape(shape).astype(dtype)
-    return arrays
-
-
-def parse_json(
-    data: bytes, *, name: str, max_bytes: int = MAX_JSON_BYTES, max_depth: int = 64
-) -> Any:
-    """Parse JSON from a stranger: strictly, and with size and depth checked before parsing.
-
-    Parameters
-    ----------
-    data : bytes
-        UTF-8, without a byte order mark.
-    name : str
-        The file's name, for messages.
-    max_bytes : int, default=64 MiB
-        The longest document. Parsed, it can take 25 times as much memory.
-    max_depth : int, default=64
-        The deepest nesting of arrays and objects.
-
-    Returns
-    -------
-    object
-        ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
-
-    Raises
-    ------
-    BundleError
-        A limit is passed, the text is not JSON in UTF-8, a key comes twice, a number is NaN
-        or infinite, or an integer takes more than 64 bits.
-    """
-    if len(data) > max_bytes:
-        raise BundleError(
-            f"{name}: holds {len(data)} bytes of JSON; at most {max_bytes} are read. {_DAMAGED}"
-        )
-    if _is_deeper(data, max_depth):
-        raise BundleError(f"{name}: is nested deeper than {max_depth} levels. {_DAMAGED}")
-
-    def refuse(what: str) -> BundleError:
-        return BundleError(f"{name}: holds {what}. {_DAMAGED}")
-
-    def parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) < len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise refuse(f"the key {twice[:100]!r} twice")
-        return result
-
-    def parse_int(text: str) -> int:
-        # The length first: the conversion of a long one is slow, or refused by Python itself.
-        if len(text) > 20 or not -(2**63) <= (value := int(text)) < 2**64:
-            raise refuse("an integer of more than 64 bits")
-        return value
-
-    def parse_float(text: str) -> float:
-        if not math.isfinite(value := float(text)):
-            raise refuse("a number beyond the range of floats")
-        return value
-
-    def parse_constant(text: str) -> Any:
-        raise refuse(f"{text}, which is not JSON")
-
-    try:
-        return json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=parse_object,
-            parse_int=parse_int,
-            parse_float=parse_float,
-            parse_constant=parse_constant,
-        )
-    except BundleError:
-        raise
-    except ValueError as error:  # UnicodeDecodeError, JSONDecodeError
-        raise BundleError(f"{name}: is not JSON in UTF-8 ({error}). {_DAMAGED}") from error
-
-
 # The record
 
 
@@ -422,7 +233,7 @@ def _check_record(data: bytes, *, name: str) -> dict[str, Any]:
     if not isinstance(record, dict) or not {"format", "digest"} <= record.keys():
         raise BundleError(
             f"{name}: is not a record of lightxml: expected an object with a format and a "
-            f"digest. {_DAMAGED}"
+            f"digest. {DAMAGED}"
         )
     unsigned = {key: value for key, value in record.items() if key != "digest"}
     # Against the bytes too: a changed space or escape gives the same object.
@@ -430,26 +241,26 @@ def _check_record(data: bytes, *, name: str) -> dict[str, Any]:
         record["digest"] != hashlib.sha256(_canonical(unsigned)).hexdigest()
         or _canonical(record) != data
     ):
-        raise BundleError(f"{name}: does not match its own digest. {_DAMAGED}")
+        raise BundleError(f"{name}: does not match its own digest. {DAMAGED}")
     number = record["format"]
     if type(number) is not int or number < 1:
-        raise BundleError(f"{name}: has format {number!r}; expected a whole number. {_DAMAGED}")
+        raise BundleError(f"{name}: has format {number!r}; expected a whole number. {DAMAGED}")
     if number > FORMAT:
         raise BundleError(
             f"{name}: has format {number}; this version of lightxml reads up to {FORMAT}. "
             "Upgrade lightxml to load this model."
         )
     if record.keys() != {"format", "manifest", "blobs", "digest"}:
-        raise BundleError(f"{name}: has the keys {sorted(record)}. {_DAMAGED}")
+        raise BundleError(f"{name}: has the keys {sorted(record)}. {DAMAGED}")
     if not isinstance(record["manifest"], dict) or not isinstance(record["blobs"], dict):
-        raise BundleError(f"{name}: manifest and blobs must be objects. {_DAMAGED}")
+        raise BundleError(f"{name}: manifest and blobs must be objects. {DAMAGED}")
     if len(record["blobs"]) > MAX_BLOBS:
         raise BundleError(
-            f"{name}: lists {len(record['blobs'])} blobs; at most {MAX_BLOBS} are read. {_DAMAGED}"
+            f"{name}: lists {len(record['blobs'])} blobs; at most {MAX_BLOBS} are read. {DAMAGED}"
         )
     for key, entry in record["blobs"].items():
         if not _BLOB_NAME.fullmatch(key) or not _is_entry(key, entry):
-            raise BundleError(f"{name}: lists blob {key[:100]!r} in a wrong form. {_DAMAGED}")
+            raise BundleError(f"{name}: lists blob {key[:100]!r} in a wrong form. {DAMAGED}")
     return record
 
 
@@ -480,7 +291,7 @@ def _open(file: Path, label: str) -> BinaryIO:
         ) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BundleError(f"{label}: is not a regular file. {_DAMAGED}")
+        raise BundleError(f"{label}: is not a regular file. {DAMAGED}")
     return os.fdopen(descriptor, "rb")
 
 
@@ -493,11 +304,11 @@ def _read_stream(stream: BinaryIO, label: str, *, max_bytes: int) -> bytes:
     """Read to the end in one pass; the caller checks what came, never the file again."""
     size = os.fstat(stream.fileno()).st_size
     if size > max_bytes:
-        raise BundleError(f"{label}: holds {size} bytes; expected at most {max_bytes}. {_DAMAGED}")
+        raise BundleError(f"{label}: holds {size} bytes; expected at most {max_bytes}. {DAMAGED}")
     try:
         return stream.read(size)
     except OSError as error:
-        raise BundleError(f"{label}: cannot be read ({error.strerror}). {_DAMAGED}") from error
+        raise BundleError(f"{label}: cannot be read ({error.strerror}). {DAMAGED}") from error
 
 
 def _read_blobs(folder: Path, table: dict[str, Any]) -> dict[str, bytes]:
@@ -511,14 +322,13 @@ def _read_blobs(folder: Path, table: dict[str, Any]) -> dict[str, bytes]:
         for name, (label, _) in streams.items():
             if sizes[name] != table[name]["size"]:
                 raise BundleError(
-                    f"{label}: holds {sizes[name]} bytes; expected {table[name]['size']}. "
-                    f"{_DAMAGED}"
+                    f"{label}: holds {sizes[name]} bytes; expected {table[name]['size']}. {DAMAGED}"
                 )
         blobs = {}
         for name, (label, stream) in streams.items():
             blobs[name] = _read_stream(stream, label, max_bytes=table[name]["size"])
             if hashlib.sha256(blobs[name]).hexdigest() != table[name]["sha256"]:
-                raise BundleError(f"{label}: does not match its digest. {_DAMAGED}")
+                raise BundleError(f"{label}: does not match its digest. {DAMAGED}")
     return blobs
 
 
@@ -527,52 +337,6 @@ def _is_replaced(file: Path, stream: BinaryIO) -> bool:
         return not os.path.samestat(os.stat(file), os.fstat(stream.fileno()))
     except OSError:
         return False
-
-
-def _is_deeper(data: bytes, max_depth: int) -> bool:
-    if data.count(b"[") + data.count(b"{") <= max_depth:
-        return False
-    depth = 0
-    # A string is taken as one token, closed or not, so that each byte is looked at once.
-    for token in re.finditer(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', data, re.DOTALL):
-        first = data[token.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > max_depth:
-                return True
-        elif first in b"]}":
-            depth -= 1
-    return False
-
-
-def _read_header(data: bytes, name: str) -> tuple[dict[str, Any], int]:
-    """Give the header of a safetensors blob, and where the arrays start."""
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER_BYTES):
-        raise BundleError(
-            f"{name}: says that its header has {length} bytes; the file has {len(data)}, and "
-            f"at most {MAX_HEADER_BYTES} are read. {_DAMAGED}"
-        )
-    header = parse_json(data[8 : 8 + length], name=name, max_bytes=MAX_HEADER_BYTES)
-    if not isinstance(header, dict):
-        raise BundleError(f"{name}: its header is not a JSON object. {_DAMAGED}")
-    return header, 8 + length
-
-
-def _header_flaw(entry: Any, dtype: str, shape: tuple[int, ...], size: int) -> str | None:
-    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        return "no dtype, shape and data_offsets in the header"
-    if _DTYPES.get(str(entry["dtype"])) != dtype or entry["shape"] != list(shape):
-        found = f"{str(entry['dtype'])[:20]} of shape {str(entry['shape'])[:100]}"
-        return f"the dtype and shape {found}; expected {dtype} of shape {list(shape)}"
-    match entry["data_offsets"]:
-        case [int(begin), int(end)] if begin >= 0 and end - begin == size:
-            return None
-    return f"the data_offsets {str(entry['data_offsets'])[:100]}; expected {size} bytes"
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 # Writing

@@ -17,13 +17,15 @@ from tokenizers import Tokenizer
 
 import lightxml
 from lightxml import encoders
+from lightxml.arrays import decode_arrays, encode_arrays
 from lightxml.batches import max_length_of
-from lightxml.bundle import RECORD, Bundle, decode_arrays, encode_arrays, parse_json
+from lightxml.bundle import RECORD, Bundle
 from lightxml.devices import use_one_thread_if_forked
 from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
 from lightxml.labels import LabelForm
 from lightxml.network import LightXMLNetwork
+from lightxml.strict_json import parse_json
 from lightxml.training import seeded
 
 _WEIGHTS, _TOKENIZER, _CLASSES = "weights.safetensors", "tokenizer.json", "classes.json"

@@ -18,6 +18,8 @@ FLOORS = [
         "rankings",
         "metrics",
         "datasets",
+        "strict_json",
+        "arrays",
         "bundle",
         "progress",
         "evaluation",

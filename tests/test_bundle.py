@@ -22,17 +22,10 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightxml.bundle import (
-    FORMAT,
-    Bundle,
-    decode_arrays,
-    encode_arrays,
-    load_bundle,
-    parse_json,
-    read_record,
-    save_bundle,
-)
+from lightxml.arrays import decode_arrays, encode_arrays
+from lightxml.bundle import FORMAT, Bundle, load_bundle, read_record, save_bundle
 from lightxml.exceptions import BundleError
+from lightxml.strict_json import parse_json
 
 ARRAYS = {
     "head.weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),

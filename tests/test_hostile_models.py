@@ -20,7 +20,8 @@ import pytest
 import scipy.sparse as sp
 
 from lightxml import LightXMLClassifier, load
-from lightxml.bundle import Bundle, encode_arrays, load_bundle, save_bundle
+from lightxml.arrays import encode_arrays
+from lightxml.bundle import Bundle, load_bundle, save_bundle
 from lightxml.exceptions import BundleError
 
 Documents = tuple[list[str], sp.csr_array]
