@@ -44,9 +44,11 @@ def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     values : Tensor of float32, shape (n, k)
     columns : Tensor of int64, shape (n, k)
     """
-    values, columns = torch.topk(logits, k, dim=1)
-    # A tie across the k-th place: topk may have kept any of the equal ones.
-    tied = (logits >= values[:, -1:]).sum(dim=1) > k
+    # One more than asked for: a tie across the k-th place, where topk may have kept any of the
+    # equal ones, shows at no further pass over the logits, and no array of their size.
+    values, columns = torch.topk(logits, min(k + 1, logits.shape[1]), dim=1)
+    tied = (values[:, k - 1 : k] == values[:, k:]).any(dim=1)
+    columns = columns[:, :k]
     if bool(tied.any()):
         columns[tied] = torch.sort(logits[tied], dim=1, descending=True, stable=True)[1][:, :k]
     columns = columns.sort(dim=1)[0]

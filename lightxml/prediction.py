@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 import torch
+from scipy.special import expit
 
 from lightxml.batches import TokenStore, collate, prediction_batches
 from lightxml.devices import use_one_thread_if_forked
@@ -49,9 +50,11 @@ def predict_positive(network: LightXMLNetwork, store: TokenStore) -> sp.csr_arra
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
     for documents, logits in _logits(network, store):
-        where, column = torch.nonzero(torch.sigmoid(logits) >= 0.5, as_tuple=True)
-        rows.append(documents[where.cpu().numpy()])
-        columns.append(column.cpu().numpy())
+        # Slightly too many, so that the scores themselves decide, as `predict_proba` gives them.
+        where, column = torch.nonzero(logits > -1e-3, as_tuple=True)
+        chosen = sigmoid(logits[where, column].cpu().numpy()) >= 0.5
+        rows.append(documents[where.cpu().numpy()[chosen]])
+        columns.append(column.cpu().numpy()[chosen])
     coordinates = (np.concatenate(rows), np.concatenate(columns))
     ones = np.ones(len(coordinates[0]), dtype=np.int8)
     shape = (len(store), network.head.out_features)
@@ -61,8 +64,11 @@ def predict_positive(network: LightXMLNetwork, store: TokenStore) -> sp.csr_arra
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Return the scores of logits, in their own dtype."""
-    return torch.sigmoid(torch.from_numpy(logits)).numpy()
+    """Return the scores of logits, in their own dtype: the same wherever in an array they stand.
+
+    torch's own differs in the last bit between the bulk of an array and its remainder.
+    """
+    return np.asarray(expit(logits))
 
 
 def _logits(

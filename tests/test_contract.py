@@ -1,65 +1,65 @@
-"""scikit-learn's contract: its common checks, on texts made of numbers and on the class itself."""
+"""scikit-learn's contract: its common checks, on numbers written as texts and on the class."""
 
 from __future__ import annotations
 
+import ast
+import copy
 import inspect
+import re
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.utils import Tags, estimator_checks, get_tags
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import Tags, column_or_1d, estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lightxml import LightXMLClassifier
+from lightxml.prediction import sigmoid
 from tests.conftest import small_config
-
-# The common checks give numbers, which is why they run almost nothing on an estimator of texts.
 
 
 class NumbersAsTexts(LightXMLClassifier):
     """LightXMLClassifier behind a translation of scikit-learn's check data, and nothing else.
 
-    Constructor, arguments, fitted attributes, pickling and every score are the parent's. A row
-    of X becomes a document of one word for each column, such as ``"f0x12 f1x7"``; a 1-D y
-    becomes one label a document, of which `predict` gives the best; a 2-D y is passed on as
-    the indicator matrix it is.
+    The common checks feed numbers, and so run almost nothing on an estimator of texts. Here a
+    row of X becomes a document with a word for each column, such as ``"f0p3 f1m12"``; a 1-D y
+    becomes one label a document, of which `predict` gives the best; an indicator matrix is
+    passed on as it is. Constructor, arguments, fitted attributes, pickling and scores are the
+    parent's.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        texts = self._texts(X, y=y)
-        # Checked by `_texts`, which refuses y=None, NaN and a length that X has not.
-        y = np.asarray(y)
+        X, y = validate_data(self, X, y, multi_output=True)
         check_classification_targets(y)
-        return super().fit(texts, y if y.ndim == 2 else [[label] for label in y.tolist()])
+        if y.ndim == 2 and y.shape[1] > 1:
+            return super().fit(as_texts(X), y)
+        return super().fit(as_texts(X), [[label] for label in column_or_1d(y).tolist()])
 
     def predict(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        texts = self._texts(X)
-        if self._label_form == "collections":
-            return super().predict_topk(texts, k=1)[:, 0]
-        return super().predict(texts)
+        texts = self._as_known_texts(X)
+        return self.predict_topk(texts, k=1)[:, 0] if self._one_label else super().predict(texts)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        logits = super().decision_function(self._texts(X))
-        is_binary = self._label_form == "collections" and logits.shape[1] == 2
-        return logits[:, 1] - logits[:, 0] if is_binary else logits
+        logits = super().decision_function(self._as_known_texts(X))
+        # Of two classes, scikit-learn wants one column: how far the second is ahead.
+        return logits[:, 1] - logits[:, 0] if self._one_label and logits.shape[1] == 2 else logits
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        texts = self._texts(X)
-        if self._label_form != "collections":
-            return super().predict_proba(texts)
-        # One label a document: scikit-learn wants probabilities that add up to one.
-        powers = np.exp(super().decision_function(texts))
+        logits = super().decision_function(self._as_known_texts(X))
+        if not self._one_label:
+            return sigmoid(logits)
+        # Of classes that exclude each other, probabilities that add up to one.
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
     def score(self, X: Any, y: Any) -> float:
-        return float(np.mean(self.predict(X) == y))
+        return float(np.mean(self.predict(X) == np.asarray(y)))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -68,3 +68,141 @@ class NumbersAsTexts(LightXMLClassifier):
         tags.target_tags.single_output = True
         tags.classifier_tags.multi_class = True
         return tags
+
+    def __str__(self) -> str:
+        return type(self).__name__  # it names the tests
+
+    @property
+    def _one_label(self) -> bool:
+        return self._label_form == "collections"
+
+    def _as_known_texts(self, X: Any) -> list[str]:
+        check_is_fitted(self)
+        return as_texts(validate_data(self, X, reset=False))
+
+
+def as_texts(X: np.ndarray) -> list[str]:
+    """Write each row as one word a column: its number and the value in halves, p or m."""
+    halves = np.rint(2 * X).astype(int).tolist()
+    return [
+        " ".join(f"f{j}{'m' if v < 0 else 'p'}{abs(v)}" for j, v in enumerate(row))
+        for row in halves
+    ]
+
+
+ADAPTED = NumbersAsTexts(
+    small_config(),
+    max_length=16,
+    max_epochs=4,
+    batch_size=32,
+    learning_rate=4e-3,
+    head_learning_rate=5e-2,
+    dropout=0.1,
+    schedule="constant",
+    swa_start=None,
+    precision="fp32",
+    device="cpu",
+    random_state=0,
+)
+
+
+# A check that must be excused goes into `expected_failed_checks`, with its reason; pytest's
+# `xfail_strict` then tells when the excuse is no longer needed. There is none now.
+@parametrize_with_checks([ADAPTED])
+def test_it_keeps_scikit_learns_contract(estimator: NumbersAsTexts, check: Any) -> None:
+    check(estimator)
+
+
+def test_the_common_checks_are_run() -> None:
+    names = {name_of(check) for _, check in estimator_checks.estimator_checks_generator(ADAPTED)}
+    assert len(names) > 45
+    assert {"check_classifiers_train", "check_classifier_multioutput", "check_fit_idempotent",
+            "check_methods_subset_invariance", "check_estimators_pickle"} <= names  # fmt: skip
+
+
+def name_of(check: Any) -> str:
+    while hasattr(check, "func"):
+        check = check.func
+    return str(check.__name__)
+
+
+# On the class itself, the checks that give no data ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_valid_tag_types,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_set_params,
+        estimator_checks.check_mixin_order,
+    ],
+    ids=lambda check: check.__name__,
+)
+@pytest.mark.parametrize("params", [{}, {"encoder": small_config()}], ids=["default", "config"])
+def test_the_class_itself_keeps_what_needs_no_data(check: Any, params: dict[str, Any]) -> None:
+    check("LightXMLClassifier", LightXMLClassifier(**params))
+
+
+def documented(section: str) -> dict[str, str]:
+    """Return the names in a section of the class's docstring, each with the rest of its line."""
+    doc = inspect.getdoc(LightXMLClassifier)
+    assert doc is not None
+    body = re.split(r"\n\n?(?=\w[\w ]*\n-+\n)", doc.split(f"{section}\n{'-' * len(section)}\n")[1])
+    return dict(re.findall(r"^(\w+) : (.+)$", body[0], flags=re.MULTILINE))
+
+
+def test_every_argument_is_documented_in_order_with_its_default() -> None:
+    arguments = inspect.signature(LightXMLClassifier).parameters
+    described = documented("Parameters")
+    assert [*described] == [*arguments]
+    for name, line in described.items():
+        default = re.search(r"default=(.+)$", line)
+        assert default is not None, name
+        assert ast.literal_eval(default[1]) == arguments[name].default, name
+
+
+def test_every_fitted_attribute_is_documented(fitted: LightXMLClassifier) -> None:
+    public = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
+    assert set(documented("Attributes")) == public
+    assert set(vars(fitted)) - public - set(fitted.get_params()) == {"_label_form"}
+
+
+def test_fit_and_predict_leave_the_arguments_as_they_were(
+    make_classifier: Callable[..., LightXMLClassifier], documents: tuple[list[str], Any]
+) -> None:
+    X, y = documents
+    model = make_classifier(max_epochs=1)
+    given = model.get_params()
+    before = copy.deepcopy(given)
+    model.fit(X, y)
+    model.predict_topk(X)
+    for name, value in model.get_params().items():
+        assert value is given[name], name
+        if name != "encoder":
+            assert value == before[name], name
+    assert model.encoder.to_dict() == before["encoder"].to_dict()
+
+
+def test_an_unknown_argument_is_named() -> None:
+    with pytest.raises(ValueError, match=r"Invalid parameter 'depth' for estimator LightXML"):
+        LightXMLClassifier().set_params(depth=3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+        LightXMLClassifier(depth=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="positional argument"):
+        LightXMLClassifier("tiny", 128)  # type: ignore[misc]
+
+
+def test_it_is_shown_with_the_arguments_that_were_changed(fitted: LightXMLClassifier) -> None:
+    assert repr(LightXMLClassifier()) == "LightXMLClassifier()"
+    assert repr(LightXMLClassifier("tiny", max_epochs=3)) == (
+        "LightXMLClassifier(encoder='tiny', max_epochs=3)"
+    )
+    with config_context(display="diagram"):
+        for model in (LightXMLClassifier("tiny"), fitted, make_pipeline(clone(fitted))):
+            assert "LightXMLClassifier" in model._repr_html_()

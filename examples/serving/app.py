@@ -220,6 +220,8 @@ def create_app(
         queue = batcher()
         try:
             asked: Any = schema.model_validate_json(await _read(request, limits.max_body_bytes))
+            for name in asked.model_extra:
+                raise _invalid([name], "Extra inputs are not permitted")
             if asked.k > (n_labels := len(queue.model.classes_)):
                 raise _invalid(["k"], f"{asked.k} is more than the {n_labels} labels of the model")
             answer = await queue.predict(asked.texts, asked.k, request.is_disconnected)
@@ -238,15 +240,19 @@ def create_app(
 
 
 def from_environment() -> FastAPI:
-    """Return the service that LIGHTXML_MODEL, LIGHTXML_DEVICE and LIGHTXML_MAX_... describe."""
+    """Return the service that LIGHTXML_MODEL, LIGHTXML_DEVICE and LIGHTXML_MAX_... describe.
+
+    For ``uvicorn --factory app:from_environment``.
+    """
     if "LIGHTXML_MODEL" not in os.environ:
         raise ValueError("LIGHTXML_MODEL is not set; expected the folder of a saved model.")
-    given = {}
+    given: dict[str, Any] = {}
     for field in fields(Limits):
         name = f"LIGHTXML_{field.name.upper()}"
         if name in os.environ:
+            number = float if field.name == "max_wait_ms" else int
             try:
-                given[field.name] = type(field.default)(os.environ[name])
+                given[field.name] = number(os.environ[name])
             except ValueError:
                 raise ValueError(f"{name} is {os.environ[name]!r}; expected a number.") from None
     device = os.environ.get("LIGHTXML_DEVICE", "auto")
@@ -260,7 +266,8 @@ def _request_schema(limits: Limits) -> type[BaseModel]:
     texts = Annotated[list[text], Field(min_length=1, max_length=limits.max_texts, fail_fast=True)]
     return create_model(
         "PredictRequest",
-        __config__=ConfigDict(strict=True, extra="forbid"),
+        # Unknown names are refused later: "forbid" would make an error of every one of a million.
+        __config__=ConfigDict(strict=True, extra="allow"),
         texts=(texts, ...),
         k=(Annotated[int, Field(ge=1, le=limits.max_k)], 5),
     )
