@@ -358,6 +358,8 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto") -> Self:
         """Load what `save` wrote. Nothing in the folder is run, and no network is used.
 
+        A pickle, in contrast, runs code when it is loaded: unpickle only what you wrote yourself.
+
         Parameters
         ----------
         path : str or path
