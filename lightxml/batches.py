@@ -1,4 +1,4 @@
-"""Token numbers kept flat, and batches of documents of like length."""
+"""Batches of documents of like length, on the device."""
 
 from __future__ import annotations
 
@@ -6,39 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 import torch
-from tokenizers import Tokenizer
 
-_DOCUMENTS_AT_ONCE = 1_000  # bounds the tokenizer's own objects, some 100 bytes a token
-_CHARACTERS_A_TOKEN = 16  # few texts have longer tokens; those that do are read whole
+from lightxml.documents import Documents, TokenStore
+
 _POOL = 32  # batches that are sorted by length together in training
 
 
 @dataclass(frozen=True)
-class TokenStore:
-    """The documents as token numbers, one after the other.
-
-    Attributes
-    ----------
-    ids : ndarray of int32, shape (n_tokens,)
-    starts : ndarray of int64, shape (n_documents + 1,)
-        Document i is ``ids[starts[i]:starts[i + 1]]``.
-    """
-
-    ids: np.ndarray
-    starts: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens a document, int64 of shape (n_documents,)."""
-        return np.diff(self.starts)
-
-
-@dataclass(frozen=True)
-class Batch:
+class TokenBatch:
     """Padded documents on a device.
 
     Attributes
@@ -54,43 +31,88 @@ class Batch:
     attention_mask: torch.Tensor | None
 
 
-def tokenize(texts: list[str], tokenizer: Tokenizer) -> TokenStore:
-    """Turn documents into token numbers, each cut once where the tokenizer truncates.
+@dataclass(frozen=True)
+class SparseRows:
+    """Rows of a sparse matrix on a device, as bags of weighted numbers.
 
-    Of a long document only the beginning is read, up to a blank; where that should not fill
-    the tokenizer's maximum length, all of it.
+    Attributes
+    ----------
+    numbers : Tensor of int64, shape (n_entries,)
+        Column numbers, row by row.
+    starts : Tensor of int64, shape (n_rows,)
+        Where each row begins in `numbers`.
+    weights : Tensor of float32, shape (n_entries,)
     """
-    max_length = max_length_of(tokenizer)
-    room = max_length * _CHARACTERS_A_TOKEN
-    pieces: list[np.ndarray] = []
-    for begin in range(0, len(texts), _DOCUMENTS_AT_ONCE):
-        chunk = texts[begin : begin + _DOCUMENTS_AT_ONCE]
-        ids = [e.ids for e in tokenizer.encode_batch_fast([_beginning(t, room) for t in chunk])]
-        short = [i for i, t in enumerate(chunk) if len(t) > room and len(ids[i]) < max_length]
-        whole = tokenizer.encode_batch_fast([chunk[i] for i in short])
-        for i, encoding in zip(short, whole, strict=True):
-            ids[i] = encoding.ids
-        pieces.extend(np.asarray(document, dtype=np.int32) for document in ids)
-    starts = np.zeros(len(pieces) + 1, dtype=np.int64)
-    np.cumsum([len(piece) for piece in pieces], out=starts[1:])
-    return TokenStore(np.concatenate(pieces), starts)
+
+    numbers: torch.Tensor
+    starts: torch.Tensor
+    weights: torch.Tensor
 
 
-def max_length_of(tokenizer: Tokenizer) -> int:
-    """Return where the tokenizer cuts documents, in tokens."""
-    assert tokenizer.truncation is not None, "assemble() sets it"
-    return int(tokenizer.truncation["max_length"])
+@dataclass(frozen=True)
+class SparseBatch:
+    """The sparse features of a batch; in training, the same by column as well.
+
+    Attributes
+    ----------
+    by_row : SparseRows
+    columns : Tensor of int64, shape (n_touched,), or None
+        The columns with an entry in the batch, rising.
+    by_column : SparseRows or None
+        The transposed rows of those columns.
+    """
+
+    by_row: SparseRows
+    columns: torch.Tensor | None = None
+    by_column: SparseRows | None = None
 
 
-def _beginning(text: str, room: int) -> str:
-    if len(text) <= room:
-        return text
-    blank = text.find(" ", room)
-    return text if blank < 0 else text[:blank]
+@dataclass(frozen=True)
+class Batch:
+    """Documents on a device; as in `Documents`, what is not read is None."""
+
+    tokens: TokenBatch | None = None
+    features: SparseBatch | torch.Tensor | None = None
+    summaries: torch.Tensor | None = None
 
 
-def collate(store: TokenStore, rows: np.ndarray, pad_id: int, device: torch.device) -> Batch:
-    """Gather some documents into one padded batch on the device."""
+def collate(
+    documents: Documents,
+    rows: np.ndarray,
+    pad_id: int,
+    device: torch.device,
+    *,
+    training: bool = False,
+) -> Batch:
+    """Gather some documents into one batch on the device.
+
+    Parameters
+    ----------
+    documents : Documents
+    rows : ndarray of int64
+        Which documents, in this order.
+    pad_id : int
+        The token number that fills the shorter documents.
+    device : torch.device
+    training : bool
+        Whether gradients will be wanted.
+    """
+    tokens = summaries = None
+    features: SparseBatch | torch.Tensor | None = None
+    if documents.summaries is not None:
+        summaries = to_device(documents.summaries[rows], device).float()
+    elif documents.tokens is not None:
+        tokens = _pad(documents.tokens, rows, pad_id, device)
+    if documents.features is not None:
+        part = documents.features[rows]
+        if sp.issparse(part):
+            features = _sparse_batch(part, device, training)
+        else:
+            features = to_device(part, device)
+    return Batch(tokens, features, summaries)
+
+
+def _pad(store: TokenStore, rows: np.ndarray, pad_id: int, device: torch.device) -> TokenBatch:
     lengths = store.starts[rows + 1] - store.starts[rows]
     width = int(lengths.max())
     columns = np.arange(width)
@@ -98,10 +120,31 @@ def collate(store: TokenStore, rows: np.ndarray, pad_id: int, device: torch.devi
     input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     input_ids[present] = store.ids[(store.starts[rows][:, None] + columns)[present]]
     padded = not present.all()
-    return Batch(
+    return TokenBatch(
         to_device(input_ids, device),
         to_device(lengths, device),
         to_device(present.astype(np.int64), device) if padded else None,
+    )
+
+
+def _sparse_batch(part: sp.csr_array, device: torch.device, training: bool) -> SparseBatch:
+    by_row = _sparse_rows(part.indices, part.indptr, part.data, device)
+    if not training:
+        return SparseBatch(by_row)
+    order = np.argsort(part.indices, kind="stable")
+    columns, starts = np.unique(part.indices[order], return_index=True)
+    row_of = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
+    by_column = _sparse_rows(row_of[order], np.append(starts, len(order)), part.data[order], device)
+    return SparseBatch(by_row, to_device(columns.astype(np.int64), device), by_column)
+
+
+def _sparse_rows(
+    numbers: np.ndarray, pointers: np.ndarray, weights: np.ndarray, device: torch.device
+) -> SparseRows:
+    return SparseRows(
+        to_device(numbers.astype(np.int64), device),
+        to_device(pointers[:-1].astype(np.int64), device),
+        to_device(weights, device),
     )
 
 

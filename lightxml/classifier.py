@@ -8,21 +8,19 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from joblib import Memory
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, check_scalar
+from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 
-from lightxml import metrics, parameters, persistence, prediction
-from lightxml.batches import TokenStore, tokenize
+from lightxml import fitting, frozen, metrics, parameters, persistence, prediction
 from lightxml.bundle import load_bundle, save_bundle
-from lightxml.devices import choose_autocast, choose_device, use_one_thread_if_forked
-from lightxml.encoders import EncoderConfig, build_encoder, choose_attention
+from lightxml.devices import choose_device, use_one_thread_if_forked
+from lightxml.documents import Documents
+from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
-from lightxml.labels import decode, encode, encode_known
-from lightxml.network import LightXMLNetwork
-from lightxml.persistence import FittedModel
-from lightxml.texts import check_texts
-from lightxml.training import TrainingConfig, seeded, train
+from lightxml.fitted import FittedModel
+from lightxml.labels import decode, encode_known
 
 # The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
 MAX_DENSE_SCORES = 2**28
@@ -37,11 +35,25 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    encoder : str, path or transformers config, default="auto"
+    encoder : str, path, transformers config or None, default="auto"
         A hub name, a local folder saved with ``save_pretrained``, a transformers config (trained
         from scratch), or ``"tiny"``: a BERT of 4 layers, width 256 and 4 heads with a vocabulary
         of up to 8,000 word pieces, both learnt from the training documents alone; it needs no
-        download. ``"auto"`` is ``"bert-base-uncased"``.
+        download. None: no encoder, features alone. ``"auto"`` is ``"bert-base-uncased"`` for
+        documents, and None for a numeric `X`.
+    features : scikit-learn vectorizer or None, default=None
+        Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``: cloned and fitted on the
+        training documents. It reads whole documents, however long, and its output is embedded
+        and joined to the encoder's representation.
+    feature_dim : int, default=512
+        Width of that embedding, and of a numeric `X`'s.
+    freeze_encoder : bool, default=False
+        Leave a pretrained encoder as it is: each document goes through it once, its summary
+        vectors are kept in half precision, standardised over the training documents, and the
+        rest is trained on them.
+    memory : str, path, joblib.Memory or None, default=None
+        A folder that keeps a frozen encoder's vectors across fits, document by document. They
+        are read again where encoder, number of layers, precision and tokens are the same.
     max_length : int, default=512
         Tokens a document, special ones included; what is longer is cut. At most the encoder's
         own number of positions.
@@ -89,8 +101,14 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         The labels; ``arange(n_labels)`` if `y` was an indicator matrix.
     network_ : torch.nn.Module
         The trained network, in evaluation mode.
-    tokenizer_ : tokenizers.Tokenizer
-        Turns documents into token numbers.
+    tokenizer_ : tokenizers.Tokenizer or None
+        Turns documents into token numbers, if there is an encoder.
+    vectorizer_ : fitted vectorizer or None
+        The clone of `features` that turns documents into features.
+    n_features_in_ : int
+        Columns of a numeric `X`; not there if `X` was documents.
+    feature_names_in_ : ndarray of str
+        Their names, if `X` was a data frame.
     history_ : list of dict, one an epoch
         ``"epoch"`` (from 1), ``"loss"`` (sum over labels, mean over documents), and with
         validation data ``"precision_at_1"``, ``"precision_at_3"`` and ``"precision_at_5"``, as
@@ -118,8 +136,12 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        encoder: str | os.PathLike[str] | EncoderConfig = "auto",
+        encoder: str | os.PathLike[str] | EncoderConfig | None = "auto",
         *,
+        features: Any = None,
+        feature_dim: int = 512,
+        freeze_encoder: bool = False,
+        memory: str | os.PathLike[str] | Memory | None = None,
         max_length: int = 512,
         n_feature_layers: int = 5,
         dropout: float = 0.5,
@@ -139,6 +161,10 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         verbose: int = 0,
     ) -> None:
         self.encoder = encoder
+        self.features = features
+        self.feature_dim = feature_dim
+        self.freeze_encoder = freeze_encoder
+        self.memory = memory
         self.max_length = max_length
         self.n_feature_layers = n_feature_layers
         self.dropout = dropout
@@ -164,8 +190,9 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list, tuple, 1-D array or Series of str, length n_documents
-            The documents.
+        X : list, tuple, 1-D array or Series of str, length n_documents; or numeric matrix
+            The documents, or with ``encoder=None`` and ``"auto"`` a sparse or dense matrix of
+            shape (n_documents, n_features).
         y : indicator matrix of shape (n_documents, n_labels), or list of collections of labels
             The matrix may be dense or in any scipy sparse format, with entries 0 and 1.
         X_val, y_val : optional
@@ -191,45 +218,10 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
             If the first steps show that the fit takes over an hour on a CPU.
         """
         use_one_thread_if_forked()
-        parameters.check_params(self.get_params(deep=False))
-        texts = check_texts(X)
-        labels = encode(y, len(texts))
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together; pass both or neither.")
-        if X_val is not None:
-            texts_val = check_texts(X_val, name="X_val")
-            y_val = encode_known(y_val, labels.classes, labels.form, len(texts_val), name="y_val")
-        device = choose_device(self.device)
-        seed = parameters.draw_seed(self.random_state)
-        with seeded(seed, device):
-            encoder = build_encoder(self._encoder(), texts, int(self.max_length))
-            network = LightXMLNetwork(
-                encoder,
-                len(labels.classes),
-                n_feature_layers=int(self.n_feature_layers),
-                dropout=float(self.dropout),
-                se_block=bool(self.se_block),
-            )
-            self._place(network, encoder.max_length, device)
-        validate = None
-        if X_val is not None:
-            store_val = tokenize(texts_val, encoder.tokenizer)
-
-            def validate(trained: LightXMLNetwork) -> dict[str, float]:
-                ks = [k for k in (1, 3, 5) if k <= len(labels.classes)]
-                columns, _ = prediction.predict_topk(trained, store_val, ks[-1])
-                return {f"precision_at_{k}": metrics.precision_at_k(y_val, columns, k) for k in ks}
-
-        # Seeded anew: what an argument adds to the network does not shift the dropout.
-        with seeded(seed, device):
-            network, history = train(
-                network,
-                tokenize(texts, encoder.tokenizer),
-                labels.matrix,
-                self._training_config(seed),
-                validate,
-            )
-        self._keep(FittedModel(network, encoder.tokenizer, labels.classes, labels.form, history))
+        fitted = fitting.fit_model(self.get_params(deep=False), X, y, X_val, y_val)
+        self._keep(fitted)
+        if not fitted.reads_texts:
+            validate_data(self, X, skip_check_array=True)  # keeps a data frame's column names
         return self
 
     def predict_topk(self, X: Any, k: int = 5, *, return_scores: bool = False) -> Any:
@@ -237,7 +229,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list, tuple, 1-D array or Series of str, length n_documents
+        X : documents or numeric matrix, as at `fit`
         k : int, default=5
             Labels a document, from 1 to the number of labels.
         return_scores : bool, default=False
@@ -262,7 +254,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         check_scalar(k, "k", Integral, min_val=1)
         if k > len(self.classes_):
             raise ValueError(f"k={k} is more than the {len(self.classes_)} labels of the model.")
-        columns, logits = prediction.predict_topk(self.network_, self._tokenize(X), k)
+        columns, logits = prediction.predict_topk(self.network_, self._read(X), k)
         labels = self.classes_[columns]
         return (labels, prediction.sigmoid(logits)) if return_scores else labels
 
@@ -271,7 +263,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list, tuple, 1-D array or Series of str, length n_documents
+        X : documents or numeric matrix, as at `fit`
 
         Returns
         -------
@@ -279,7 +271,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
             In the form that `y` had at `fit`.
         """
         check_is_fitted(self, "network_")
-        matrix = prediction.predict_positive(self.network_, self._tokenize(X))
+        matrix = prediction.predict_positive(self.network_, self._read(X))
         return decode(matrix, self.classes_, self._label_form)
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -287,7 +279,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list, tuple, 1-D array or Series of str, length n_documents
+        X : documents or numeric matrix, as at `fit`
 
         Returns
         -------
@@ -303,21 +295,21 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logit of every label for every document; as `predict_proba` otherwise."""
         check_is_fitted(self, "network_")
-        texts = check_texts(X)
-        if len(texts) * len(self.classes_) > MAX_DENSE_SCORES:
+        documents = self._read(X)
+        if len(documents) * len(self.classes_) > MAX_DENSE_SCORES:
             raise ValueError(
-                f"The scores of {len(texts)} documents x {len(self.classes_)} labels would pass "
-                f"{MAX_DENSE_SCORES} entries. Use predict_topk(X, k, return_scores=True), or "
+                f"The scores of {len(documents)} documents x {len(self.classes_)} labels would "
+                f"pass {MAX_DENSE_SCORES} entries. Use predict_topk(X, k, return_scores=True), or "
                 "fewer documents at a time."
             )
-        return prediction.predict_logits(self.network_, tokenize(texts, self.tokenizer_))
+        return prediction.predict_logits(self.network_, documents)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean precision at 1: how often the first label is a true one.
 
         Parameters
         ----------
-        X : list, tuple, 1-D array or Series of str, length n_documents
+        X : documents or numeric matrix, as at `fit`
         y : the true labels, in the form that `y` had at `fit`
 
         Returns
@@ -325,9 +317,10 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         float in [0, 1]
         """
         check_is_fitted(self, "network_")
-        store = self._tokenize(X)
-        truth = encode_known(y, self.classes_, self._label_form, len(store))
-        return metrics.precision_at_k(truth, prediction.predict_topk(self.network_, store, 1)[0], 1)
+        documents = self._read(X)
+        truth = encode_known(y, self.classes_, self._label_form, len(documents))
+        columns, _ = prediction.predict_topk(self.network_, documents, 1)
+        return metrics.precision_at_k(truth, columns, 1)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the fitted estimator to a folder of JSON and safetensors files.
@@ -387,7 +380,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
             raise BundleError(
                 f"{persistence.RECORD}: its arguments are wrong ({error})."
             ) from error
-        model._place(fitted.network, fitted.max_length, choose_device(device))
+        fitting.place(fitted, model.precision, choose_device(device))
         model._keep(fitted)
         return model
 
@@ -398,7 +391,14 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
             return state
         fitted = self._fitted()
         params = {k: v for k, v in state.items() if k not in _FITTED}
-        return {**params, "classes_": fitted.classes, "_bundle": persistence.pack_model(fitted)}
+        bundle = persistence.pack_model(fitted)
+        return {
+            **params,
+            "classes_": fitted.classes,
+            "vectorizer_": fitted.vectorizer,
+            "feature_names_in_": fitted.feature_names,
+            "_bundle": bundle,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
@@ -406,73 +406,66 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         super().__setstate__(state)
         if bundle is None:
             return
-        fitted = persistence.unpack_model(bundle, state["classes_"])
+        fitted = persistence.unpack_model(
+            bundle, state["classes_"], state.get("vectorizer_"), state.get("feature_names_in_")
+        )
         try:
             device = choose_device(self.device)
         except ValueError:  # trained on a device that this machine lacks
             device = choose_device("auto")
-        self._place(fitted.network, fitted.max_length, device)
+        fitting.place(fitted, self.precision, device)
         self._keep(fitted)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
+        tags.input_tags.two_d_array = True
+        tags.input_tags.sparse = True
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = False
         tags.classifier_tags.multi_label = True
         tags.classifier_tags.multi_class = False
         return tags
 
-    def _encoder(self) -> Any:
-        is_auto = isinstance(self.encoder, str) and self.encoder == "auto"
-        return "bert-base-uncased" if is_auto else self.encoder
-
-    def _training_config(self, seed: int) -> TrainingConfig:
-        def or_default(value: Any, default: Any) -> Any:
-            return default if parameters.is_auto(value) else value
-
-        return TrainingConfig(
-            max_epochs=or_default(self.max_epochs, parameters.DEFAULT_EPOCHS),
-            batch_size=or_default(self.batch_size, parameters.DEFAULT_BATCH_SIZE),
-            accumulate=self.accumulate,
-            learning_rate=self.learning_rate,
-            head_learning_rate=or_default(
-                self.head_learning_rate, parameters.DEFAULT_HEAD_LEARNING_RATE
-            ),
-            weight_decay=self.weight_decay,
-            schedule=self.schedule,
-            swa_start=self.swa_start,
-            swa_every=or_default(self.swa_every, None),
-            seed=seed,
-            verbose=self.verbose,
-        )
-
-    def _place(self, network: LightXMLNetwork, max_length: int, device: torch.device) -> None:
-        network.autocast_dtype = choose_autocast(self.precision, device)
-        bf16 = network.autocast_dtype is not None
-        choose_attention(network.encoder, max_length, device, bf16)
-        network.to(device)
-
     def _keep(self, fitted: FittedModel) -> None:
         self.classes_ = fitted.classes
         self.network_ = fitted.network
         self.tokenizer_ = fitted.tokenizer
+        self.vectorizer_ = fitted.vectorizer
         self.history_ = fitted.history
         self.n_iter_ = len(fitted.history)
         self._label_form = fitted.label_form
+        for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit
+            self.__dict__.pop(name, None)
+        if not fitted.reads_texts and fitted.network.features is not None:
+            self.n_features_in_ = fitted.network.features.n_features
+        if fitted.feature_names is not None:
+            self.feature_names_in_ = fitted.feature_names
 
     def _fitted(self) -> FittedModel:
         return FittedModel(
-            self.network_, self.tokenizer_, self.classes_, self._label_form, self.history_
+            self.network_,
+            self.tokenizer_,
+            self.vectorizer_,
+            self.classes_,
+            self._label_form,
+            self.history_,
+            getattr(self, "feature_names_in_", None),
         )
 
-    def _tokenize(self, X: Any) -> TokenStore:
-        return tokenize(check_texts(X), self.tokenizer_)
+    def _read(self, X: Any) -> Documents:
+        fitted = self._fitted()
+        documents = fitted.read(X)
+        if not fitted.reads_texts:
+            validate_data(self, X, skip_check_array=True, reset=False)  # a data frame's names
+        return frozen.with_kept_summaries(self.network_, documents, self.memory)
 
 
-_FITTED = ("classes_", "network_", "tokenizer_", "history_", "n_iter_", "_label_form")
+_FITTED = (
+    "classes_", "network_", "tokenizer_", "vectorizer_", "history_", "n_iter_", "_label_form",
+    "n_features_in_", "feature_names_in_",
+)  # fmt: skip
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "auto") -> LightXMLClassifier:

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from lightxml.matrices import check_indices
 from lightxml.texts import is_missing
 
 LabelForm = Literal["dense", "csr_matrix", "csr_array", "collections"]
@@ -256,7 +257,11 @@ def _encode_indicator(y: Any, n_documents: int, name: str) -> tuple[sp.csr_array
     _check_length(y.shape[0], n_documents, name)
     if y.shape[1] == 0:
         raise ValueError(f"{name} has no columns; expected at least one label.")
-    entries = _stored(y, name) if sp.issparse(y) else _nonzero(y, name)
+    if sp.issparse(y):
+        check_indices(y, name)
+        entries = sp.coo_array(y)
+    else:
+        entries = _nonzero(y, name)
     wrong = np.flatnonzero((entries.data != 0) & (entries.data != 1))
     if len(wrong):
         i = wrong[0]
@@ -264,20 +269,6 @@ def _encode_indicator(y: Any, n_documents: int, name: str) -> tuple[sp.csr_array
             f"{name}[{entries.row[i]}, {entries.col[i]}] is {entries.data[i]}; expected 0 or 1."
         )
     return _canonical(entries), form
-
-
-def _stored(y: Any, name: str) -> sp.coo_array:
-    """Return the stored entries, without touching `y`, once they are known to be in range."""
-    try:
-        if y.format in ("csr", "csc", "bsr"):
-            # A view, as the check may write; only the full one reads the column numbers.
-            view = type(y)((y.data, y.indices, y.indptr), shape=y.shape)
-            view.check_format(full_check=True)
-        return sp.coo_array(y)  # checks the other formats' numbers
-    except ValueError as error:
-        raise ValueError(
-            f"{name} is a damaged sparse matrix ({error}). Build it again from its source."
-        ) from None
 
 
 def _nonzero(y: np.ndarray, name: str) -> sp.coo_array:

@@ -1,13 +1,16 @@
-"""The network: encoder -> joined text representation -> SE block -> dropout -> head."""
+"""The network: encoder -> SE block, features -> embedding; both joined -> dropout -> head."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from lightxml.batches import Batch
+from lightxml.batches import Batch, TokenBatch
 from lightxml.encoders import TextEncoder
+from lightxml.features import FeatureEmbedding, Standardise
 from lightxml.heads import OneVsAllHead
+
+_HALF_MAX = torch.finfo(torch.float16).max
 
 
 class SqueezeExcitation(nn.Module):
@@ -46,13 +49,19 @@ class LightXMLNetwork(nn.Module):
 
     Parameters
     ----------
-    encoder : TextEncoder
-        Its `model` becomes a submodule; the rest of it says how to feed that.
+    encoder : TextEncoder or None
+        Its `model` becomes a submodule; the rest of it says how to feed that. None: the features
+        alone represent a document.
     n_labels : int
+    features : SparseEmbedding, DenseEmbedding or None
+        Its vector is joined to the encoder's.
     n_feature_layers : int
         The last hidden layers whose summary vectors are joined; all, if there are fewer.
     dropout : float
     se_block : bool
+    frozen : bool
+        Whether the encoder stays as it is: its summary vectors are then rounded to half
+        precision, in which they can be kept, and standardised.
 
     Attributes
     ----------
@@ -68,36 +77,56 @@ class LightXMLNetwork(nn.Module):
 
     def __init__(
         self,
-        encoder: TextEncoder,
+        encoder: TextEncoder | None,
         n_labels: int,
         *,
+        features: FeatureEmbedding | None = None,
         n_feature_layers: int = 5,
         dropout: float = 0.5,
         se_block: bool = False,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
-        config = encoder.model.config
-        self.n_feature_layers = min(n_feature_layers, config.num_hidden_layers)
-        self.summary = encoder.summary
-        self.pad_id = encoder.pad_id
         self.autocast_dtype: torch.dtype | None = None
-        self.encoder = encoder.model
+        self.encoder = self.standardise = self.se_block = None
+        self.n_feature_layers, self.pad_id, width = 0, 0, 0
+        if encoder is not None:
+            config = encoder.model.config
+            self.encoder = encoder.model.requires_grad_(not frozen)
+            self.n_feature_layers = min(n_feature_layers, config.num_hidden_layers)
+            self.summary = encoder.summary
+            self.pad_id = encoder.pad_id
+            if frozen:
+                self.standardise = Standardise(self.n_feature_layers, config.hidden_size)
+            width = self.n_feature_layers * config.hidden_size
+        self.features = features
+        if features is not None:
+            width += features.width
         self.dropout = nn.Dropout(dropout)
-        self.head = OneVsAllHead(self.n_feature_layers * config.hidden_size, n_labels)
+        self.head = OneVsAllHead(width, n_labels)
         # Drawn last, so that a seed gives the other parts the same weights with it and without.
-        self.se_block = SqueezeExcitation(self.n_feature_layers) if se_block else None
+        if se_block:
+            self.se_block = SqueezeExcitation(self.n_feature_layers)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.head.weight.device
 
-    def represent(self, batch: Batch) -> torch.Tensor:
-        """Return the text representation, float32 of shape (batch, n_layers * width).
+    @property
+    def is_frozen(self) -> bool:
+        """Whether there is an encoder that training leaves as it is."""
+        return self.standardise is not None
 
-        The summary vectors of the last hidden layers side by side, last layer first, before
-        dropout.
+    def summarise(self, batch: TokenBatch) -> torch.Tensor:
+        """Return the summary vectors of the last hidden layers, last layer first.
+
+        Returns
+        -------
+        Tensor, shape (batch, n_layers, width)
+            float32; float16 of a frozen encoder.
         """
+        assert self.encoder is not None
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if self.summary == "last":
             last = (batch.lengths - 1)[:, None]
@@ -114,10 +143,28 @@ class LightXMLNetwork(nn.Module):
         else:
             index = last[:, :, None].expand(-1, 1, layers[0].shape[2])
             summaries = [layer.gather(1, index)[:, 0] for layer in layers]
-        joined = torch.stack([s.float() for s in summaries], dim=1)  # (batch, n_layers, width)
-        if self.se_block is not None:
-            joined = self.se_block(joined)
-        return joined.flatten(1)
+        joined = torch.stack([s.float() for s in summaries], dim=1)
+        return joined.clamp(-_HALF_MAX, _HALF_MAX).half() if self.is_frozen else joined
+
+    def represent(self, batch: Batch) -> torch.Tensor:
+        """Return what the head reads, before dropout: float32 of shape (batch, width).
+
+        The summary vectors side by side, last layer first, and then the features' vector.
+        """
+        parts = []
+        if self.encoder is not None:
+            layers = batch.summaries
+            if layers is None:
+                assert batch.tokens is not None
+                layers = self.summarise(batch.tokens)
+            if self.standardise is not None:
+                layers = self.standardise(layers)
+            if self.se_block is not None:
+                layers = self.se_block(layers)
+            parts.append(layers.flatten(1))
+        if self.features is not None:
+            parts.append(self.features(batch.features))
+        return torch.cat(parts, dim=1)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the logits, float32 of shape (batch, n_labels)."""

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from joblib import Memory
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_scalar
 
 from lightxml.encoders import EncoderConfig
+from lightxml.training import TrainingConfig
 
 # The paper's, for a trained encoder.
 DEFAULT_EPOCHS = 20
@@ -29,8 +31,8 @@ def check_params(params: dict[str, Any]) -> None:
     TypeError, ValueError
         Naming the argument, what was found and what is expected.
     """
-    for name, low in (("max_length", 1), ("n_feature_layers", 1), ("accumulate", 1)):
-        check_scalar(params[name], name, Integral, min_val=low)
+    for name in ("max_length", "n_feature_layers", "accumulate", "feature_dim"):
+        check_scalar(params[name], name, Integral, min_val=1)
     for name in ("max_epochs", "batch_size", "swa_every"):
         if not is_auto(params[name]):
             check_scalar(params[name], name, Integral, min_val=1)
@@ -54,20 +56,60 @@ def check_params(params: dict[str, Any]) -> None:
         check_scalar(
             params["swa_start"], "swa_start", Real, min_val=0, max_val=1, include_boundaries="left"
         )
-    if not isinstance(params["se_block"], (bool, np.bool_)):
-        raise TypeError(f"se_block is {params['se_block']!r}; expected True or False.")
+    for name in ("se_block", "freeze_encoder"):
+        if not isinstance(params[name], (bool, np.bool_)):
+            raise TypeError(f"{name} is {params[name]!r}; expected True or False.")
     _check_choice(params, "schedule", ("linear", "constant"))
     _check_choice(params, "precision", ("auto", "bf16", "fp32"))
     encoder = params["encoder"]
-    if not isinstance(encoder, (str, os.PathLike, EncoderConfig)):
+    if encoder is not None and not isinstance(encoder, (str, os.PathLike, EncoderConfig)):
         raise TypeError(
             f"encoder is {encoder!r} ({type(encoder).__name__}); expected 'auto', 'tiny', a hub "
-            "name, a local folder or a transformers config."
+            "name, a local folder, a transformers config or None."
+        )
+    if params["freeze_encoder"] and (encoder == "tiny" or isinstance(encoder, EncoderConfig)):
+        raise ValueError(
+            "freeze_encoder=True would keep the random weights that 'tiny' and a config begin "
+            "with; pass a pretrained encoder (a hub name or a local folder)."
+        )
+    features = params["features"]
+    if isinstance(features, type) or not (
+        features is None or (hasattr(features, "fit_transform") and hasattr(features, "transform"))
+    ):
+        raise TypeError(
+            f"features is {features!r}; expected a vectorizer such as TfidfVectorizer(), or None."
+        )
+    memory = params["memory"]
+    if memory is not None and not isinstance(memory, (str, os.PathLike, Memory)):
+        raise TypeError(
+            f"memory is {memory!r} ({type(memory).__name__}); expected a folder, a joblib.Memory "
+            "or None."
         )
     if not isinstance(params["device"], (str, torch.device)):
         raise TypeError(
             f"device is {params['device']!r}; expected 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
         )
+
+
+def training_config(params: dict[str, Any], seed: int) -> TrainingConfig:
+    """Return how to train, with what is ``"auto"`` decided."""
+
+    def or_default(name: str, default: Any) -> Any:
+        return default if is_auto(params[name]) else params[name]
+
+    return TrainingConfig(
+        max_epochs=or_default("max_epochs", DEFAULT_EPOCHS),
+        batch_size=or_default("batch_size", DEFAULT_BATCH_SIZE),
+        accumulate=params["accumulate"],
+        learning_rate=params["learning_rate"],
+        head_learning_rate=or_default("head_learning_rate", DEFAULT_HEAD_LEARNING_RATE),
+        weight_decay=params["weight_decay"],
+        schedule=params["schedule"],
+        swa_start=params["swa_start"],
+        swa_every=or_default("swa_every", None),
+        seed=seed,
+        verbose=params["verbose"],
+    )
 
 
 def draw_seed(random_state: Any) -> int:

@@ -7,68 +7,73 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sklearn
 import torch
+from sklearn.base import clone
 from tokenizers import Tokenizer
 
 import lightxml
 from lightxml import encoders
 from lightxml.arrays import decode_arrays, encode_arrays
-from lightxml.batches import max_length_of
 from lightxml.bundle import RECORD, Bundle
 from lightxml.devices import use_one_thread_if_forked
+from lightxml.documents import max_length_of
 from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
-from lightxml.labels import LabelForm
+from lightxml.features import DenseEmbedding, FeatureEmbedding, SparseEmbedding
+from lightxml.fitted import FittedModel
 from lightxml.network import LightXMLNetwork
 from lightxml.strict_json import parse_json
 from lightxml.training import seeded
+from lightxml.vectorizers import pack_vectorizer, unpack_vectorizer
 
-_WEIGHTS, _TOKENIZER, _CLASSES = "weights.safetensors", "tokenizer.json", "classes.json"
+_WEIGHTS, _TOKENIZER = "weights.safetensors", "tokenizer.json"
+_CLASSES, _NAMES = "classes.json", "feature_names.json"
+# The fitted vectorizer gives the first one back; the second is a folder of this machine.
+_NOT_SAVED = ("features", "memory")
 _FORMS = ("dense", "csr_matrix", "csr_array", "collections")
 
 
-@dataclass(frozen=True)
-class FittedModel:
-    """What `fit` learns, apart from the estimator's arguments."""
-
-    network: LightXMLNetwork
-    tokenizer: Tokenizer
-    classes: np.ndarray
-    label_form: LabelForm
-    history: list[dict[str, float]]
-
-    @property
-    def max_length(self) -> int:
-        """Tokens a document."""
-        return max_length_of(self.tokenizer)
-
-
 def pack_model(fitted: FittedModel) -> Bundle:
-    """Return the fitted parts, without the classes, as a bundle."""
+    """Return the fitted parts, without the classes and the vectorizer, as a bundle."""
     network = fitted.network
     weights = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
-    manifest = {
+    encoder, features = network.encoder, network.features
+    manifest: dict[str, Any] = {
         "network": {
-            "encoder": encoders.config_to_dict(network.encoder.config),
+            "encoder": None if encoder is None else encoders.config_to_dict(encoder.config),
+            "features": None if features is None else _describe_features(features),
             "n_feature_layers": network.n_feature_layers,
             "dropout": network.dropout.p,
             "se_block": network.se_block is not None,
-            "pad_id": network.pad_id,
-            "summary": network.summary,
+            "frozen": network.is_frozen,
         },
         "label_form": fitted.label_form,
         "history": fitted.history,
     }
-    blobs = {_WEIGHTS: encode_arrays(weights), _TOKENIZER: fitted.tokenizer.to_str().encode()}
+    blobs = {_WEIGHTS: encode_arrays(weights)}
+    if fitted.tokenizer is not None:
+        manifest["network"] |= {"pad_id": network.pad_id, "summary": network.summary}
+        blobs[_TOKENIZER] = fitted.tokenizer.to_str().encode()
     return Bundle(manifest, blobs)
 
 
-def unpack_model(bundle: Bundle, classes: np.ndarray) -> FittedModel:
+def _describe_features(features: FeatureEmbedding) -> dict[str, Any]:
+    described = {"n_features": features.n_features, "width": features.width}
+    if isinstance(features, SparseEmbedding):
+        return {"kind": "sparse", "n_columns": len(features.columns), **described}
+    return {"kind": "dense", **described}
+
+
+def unpack_model(
+    bundle: Bundle,
+    classes: np.ndarray,
+    vectorizer: Any = None,
+    feature_names: np.ndarray | None = None,
+) -> FittedModel:
     """Return the fitted parts, the network on the CPU.
 
     Raises
@@ -82,7 +87,13 @@ def unpack_model(bundle: Bundle, classes: np.ndarray) -> FittedModel:
             raise ValueError(f"label_form is {label_form!r}")
         history = [{k: _number(v) for k, v in row.items()} for row in bundle.manifest["history"]]
         network, tokenizer = _unpack_network(bundle, len(classes))
-    return FittedModel(network, tokenizer, classes, label_form, history)
+        if vectorizer is not None:
+            _check_width(vectorizer, network)
+        if feature_names is not None:
+            features = network.features
+            if features is None or len(feature_names) != features.n_features:
+                raise ValueError(f"it names {len(feature_names)} features, which it has not")
+    return FittedModel(network, tokenizer, vectorizer, classes, label_form, history, feature_names)
 
 
 def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
@@ -99,9 +110,16 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
     Raises
     ------
     TypeError
-        If a label is neither an int nor a str, which JSON cannot keep.
+        If a label is neither an int nor a str, or the vectorizer holds code.
     """
     model = pack_model(fitted)
+    blobs = {**model.blobs, _CLASSES: _classes_to_json(fitted.classes)}
+    if fitted.feature_names is not None:
+        blobs[_NAMES] = json.dumps(fitted.feature_names.tolist()).encode()
+    vectorizer = None
+    if fitted.vectorizer is not None:
+        vectorizer, more = pack_vectorizer(fitted.vectorizer)
+        blobs |= more
     manifest = {
         "estimator": estimator,
         "versions": {
@@ -112,9 +130,10 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
             "numpy": np.__version__,
         },
         "params": {name: _param_to_json(name, value) for name, value in params.items()},
+        "vectorizer": vectorizer,
         **model.manifest,
     }
-    return Bundle(manifest, {**model.blobs, _CLASSES: _classes_to_json(fitted.classes)})
+    return Bundle(manifest, blobs)
 
 
 def unpack(bundle: Bundle) -> tuple[str, dict[str, Any], FittedModel]:
@@ -132,7 +151,15 @@ def unpack(bundle: Bundle) -> tuple[str, dict[str, Any], FittedModel]:
         _count_tensors(weights)
         most = len(weights) // 4  # each label has a bias, at the least
         classes = _classes_from_json(_blob(bundle, _CLASSES), most)
-    return estimator, params, unpack_model(bundle, classes)
+        vectorizer = bundle.manifest.get("vectorizer")
+        if vectorizer is not None:
+            vectorizer = unpack_vectorizer(vectorizer, bundle.blobs)
+            # As it was before `fit`: the fitted one is made of the same arguments.
+            params["features"] = clone(vectorizer)
+        names = None
+        if _NAMES in bundle.blobs:
+            names = _names_from_json(bundle.blobs[_NAMES])
+    return estimator, params, unpack_model(bundle, classes, vectorizer, names)
 
 
 @contextmanager
@@ -155,16 +182,18 @@ def _blob(bundle: Bundle, name: str) -> bytes:
     return bundle.blobs[name]
 
 
-def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tokenizer]:
+def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tokenizer | None]:
     use_one_thread_if_forked()
     values, blob = bundle.manifest["network"], _blob(bundle, _WEIGHTS)
-    tokenizer = _unpack_tokenizer(_blob(bundle, _TOKENIZER))
     n_tensors = _count_tensors(blob)
-    config = encoders.config_from_dict(values["encoder"])
-    if not 1 <= config.num_hidden_layers <= n_tensors:
-        raise ValueError(
-            f"{config.num_hidden_layers} hidden layers cannot be made of {n_tensors} tensors"
-        )
+    config = tokenizer = None
+    if values["encoder"] is not None:
+        tokenizer = _unpack_tokenizer(_blob(bundle, _TOKENIZER))
+        config = encoders.config_from_dict(values["encoder"])
+        if not 1 <= config.num_hidden_layers <= n_tensors:
+            raise ValueError(
+                f"{config.num_hidden_layers} hidden layers cannot be made of {n_tensors} tensors"
+            )
     # First without memory, so that what does not fit the weights costs none.
     with torch.device("meta"):
         outline = _build(values, config, tokenizer, n_labels)
@@ -176,32 +205,65 @@ def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tok
     with seeded(0, torch.device("cpu")):  # its random weights are replaced at once
         network = _build(values, config, tokenizer, n_labels)
     network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
+    if isinstance(network.features, SparseEmbedding):
+        network.features.check_columns()
     network.eval()
     return network, tokenizer
 
 
 def _build(
-    values: dict[str, Any], config: EncoderConfig, tokenizer: Tokenizer, n_labels: int
+    values: dict[str, Any], config: EncoderConfig | None, tokenizer: Tokenizer | None, n_labels: int
 ) -> LightXMLNetwork:
-    for name, least in (("pad_id", 0), ("n_feature_layers", 1)):
-        if type(values[name]) is not int or values[name] < least:
-            raise ValueError(f"{name} is {values[name]!r}")
-    if values["summary"] not in ("first", "last"):
-        raise ValueError(f"summary is {values['summary']!r}")
-    encoder = encoders.assemble(
-        encoders.model_from_config(config),
-        tokenizer,
-        pad_id=values["pad_id"],
-        summary=values["summary"],
-        max_length=max_length_of(tokenizer),
-    )
+    encoder = None
+    features: FeatureEmbedding | None = None
+    if config is not None:
+        assert tokenizer is not None
+        _check_counts(values, pad_id=0, n_feature_layers=1)
+        if values["summary"] not in ("first", "last"):
+            raise ValueError(f"summary is {values['summary']!r}")
+        encoder = encoders.assemble(
+            encoders.model_from_config(config),
+            tokenizer,
+            pad_id=values["pad_id"],
+            summary=values["summary"],
+            max_length=max_length_of(tokenizer),
+        )
+    described = values.get("features")
+    if described is not None:
+        _check_counts(described, n_features=1, width=1)
+        if described["kind"] == "sparse":
+            _check_counts(described, n_columns=1)
+            columns = torch.empty(described["n_columns"], dtype=torch.int64)
+            features = SparseEmbedding(described["n_features"], columns, described["width"])
+        elif described["kind"] == "dense":
+            features = DenseEmbedding(described["n_features"], described["width"])
+        else:
+            raise ValueError(f"its features are {described['kind']!r}")
+    if encoder is None and features is None:
+        raise ValueError("it has neither an encoder nor features")
     return LightXMLNetwork(
         encoder,
         n_labels,
+        features=features,
         n_feature_layers=values["n_feature_layers"],
         dropout=values["dropout"],
-        se_block=bool(values["se_block"]),
+        se_block=bool(values["se_block"]) and encoder is not None,
+        frozen=bool(values.get("frozen")),
     )
+
+
+def _check_counts(values: dict[str, Any], **least: int) -> None:
+    for name, lowest in least.items():
+        if type(values[name]) is not int or values[name] < lowest:
+            raise ValueError(f"{name} is {values[name]!r}")
+
+
+def _check_width(vectorizer: Any, network: LightXMLNetwork) -> None:
+    """Refuse a vectorizer whose output the network could not read."""
+    n_features = vectorizer.transform(["a"]).shape[1]
+    expected = None if network.features is None else network.features.n_features
+    if n_features != expected:
+        raise ValueError(f"its vectorizer gives {n_features} features, its network has {expected}")
 
 
 def _unpack_tokenizer(blob: bytes) -> Tokenizer:
@@ -230,6 +292,8 @@ def _number(value: Any) -> float:
 
 
 def _param_to_json(name: str, value: Any) -> Any:
+    if name in _NOT_SAVED:
+        return None
     if isinstance(value, EncoderConfig):
         return {"config": encoders.config_to_dict(value)}
     if isinstance(value, (str, os.PathLike)):
@@ -291,3 +355,10 @@ def _classes_from_json(blob: bytes, most: int) -> np.ndarray:
     classes = np.empty(len(values), dtype=object)
     classes[:] = values
     return classes
+
+
+def _names_from_json(blob: bytes) -> np.ndarray:
+    names = parse_json(blob, name=_NAMES)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BundleError(f"{_NAMES}: is no list of names.")
+    return np.array(names, dtype=object)

@@ -1,4 +1,4 @@
-"""From token numbers to ranked labels: batches by length, results in the caller's order."""
+"""From documents to ranked labels: batches by length, results in the caller's order."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
-from lightxml.batches import TokenStore, collate, prediction_batches
+from lightxml.batches import collate, prediction_batches
 from lightxml.devices import use_one_thread_if_forked
+from lightxml.documents import Documents
 from lightxml.heads import top_k
 from lightxml.network import LightXMLNetwork
 
@@ -20,7 +21,7 @@ _MAX_LOGITS = 2**26  # 256 MiB of float32
 
 
 def predict_topk(
-    network: LightXMLNetwork, store: TokenStore, k: int
+    network: LightXMLNetwork, documents: Documents, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the columns of the k best labels of each document, best first, and their logits.
 
@@ -29,35 +30,35 @@ def predict_topk(
     columns : ndarray of int64, shape (n_documents, k)
     logits : ndarray of float32, shape (n_documents, k)
     """
-    columns = np.empty((len(store), k), dtype=np.int64)
-    values = np.empty((len(store), k), dtype=np.float32)
-    for rows, logits in _logits(network, store):
+    columns = np.empty((len(documents), k), dtype=np.int64)
+    values = np.empty((len(documents), k), dtype=np.float32)
+    for rows, logits in _logits(network, documents):
         best, where = top_k(logits, k)
         columns[rows], values[rows] = where.cpu().numpy(), best.cpu().numpy()
     return columns, values
 
 
-def predict_logits(network: LightXMLNetwork, store: TokenStore) -> np.ndarray:
+def predict_logits(network: LightXMLNetwork, documents: Documents) -> np.ndarray:
     """Return every logit, a dense float32 array of shape (n_documents, n_labels)."""
-    out = np.empty((len(store), network.head.out_features), dtype=np.float32)
-    for rows, logits in _logits(network, store):
+    out = np.empty((len(documents), network.head.out_features), dtype=np.float32)
+    for rows, logits in _logits(network, documents):
         out[rows] = logits.cpu().numpy()
     return out
 
 
-def predict_positive(network: LightXMLNetwork, store: TokenStore) -> sp.csr_array:
+def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_array:
     """Return the labels with a score of at least 0.5, a csr_array of (n_documents, n_labels)."""
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
-    for documents, logits in _logits(network, store):
+    for rows_of_batch, logits in _logits(network, documents):
         # Slightly too many, so that the scores themselves decide, as `predict_proba` gives them.
         where, column = torch.nonzero(logits > -1e-3, as_tuple=True)
         chosen = sigmoid(logits[where, column].cpu().numpy()) >= 0.5
-        rows.append(documents[where.cpu().numpy()[chosen]])
+        rows.append(rows_of_batch[where.cpu().numpy()[chosen]])
         columns.append(column.cpu().numpy()[chosen])
     coordinates = (np.concatenate(rows), np.concatenate(columns))
     ones = np.ones(len(coordinates[0]), dtype=np.int8)
-    shape = (len(store), network.head.out_features)
+    shape = (len(documents), network.head.out_features)
     matrix = sp.csr_array(sp.coo_array((ones, coordinates), shape=shape))
     matrix.sort_indices()
     return matrix
@@ -72,13 +73,13 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _logits(
-    network: LightXMLNetwork, store: TokenStore
+    network: LightXMLNetwork, documents: Documents
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     use_one_thread_if_forked()
     device = network.device
     max_documents = max(1, _MAX_LOGITS // network.head.out_features)
-    for rows in prediction_batches(store.lengths, MAX_TOKENS[device.type], max_documents):
+    for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
         # Entered anew for each batch: a generator must not leave the mode on for its caller.
         with torch.inference_mode():
-            logits = network(collate(store, rows, network.pad_id, device))
+            logits = network(collate(documents, rows, network.pad_id, device))
         yield rows, logits

@@ -19,13 +19,18 @@ _TRIAL_STEPS = 5  # steps timed for the estimate; the first, with its warm-up, i
 
 
 class Progress:
-    """Count documents and steps, estimate the time left, and say both where wanted.
+    """Count documents, estimate the time in all, and say both where wanted.
 
-    Used as a context manager around the training loop.
+    Used as a context manager around a loop over batches.
 
     Parameters
     ----------
-    n_documents, n_labels, n_steps, max_epochs : int
+    what : str
+        The work ahead, in words.
+    n_documents : int
+        Documents to count, each as often as it comes.
+    work : int, optional
+        What the time grows with, such as tokens; without it, the documents.
     on_cpu : bool
         Whether the advice for a CPU fits.
     verbose : int
@@ -35,28 +40,25 @@ class Progress:
 
     def __init__(
         self,
+        what: str,
         *,
         n_documents: int,
-        n_labels: int,
-        n_steps: int,
-        max_epochs: int,
+        work: int | None = None,
         on_cpu: bool,
         verbose: int,
     ) -> None:
-        self._what = (
-            f"{n_documents:,} documents, {n_labels:,} labels, {n_steps:,} steps in "
-            f"{max_epochs} epochs"
-        )
-        self._n_steps = n_steps
+        self._what = what
+        self._n_documents = n_documents
+        self._work = work or n_documents
         self._on_cpu = on_cpu
         self._verbose = verbose
         self._as_bar = sys.stderr.isatty() or _IN_NOTEBOOK
         self._interval = 0.5 if self._as_bar else _LINE_EVERY
-        self._step = 0
+        self._step = self._documents_done = self._work_done = 0
         self._timed_from = 0.0
         self._shown_at = time.monotonic()
         self._bar: Any = tqdm(
-            total=n_documents * max_epochs,
+            total=n_documents,
             unit="doc",
             disable=verbose < 1 or not self._as_bar,
             bar_format="{percentage:3.0f}% |{bar}| {rate_fmt}, {remaining} left{postfix}",
@@ -85,15 +87,20 @@ class Progress:
         """Whether it is time to show the loss: reading it makes a GPU wait."""
         return self._verbose > 0 and time.monotonic() - self._shown_at >= self._interval
 
-    def step(self, n_documents: int) -> None:
-        """Count one finished optimizer step."""
+    def step(self, n_documents: int, work: int | None = None) -> None:
+        """Count one finished step, of so many documents and so much work."""
         if self._step == 0:
             self._timed_from = time.monotonic()
-        elif self._step == _TRIAL_STEPS:
-            a_step = (time.monotonic() - self._timed_from) / _TRIAL_STEPS
-            self._announce(a_step * self._n_steps)
+        else:
+            self._work_done += work or n_documents
+            if self._step == _TRIAL_STEPS:
+                seconds = time.monotonic() - self._timed_from
+                self._announce(seconds * self._work / self._work_done)
         self._step += 1
+        self._documents_done += n_documents
         self._bar.update(n_documents)
+        if work is not None and self.wants_values:
+            self.show({})
 
     def show(self, values: dict[str, str]) -> None:
         """Show these values: beside the bar, or as a line of their own in a log."""
@@ -101,8 +108,9 @@ class Progress:
         if self._as_bar:
             self._bar.set_postfix(values, refresh=False)
         else:
-            named = ", ".join(f"{name} {value}" for name, value in values.items())
-            self._say(f"step {self._step:,} of {self._n_steps:,}, {named}")
+            done = f"{self._documents_done:,} of {self._n_documents:,} documents"
+            named = (f"{name} {value}" for name, value in values.items())
+            self._say(", ".join([done, *named]))
 
     def _say(self, text: str) -> None:
         if self._verbose:

@@ -64,6 +64,15 @@ def check_texts(X: Any, *, name: str = "X") -> list[str]:
     return documents
 
 
+def holds_texts(X: Any) -> bool:
+    """Tell documents, as a whole, from a numeric matrix: one dimension, beginning with a str."""
+    if isinstance(X, str):
+        return True
+    if sp.issparse(X) or getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__"):
+        return False
+    return not isinstance(X, (Mapping, Set)) and len(X) > 0 and isinstance(next(iter(X)), str)
+
+
 def is_missing(value: Any) -> bool:
     """Tell None, NaN, NaT, NA and masked entries from values.
 

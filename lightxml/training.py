@@ -11,15 +11,16 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 import torch
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from lightxml.batches import TokenStore, collate, to_device, training_batches
+from lightxml.batches import collate, to_device, training_batches
+from lightxml.documents import Documents
 from lightxml.exceptions import NonFiniteLossError
 from lightxml.losses import binary_cross_entropy
 from lightxml.network import LightXMLNetwork
+from lightxml.optimizers import learning_rate_factor, make_optimizers
 from lightxml.progress import Progress
-
-WARM_UP = 0.05  # of all steps, with the linear schedule
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,22 @@ class TrainingConfig:
 
 def train(
     network: LightXMLNetwork,
-    store: TokenStore,
+    documents: Documents,
     y: sp.csr_array,
     config: TrainingConfig,
     validate: Callable[[LightXMLNetwork], dict[str, float]] | None = None,
-) -> tuple[LightXMLNetwork, list[dict[str, float]]]:
-    """Train the network on its device.
+) -> list[dict[str, float]]:
+    """Train the network on its device, and leave the averaged weights in it.
 
     Dropout draws from torch's current generator; the caller seeds it.
 
     Parameters
     ----------
     network : LightXMLNetwork
-        Changed in place.
-    store : TokenStore of n_documents
+        Changed in place: it ends with the averaged weights, if averaging had begun, and in
+        evaluation mode.
+    documents : Documents
+        With the summary vectors, if the encoder is frozen.
     y : csr_array of shape (n_documents, n_labels)
     config : TrainingConfig
     validate : callable, optional
@@ -66,8 +69,6 @@ def train(
 
     Returns
     -------
-    network : LightXMLNetwork
-        With the averaged weights, if averaging had begun; in evaluation mode.
     history : list of dict, one an epoch
         ``epoch`` (from 1), ``loss`` (mean over documents of the sum over labels, with dropout
         on, during the epoch), and what `validate` returned.
@@ -77,12 +78,16 @@ def train(
     NonFiniteLossError
         If an epoch's loss is NaN or infinite.
     """
-    n_documents, device = len(store), network.device
+    n_documents, device = len(documents), network.device
     n_batches = math.ceil(n_documents / config.batch_size)
     steps_an_epoch = math.ceil(n_batches / config.accumulate)
     n_steps = steps_an_epoch * config.max_epochs
-    optimizer = make_optimizer(network, config)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_factor(config, n_steps))
+    optimizers = make_optimizers(
+        network, config.learning_rate, config.head_learning_rate, config.weight_decay
+    )
+    factor = learning_rate_factor(config.schedule, n_steps)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimizers]
+    trained = nn.ParameterList(p for p in network.parameters() if p.requires_grad)
     swa_from = math.inf if config.swa_start is None else config.swa_start * n_steps
     swa_every = config.swa_every or max(1, steps_an_epoch // 10)
     averaged: AveragedModel | None = None
@@ -90,10 +95,9 @@ def train(
     shown: dict[str, str] = {}
     step = 0
     progress = Progress(
-        n_documents=n_documents,
-        n_labels=y.shape[1],
-        n_steps=n_steps,
-        max_epochs=config.max_epochs,
+        f"{n_documents:,} documents, {y.shape[1]:,} labels, {n_steps:,} steps in "
+        f"{config.max_epochs} epochs",
+        n_documents=n_documents * config.max_epochs,
         on_cpu=device.type == "cpu",
         verbose=config.verbose,
     )
@@ -103,22 +107,26 @@ def train(
             rng = np.random.default_rng([config.seed, epoch])
             epoch_loss = torch.zeros((), device=device)
             seen = 0
-            batches = training_batches(store.lengths, config.batch_size, rng)
+            batches = training_batches(documents.lengths, config.batch_size, rng)
             for group in in_groups(batches, config.accumulate):
                 n_in_step = sum(len(rows) for rows in group)
                 for rows in group:
-                    logits = network(collate(store, rows, network.pad_id, device))
+                    logits = network(
+                        collate(documents, rows, network.pad_id, device, training=True)
+                    )
                     loss = binary_cross_entropy(logits, *positives(y, rows, device)) / n_in_step
                     loss.backward()
                     epoch_loss += loss.detach() * n_in_step
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                schedule.step()
+                for optimizer in optimizers:
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
+                for schedule in schedules:
+                    schedule.step()
                 step += 1
                 seen += n_in_step
                 if step >= swa_from and step % swa_every == 0:
-                    averaged = averaged or AveragedModel(network)
-                    averaged.update_parameters(network)
+                    averaged = averaged or AveragedModel(trained)
+                    averaged.update_parameters(trained)
                 if progress.wants_estimate and device.type == "cuda":
                     torch.cuda.synchronize(device)
                 progress.step(n_in_step)
@@ -133,54 +141,34 @@ def train(
                     f"({config.head_learning_rate}), or set precision='fp32'."
                 )
             if validate is not None:
-                record.update(validate(trained(network, averaged)))
+                with mean_weights(trained, averaged):
+                    record.update(validate(network.eval()))
                 shown["P@1"] = f"{record['precision_at_1']:.3f}"
             history.append(record)
             if config.verbose:
                 shown |= {"epoch": str(epoch + 1), "loss": f"{record['loss']:.2f}"}
                 progress.show(shown)
-    return trained(network, averaged), history
+    if averaged is not None:
+        _exchange(trained, averaged)
+    network.eval()
+    return history
 
 
-def trained(network: LightXMLNetwork, averaged: AveragedModel | None) -> LightXMLNetwork:
-    """Return the weights that prediction uses, in evaluation mode."""
-    chosen = network if averaged is None else averaged.module
-    assert isinstance(chosen, LightXMLNetwork)  # AveragedModel says only Module
-    return chosen.eval()
+@contextmanager
+def mean_weights(trained: nn.ParameterList, averaged: AveragedModel | None) -> Iterator[None]:
+    """Let the network have the averaged weights, where there are any, and then its own again."""
+    if averaged is not None:
+        _exchange(trained, averaged)
+    try:
+        yield
+    finally:
+        if averaged is not None:
+            _exchange(trained, averaged)
 
 
-def make_optimizer(network: LightXMLNetwork, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW with a rate for the encoder and one for the rest; biases and norms do not decay."""
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        in_encoder = name.startswith("encoder.")
-        decays = parameter.ndim > 1  # biases and the scales of layer norms are vectors
-        groups.setdefault((in_encoder, decays), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "lr": config.learning_rate if in_encoder else config.head_learning_rate,
-                "weight_decay": config.weight_decay if decays else 0.0,
-            }
-            for (in_encoder, decays), parameters in groups.items()
-        ],
-        fused=network.device.type in ("cpu", "cuda"),
-    )
-
-
-def learning_rate_factor(config: TrainingConfig, n_steps: int) -> Callable[[int], float]:
-    """Return the schedule: the factor on every learning rate at a step, counted from 0."""
-    if config.schedule == "constant":
-        return lambda step: 1.0
-    warm_up = max(1, round(WARM_UP * n_steps))
-
-    def linear(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / (warm_up + 1)
-        return max(0.0, (n_steps - step) / max(1, n_steps - warm_up))
-
-    return linear
+def _exchange(trained: nn.ParameterList, averaged: AveragedModel) -> None:
+    for own, mean in zip(trained, averaged.module.parameters(), strict=True):
+        own.data, mean.data = mean.data, own.data
 
 
 def in_groups(batches: list[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

@@ -182,7 +182,8 @@ def test_it_is_a_multilabel_classifier_of_texts() -> None:
     tags = get_tags(model)
     assert is_classifier(model)
     assert tags.input_tags.string
-    assert not tags.input_tags.two_d_array
+    assert tags.input_tags.two_d_array, "a numeric X"
+    assert tags.input_tags.sparse
     assert tags.classifier_tags.multi_label
     assert tags.target_tags.required
 

@@ -430,7 +430,7 @@ def small_demo(data: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Bu
     build = encoders.build_encoder
     monkeypatch.setattr("lightxml.datasets.load_pydocs", lambda: bunch)
     monkeypatch.setattr(
-        "lightxml.classifier.build_encoder",
+        "lightxml.fitting.build_encoder",
         lambda name, texts, max_length: build(encoder, texts, max_length),
     )
     return bunch

@@ -1,4 +1,4 @@
-"""scikit-learn's contract: its common checks, on numbers written as texts and on the class."""
+"""scikit-learn's contract: its common checks, on numbers, on numbers as texts, on the class."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
@@ -24,34 +25,41 @@ from lightxml.prediction import sigmoid
 from tests.conftest import small_config
 
 
-class NumbersAsTexts(LightXMLClassifier):
+class Translated(LightXMLClassifier):
     """LightXMLClassifier behind a translation of scikit-learn's check data, and nothing else.
 
-    The common checks feed numbers, and so run almost nothing on an estimator of texts. Here a
-    row of X becomes a document with a word for each column, such as ``"f0p3 f1m12"``; a 1-D y
-    becomes one label a document, of which `predict` gives the best; an indicator matrix is
-    passed on as it is. Constructor, arguments, fitted attributes, pickling and scores are the
-    parent's.
+    The common checks feed numbers, and so run almost nothing on an estimator of texts. Here,
+    with an encoder, a row of X becomes a document with a word for each column, such as
+    ``"f0p3 f1m12"``; without one, X is passed on as it is. A 1-D y becomes one label a
+    document, of which `predict` gives the best; an indicator matrix is passed on as it is.
+    Constructor, arguments, fitted attributes, pickling and scores are the parent's.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        X, y = validate_data(self, X, y, multi_output=True)
+        given = X
+        X, y = validate_data(
+            self, X, y, multi_output=True, accept_sparse="csr" if self.encoder is None else False
+        )
         check_classification_targets(y)
-        if y.ndim == 2 and y.shape[1] > 1:
-            return super().fit(as_texts(X), y)
-        return super().fit(as_texts(X), [[label] for label in column_or_1d(y).tolist()])
+        if y.ndim != 2 or y.shape[1] == 1:
+            y = [[label] for label in column_or_1d(y).tolist()]
+        if self.encoder is None:
+            return super().fit(given, y)
+        super().fit(as_texts(X), y)
+        validate_data(self, given, skip_check_array=True)  # the parent knows of no columns here
+        return self
 
     def predict(self, X: Any) -> np.ndarray:
-        texts = self._as_known_texts(X)
-        return self.predict_topk(texts, k=1)[:, 0] if self._one_label else super().predict(texts)
+        X = self._translated(X)
+        return self.predict_topk(X, k=1)[:, 0] if self._one_label else super().predict(X)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        logits = super().decision_function(self._as_known_texts(X))
+        logits = super().decision_function(self._translated(X))
         # Of two classes, scikit-learn wants one column: how far the second is ahead.
         return logits[:, 1] - logits[:, 0] if self._one_label and logits.shape[1] == 2 else logits
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        logits = super().decision_function(self._as_known_texts(X))
+        logits = super().decision_function(self._translated(X))
         if not self._one_label:
             return sigmoid(logits)
         # Of classes that exclude each other, probabilities that add up to one.
@@ -64,21 +72,21 @@ class NumbersAsTexts(LightXMLClassifier):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = tags.input_tags.one_d_array = False
-        tags.input_tags.two_d_array = True
+        tags.input_tags.sparse = self.encoder is None
         tags.target_tags.single_output = True
         tags.classifier_tags.multi_class = True
         return tags
 
     def __str__(self) -> str:
-        return type(self).__name__  # it names the tests
+        return "Numbers" if self.encoder is None else "NumbersAsTexts"  # it names the tests
 
     @property
     def _one_label(self) -> bool:
         return self._label_form == "collections"
 
-    def _as_known_texts(self, X: Any) -> list[str]:
+    def _translated(self, X: Any) -> Any:
         check_is_fitted(self)
-        return as_texts(validate_data(self, X, reset=False))
+        return X if self.encoder is None else as_texts(validate_data(self, X, reset=False))
 
 
 def as_texts(X: np.ndarray) -> list[str]:
@@ -90,7 +98,7 @@ def as_texts(X: np.ndarray) -> list[str]:
     ]
 
 
-ADAPTED = NumbersAsTexts(
+TEXTS = Translated(
     small_config(),
     max_length=16,
     max_epochs=4,
@@ -106,15 +114,25 @@ ADAPTED = NumbersAsTexts(
 )
 
 
+NUMBERS = Translated(
+    None,
+    max_epochs=15,
+    batch_size=32,
+    head_learning_rate=5e-3,
+    device="cpu",
+    random_state=0,
+)
+
+
 # A check that must be excused goes into `expected_failed_checks`, with its reason; pytest's
 # `xfail_strict` then tells when the excuse is no longer needed. There is none now.
-@parametrize_with_checks([ADAPTED])
-def test_it_keeps_scikit_learns_contract(estimator: NumbersAsTexts, check: Any) -> None:
+@parametrize_with_checks([TEXTS, NUMBERS])
+def test_it_keeps_scikit_learns_contract(estimator: Translated, check: Any) -> None:
     check(estimator)
 
 
 def test_the_common_checks_are_run() -> None:
-    names = {name_of(check) for _, check in estimator_checks.estimator_checks_generator(ADAPTED)}
+    names = {name_of(check) for _, check in estimator_checks.estimator_checks_generator(TEXTS)}
     assert len(names) > 45
     assert {"check_classifiers_train", "check_classifier_multioutput", "check_fit_idempotent",
             "check_methods_subset_invariance", "check_estimators_pickle"} <= names  # fmt: skip
@@ -169,8 +187,11 @@ def test_every_argument_is_documented_in_order_with_its_default() -> None:
 
 def test_every_fitted_attribute_is_documented(fitted: LightXMLClassifier) -> None:
     public = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
-    assert set(documented("Attributes")) == public
+    assert set(documented("Attributes")) == public | {"n_features_in_", "feature_names_in_"}
     assert set(vars(fitted)) - public - set(fitted.get_params()) == {"_label_form"}
+    table = pd.DataFrame(np.eye(4), columns=["a", "b", "c", "d"])
+    of_numbers = LightXMLClassifier(None, max_epochs=1).fit(table, np.eye(4, dtype=int))
+    assert {"n_features_in_", "feature_names_in_"} <= set(vars(of_numbers))
 
 
 def test_fit_and_predict_leave_the_arguments_as_they_were(

@@ -24,7 +24,8 @@ from transformers import (
     XLNetConfig,
 )
 
-from lightxml.batches import collate, tokenize
+from lightxml.batches import collate
+from lightxml.documents import Documents, tokenize
 from lightxml.encoders import (
     build_encoder,
     config_from_dict,
@@ -83,17 +84,19 @@ def network_of(encoder: object, **params: object) -> LightXMLNetwork:
 def test_every_family_gives_its_layers_summary_vectors(family: str, tmp_path: Path) -> None:
     encoder = build_encoder(save_pretrained(tmp_path, family), TEXTS, 32)
     network = network_of(encoder, n_feature_layers=2)
-    store = tokenize(TEXTS[:4], encoder.tokenizer)
+    store = Documents(tokenize(TEXTS[:4], encoder.tokenizer))
 
     for i in range(4):
         batch = collate(store, np.array([i]), encoder.pad_id, CPU)
-        inputs = {"input_ids": batch.input_ids}
+        assert batch.tokens is not None
+        ids, lengths = batch.tokens.input_ids, batch.tokens.lengths
+        inputs = {"input_ids": ids}
         place = 0
         if family == "xlnet":
-            place = int(batch.lengths[0]) - 1
-            inputs["token_type_ids"] = torch.zeros_like(batch.input_ids)
+            place = int(lengths[0]) - 1
+            inputs["token_type_ids"] = torch.zeros_like(ids)
             inputs["token_type_ids"][0, place] = 2
-        assert batch.input_ids[0, place] == 2, "the summary token is [CLS]"
+        assert ids[0, place] == 2, "the summary token is [CLS]"
         with torch.no_grad():
             hidden = encoder.model(**inputs, output_hidden_states=True).hidden_states
             found = network.represent(batch)[0]
@@ -105,7 +108,7 @@ def test_every_family_gives_its_layers_summary_vectors(family: str, tmp_path: Pa
 def test_padding_and_neighbours_change_nothing(family: str, tmp_path: Path) -> None:
     encoder = build_encoder(save_pretrained(tmp_path, family), TEXTS, 32)
     network = network_of(encoder)
-    store = tokenize(TEXTS[:4], encoder.tokenizer)
+    store = Documents(tokenize(TEXTS[:4], encoder.tokenizer))
     with torch.no_grad():
         together = network.represent(collate(store, np.arange(4), encoder.pad_id, CPU))
         alone = [
@@ -121,7 +124,7 @@ def test_a_config_is_trained_from_scratch_with_a_learnt_vocabulary(family: str) 
     encoder = build_encoder(config, TEXTS, 32)
     assert config.to_dict() == before, "the caller's config is not changed"
     assert encoder.model.config.vocab_size == encoder.tokenizer.get_vocab_size() < 100
-    store = tokenize(TEXTS, encoder.tokenizer)
+    store = Documents(tokenize(TEXTS, encoder.tokenizer))
     logits = network_of(encoder)(collate(store, np.arange(4), encoder.pad_id, CPU))
     assert torch.isfinite(logits).all()
 
@@ -142,7 +145,7 @@ def test_documents_are_cut_at_the_encoders_own_positions(
         most = 39
     encoder = build_encoder(folder, TEXTS, 4_000)
     assert encoder.max_length == most
-    store = tokenize(["cat " * 5_000], encoder.tokenizer)
+    store = Documents(tokenize(["cat " * 5_000], encoder.tokenizer))
     assert store.lengths.tolist() == [most]
     if most < 100:
         batch = collate(store, np.array([0]), encoder.pad_id, CPU)

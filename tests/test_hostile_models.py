@@ -262,6 +262,7 @@ def test_blobs_swapped_between_two_models_are_refused(
 def test_a_bundle_of_format_1_loads_for_ever() -> None:
     folder = Path(__file__).parent / "data" / "format-1"
     model = load(folder, "cpu")
+    model.network_.autocast_dtype = None  # what was expected was computed in float32
     expected = json.loads((folder / "expected.json").read_text("utf-8"))
     found, scores = model.predict_topk(expected["texts"], k=3, return_scores=True)
     assert found.tolist() == expected["labels"]

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
-import lightxml.classifier
+import lightxml.fitting
 from lightxml import LightXMLClassifier
 
 Documents = tuple[list[str], sp.csr_array]
@@ -46,10 +46,19 @@ BAD_X: list[tuple[str, Any, type[Exception], str]] = [
     ("empty list", [], ValueError, "X is empty; expected at least one document."),
     ("set", {"a", "b"}, TypeError, "X is of type set; expected "),
     ("dict", {"a": 1, "b": 2}, TypeError, "X is of type dict; expected "),
-    ("sparse", sp.csr_array(np.eye(2)), TypeError, "X is a sparse matrix of shape (2, 2); "),
     ("2-D array", np.array([["a"], ["b"]]), ValueError, "X has 2 dimensions; expected "),
     ("DataFrame", pd.DataFrame({"t": ["a", "b"]}), ValueError, "X has 2 dimensions; expected "),
 ]
+
+
+@pytest.mark.parametrize("X", [sp.csr_array(np.eye(2)), np.eye(2), [[0.5, 1], [1, 0]]])
+def test_a_text_encoder_refuses_a_numeric_matrix(
+    fitted: LightXMLClassifier, make_classifier: Make, X: Any
+) -> None:
+    with pytest.raises(ValueError, match="X is a numeric matrix, but encoder=BertConfig reads doc"):
+        make_classifier().fit(X, [["a"], ["b"]])
+    with pytest.raises((TypeError, ValueError), match=r"X\b.*; expected (a list|str)"):
+        fitted.predict(X)
 
 
 def fitted_attributes(model: LightXMLClassifier) -> set[str]:
@@ -259,7 +268,7 @@ def test_a_fit_that_fails_leaves_the_model_before_it(
     error: type[Exception],
 ) -> None:
     if error is FloatingPointError:
-        monkeypatch.setattr(lightxml.classifier, "train", diverge)
+        monkeypatch.setattr(lightxml.fitting, "train", diverge)
     expected = fitted.predict_proba(TEXTS)
     model = copy.deepcopy(fitted).set_params(**params)
     kept = {name: getattr(model, name) for name in fitted_attributes(model)}

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from lightxml import LightXMLClassifier
-from lightxml.batches import collate, tokenize
+from lightxml.batches import collate
+from lightxml.documents import Documents as Read
+from lightxml.documents import tokenize
 from lightxml.network import SqueezeExcitation
 
 Documents = tuple[list[str], object]
@@ -17,7 +19,7 @@ Documents = tuple[list[str], object]
 
 def representation(model: LightXMLClassifier, X: list[str]) -> torch.Tensor:
     network = model.network_
-    store = tokenize(X, model.tokenizer_)
+    store = Read(tokenize(X, model.tokenizer_))
     with torch.no_grad():
         return network.represent(collate(store, np.arange(len(X)), 0, torch.device("cpu")))
 

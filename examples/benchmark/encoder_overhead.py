@@ -26,8 +26,9 @@ import numpy as np
 import torch
 
 from lightxml import LightXMLClassifier
-from lightxml.batches import Batch, collate, prediction_batches, tokenize, training_batches
+from lightxml.batches import TokenBatch, collate, prediction_batches, training_batches
 from lightxml.datasets import load_xmc
+from lightxml.documents import Documents, tokenize
 from lightxml.encoders import build_encoder, choose_attention
 from lightxml.prediction import MAX_TOKENS
 from lightxml.training import TrainingConfig, train
@@ -102,14 +103,15 @@ def main() -> None:
     choose_attention(bare, arguments.max_length, device, dtype is not None)
     bare.to(device)
 
-    def forward(batch: Batch) -> torch.Tensor:
+    def forward(batch: TokenBatch | None) -> torch.Tensor:
+        assert batch is not None
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
             return bare(**inputs).last_hidden_state[:, 0].float()
 
     # Training.
     n_documents = arguments.steps * arguments.batch_size
-    store = tokenize(data.X_train[:n_documents], model.tokenizer_)
+    store = Documents(tokenize(data.X_train[:n_documents], model.tokenizer_))
     y = data.y_train[:n_documents]
     config = TrainingConfig(
         max_epochs=1,
@@ -131,7 +133,7 @@ def main() -> None:
         bare.train()
         optimizer = torch.optim.AdamW(bare.parameters(), lr=1e-5, fused=True)
         for rows in batches:
-            forward(collate(store, rows, network.pad_id, device)).pow(2).sum().backward()
+            forward(collate(store, rows, network.pad_id, device).tokens).pow(2).sum().backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
@@ -143,9 +145,9 @@ def main() -> None:
     network.eval()
     bare.eval()
     texts = data.X_test[: 2 * n_documents]
-    store_test = tokenize(texts, model.tokenizer_)
+    store_test = Documents(tokenize(texts, model.tokenizer_))
     ready = [
-        collate(store_test, rows, network.pad_id, device)
+        collate(store_test, rows, network.pad_id, device).tokens
         for rows in prediction_batches(store_test.lengths, MAX_TOKENS[device.type], len(texts))
     ]
 

@@ -1,0 +1,84 @@
+"""A fitted model, apart from the estimator's arguments: the predict-time object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from lightxml.documents import Documents, max_length_of, tokenize
+from lightxml.labels import LabelForm
+from lightxml.matrices import check_matrix
+from lightxml.network import LightXMLNetwork
+from lightxml.texts import check_texts, holds_texts
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """What `fit` learns.
+
+    Attributes
+    ----------
+    network : LightXMLNetwork
+    tokenizer : Tokenizer or None
+        None without an encoder.
+    vectorizer : fitted transformer or None
+        Turns documents into features; None if they have none, or X is numeric.
+    classes : ndarray of shape (n_labels,)
+    label_form : str
+        The form that `y` had.
+    history : list of dict, one an epoch
+    feature_names : ndarray of str, or None
+        The columns of a numeric X, if it was a data frame.
+    """
+
+    network: LightXMLNetwork
+    tokenizer: Tokenizer | None
+    vectorizer: Any
+    classes: np.ndarray
+    label_form: LabelForm
+    history: list[dict[str, float]]
+    feature_names: np.ndarray | None = None
+
+    @property
+    def max_length(self) -> int:
+        """Tokens a document; 0 without an encoder."""
+        return 0 if self.tokenizer is None else max_length_of(self.tokenizer)
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether X is documents, not a numeric matrix."""
+        return self.tokenizer is not None or self.vectorizer is not None
+
+    def read(self, X: Any, *, name: str = "X") -> Documents:
+        """Check what a caller passes as X, and give it as the network reads it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not what the model was fitted on; the message names the argument.
+        """
+        features = self.network.features
+        if not self.reads_texts:
+            assert features is not None
+            if holds_texts(X):
+                raise TypeError(
+                    f"{name} holds documents, but the model was fitted on a numeric matrix of "
+                    f"{features.n_features} columns. Vectorize them as for fit."
+                )
+            matrix = check_matrix(X, name=name)
+            if matrix.shape[1] != features.n_features:
+                raise ValueError(
+                    f"{name} has {matrix.shape[1]} features, but LightXMLClassifier is expecting "
+                    f"{features.n_features} features as input."
+                )
+            return Documents(features=features.prepare(matrix))
+        texts = check_texts(X, name=name)
+        tokens = None if self.tokenizer is None else tokenize(texts, self.tokenizer)
+        if self.vectorizer is None:
+            return Documents(tokens)
+        assert features is not None
+        matrix = check_matrix(self.vectorizer.transform(texts), name="the output of features")
+        return Documents(tokens, features.prepare(matrix))
