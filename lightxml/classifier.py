@@ -60,6 +60,11 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     n_feature_layers : int, default=5
         The last hidden layers whose summary ([CLS]) vectors make the text representation; all
         layers, if the encoder has fewer.
+    neighbor_weight : float or "auto", default="auto"
+        What is added to a label's logit if the training documents most like this one all have
+        it; in proportion, if some do. The training documents' representations are kept in the
+        model for that. 0: off. ``"auto"`` is 2 where no encoder is trained and the training
+        documents are at most 200,000, else 0.
     dropout : float in [0, 1), default=0.5
         On the text representation, in training.
     se_block : bool, default=False
@@ -144,6 +149,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         memory: str | os.PathLike[str] | Memory | None = None,
         max_length: int = 512,
         n_feature_layers: int = 5,
+        neighbor_weight: float | Literal["auto"] = "auto",
         dropout: float = 0.5,
         se_block: bool = False,
         max_epochs: int | Literal["auto"] = "auto",
@@ -167,6 +173,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         self.memory = memory
         self.max_length = max_length
         self.n_feature_layers = n_feature_layers
+        self.neighbor_weight = neighbor_weight
         self.dropout = dropout
         self.se_block = se_block
         self.max_epochs = max_epochs

@@ -15,8 +15,10 @@ from lightxml.encoders import build_encoder, choose_attention
 from lightxml.features import feature_embedding
 from lightxml.fitted import FittedModel
 from lightxml.frozen import cache_folder, summarise_all
+from lightxml.heads import label_centroids
 from lightxml.labels import Labels, encode, encode_known
 from lightxml.matrices import FeatureMatrix, check_matrix, is_numeric
+from lightxml.neighbours import make_neighbours
 from lightxml.network import LightXMLNetwork
 from lightxml.texts import check_texts, holds_texts
 from lightxml.training import seeded, train
@@ -78,6 +80,13 @@ def fit_model(
         summaries = summarise_all(network, documents.tokens, folder, verbose=params["verbose"])
         return replace(documents, summaries=summaries)
 
+    weight = parameters.neighbor_weight(params, len(inputs), trains_encoder=network.trains_encoder)
+
+    def remember() -> None:
+        if weight:
+            representations = prediction.represent_all(network, documents)
+            network.neighbours = make_neighbours(representations, labels.matrix, weight)
+
     validate = None
     if X_val is not None:
         documents_val = model.read(X_val, name="X_val")
@@ -86,6 +95,7 @@ def fit_model(
         documents_val = encoded(documents_val)
 
         def validate(network: LightXMLNetwork) -> dict[str, float]:
+            remember()
             ks = [k for k in (1, 3, 5) if k <= len(labels.classes)]
             columns, _ = prediction.predict_topk(network, documents_val, ks[-1])
             return {f"precision_at_{k}": metrics.precision_at_k(y_val, columns, k) for k in ks}
@@ -100,10 +110,16 @@ def fit_model(
     if network.standardise is not None:
         assert documents.summaries is not None
         network.standardise.fit(documents.summaries)
+    if not network.trains_encoder:
+        # The encoder's later changes would take the labels' first directions away again.
+        network.head.weight.data.copy_(
+            label_centroids(prediction.represent_all(network, documents), labels.matrix)
+        )
     # Seeded anew: what an argument adds to the network does not shift the dropout.
     with seeded(seed, device):
         config = parameters.training_config(params, seed)
         history = train(network, documents, labels.matrix, config, validate)
+    remember()
     return replace(model, history=history)
 
 

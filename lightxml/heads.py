@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 # About the log-odds of a label among thousands: the first steps then teach which labels fit,
@@ -27,6 +30,29 @@ class OneVsAllHead(nn.Linear):
     def __init__(self, width: int, n_labels: int) -> None:
         super().__init__(width, n_labels)
         nn.init.constant_(self.bias, INITIAL_BIAS)
+
+
+def label_centroids(representations: torch.Tensor, y: sp.csr_array) -> torch.Tensor:
+    """Return the direction in which each label's documents lie from the middle of all.
+
+    Parameters
+    ----------
+    representations : Tensor of float32, shape (n_documents, width)
+    y : csr_array of shape (n_documents, n_labels)
+
+    Returns
+    -------
+    Tensor of float32, shape (n_labels, width)
+        Unit vectors; zero for a label without a document.
+    """
+    by_label = sp.csc_array(y)
+    documents, starts = (
+        torch.from_numpy(part.astype(np.int64)).to(representations.device)
+        for part in (by_label.indices, by_label.indptr)
+    )
+    centred = representations - representations.mean(dim=0)
+    sums = F.embedding_bag(documents, centred, starts[:-1], mode="sum")
+    return F.normalize(sums, dim=1)
 
 
 def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -23,7 +23,7 @@ def is_numeric(X: Any) -> bool:
     return False
 
 
-def check_matrix(X: Any, *, name: str = "X", estimator: Any = None) -> FeatureMatrix:
+def check_matrix(X: Any, *, name: str = "X") -> FeatureMatrix:
     """Return a numeric matrix in canonical form; the caller's object is left as it is.
 
     Parameters
@@ -31,8 +31,6 @@ def check_matrix(X: Any, *, name: str = "X", estimator: Any = None) -> FeatureMa
     X : sparse or dense matrix of numbers, shape (n_documents, n_features)
     name : str
         The argument's name, for messages.
-    estimator : object, optional
-        Named in scikit-learn's messages.
 
     Returns
     -------
@@ -49,9 +47,8 @@ def check_matrix(X: Any, *, name: str = "X", estimator: Any = None) -> FeatureMa
         check_indices(X, name)
         X = X.tocsr()
     # scikit-learn's own check and its own words.
-    checked = check_array(
-        X, accept_sparse="csr", dtype=np.float32, input_name=name, estimator=estimator
-    )
+    with np.errstate(over="ignore"):  # what overflows is infinite then, and refused as such
+        checked = check_array(X, accept_sparse="csr", dtype=np.float32, input_name=name)
     if not sp.issparse(checked):
         return np.ascontiguousarray(checked)
     canonical = sp.csr_array(checked, copy=True)

@@ -9,6 +9,7 @@ from lightxml.batches import Batch, TokenBatch
 from lightxml.encoders import TextEncoder
 from lightxml.features import FeatureEmbedding, Standardise
 from lightxml.heads import OneVsAllHead
+from lightxml.neighbours import Neighbours
 
 _HALF_MAX = torch.finfo(torch.float16).max
 
@@ -65,6 +66,8 @@ class LightXMLNetwork(nn.Module):
 
     Attributes
     ----------
+    neighbours : Neighbours or None
+        What is added to the logits in evaluation mode; given after training.
     autocast_dtype : torch.dtype or None
         The precision the encoder runs in; None is float32. Everything from the text
         representation on is float32.
@@ -104,6 +107,7 @@ class LightXMLNetwork(nn.Module):
             width += features.width
         self.dropout = nn.Dropout(dropout)
         self.head = OneVsAllHead(width, n_labels)
+        self.neighbours: Neighbours | None = None
         # Drawn last, so that a seed gives the other parts the same weights with it and without.
         if se_block:
             self.se_block = SqueezeExcitation(self.n_feature_layers)
@@ -117,6 +121,11 @@ class LightXMLNetwork(nn.Module):
     def is_frozen(self) -> bool:
         """Whether there is an encoder that training leaves as it is."""
         return self.standardise is not None
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether there is an encoder that training changes."""
+        return self.encoder is not None and not self.is_frozen
 
     def summarise(self, batch: TokenBatch) -> torch.Tensor:
         """Return the summary vectors of the last hidden layers, last layer first.
@@ -168,4 +177,8 @@ class LightXMLNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the logits, float32 of shape (batch, n_labels)."""
-        return self.head(self.dropout(self.represent(batch)))
+        representation = self.represent(batch)
+        logits: torch.Tensor = self.head(self.dropout(representation))
+        if self.neighbours is None or self.training:
+            return logits
+        return logits + self.neighbours(representation)

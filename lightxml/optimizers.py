@@ -10,7 +10,7 @@ from torch import nn
 
 WARM_UP = 0.05  # of all steps, with the linear schedule
 # The feature embedding's rate, in terms of the head's; chosen on validation documents.
-TABLE_RATE = 10.0
+TABLE_RATE = 40.0
 
 
 class RowAdagrad(torch.optim.Optimizer):
@@ -47,7 +47,9 @@ class RowAdagrad(torch.optim.Optimizer):
                 state = self.state[table]
                 if not state:
                     state["sums"] = table.new_zeros(len(table))
-                sums = state["sums"][rows] + values.square().mean(dim=1)
+                # The norm's kernel is many times faster than that of a mean of squares.
+                squares = torch.linalg.vector_norm(values, dim=1).square() / values.shape[1]
+                sums = state["sums"][rows] + squares
                 state["sums"][rows] = sums
                 factors = -group["lr"] / sums.sqrt().clamp(min=1e-10)
                 table.index_add_(0, rows, values * factors[:, None])

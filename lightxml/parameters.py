@@ -21,6 +21,9 @@ DEFAULT_EPOCHS = 20
 DEFAULT_BATCH_SIZE = 16
 # A head trained from nothing wants a larger rate than an encoder that is already good.
 DEFAULT_HEAD_LEARNING_RATE = 2e-3
+DEFAULT_NEIGHBOR_WEIGHT = 2.0
+# More training documents than these are compared with a new one only where it is asked for.
+MOST_NEIGHBOURS = 200_000
 
 
 def check_params(params: dict[str, Any]) -> None:
@@ -51,6 +54,8 @@ def check_params(params: dict[str, Any]) -> None:
             min_val=0,
             include_boundaries="neither",
         )
+    if not is_auto(params["neighbor_weight"]):
+        check_scalar(params["neighbor_weight"], "neighbor_weight", Real, min_val=0)
     check_scalar(params["weight_decay"], "weight_decay", Real, min_val=0)
     if params["swa_start"] is not None:
         check_scalar(
@@ -110,6 +115,14 @@ def training_config(params: dict[str, Any], seed: int) -> TrainingConfig:
         seed=seed,
         verbose=params["verbose"],
     )
+
+
+def neighbor_weight(params: dict[str, Any], n_documents: int, *, trains_encoder: bool) -> float:
+    """Return the weight of the neighbours' say, with what is ``"auto"`` decided."""
+    if not is_auto(params["neighbor_weight"]):
+        return float(params["neighbor_weight"])
+    wanted = not trains_encoder and n_documents <= MOST_NEIGHBOURS
+    return DEFAULT_NEIGHBOR_WEIGHT if wanted else 0.0
 
 
 def draw_seed(random_state: Any) -> int:

@@ -25,6 +25,7 @@ from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
 from lightxml.features import DenseEmbedding, FeatureEmbedding, SparseEmbedding
 from lightxml.fitted import FittedModel
+from lightxml.neighbours import Neighbours
 from lightxml.network import LightXMLNetwork
 from lightxml.strict_json import parse_json
 from lightxml.training import seeded
@@ -39,8 +40,10 @@ _FORMS = ("dense", "csr_matrix", "csr_array", "collections")
 
 def pack_model(fitted: FittedModel) -> Bundle:
     """Return the fitted parts, without the classes and the vectorizer, as a bundle."""
-    network = fitted.network
+    network, neighbours = fitted.network, fitted.network.neighbours
     weights = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
+    if neighbours is not None:
+        weights["neighbours.keys"] = weights["neighbours.keys"].astype(np.float16)
     encoder, features = network.encoder, network.features
     manifest: dict[str, Any] = {
         "network": {
@@ -50,6 +53,7 @@ def pack_model(fitted: FittedModel) -> Bundle:
             "dropout": network.dropout.p,
             "se_block": network.se_block is not None,
             "frozen": network.is_frozen,
+            "neighbours": None if neighbours is None else _describe_neighbours(neighbours),
         },
         "label_form": fitted.label_form,
         "history": fitted.history,
@@ -66,6 +70,11 @@ def _describe_features(features: FeatureEmbedding) -> dict[str, Any]:
     if isinstance(features, SparseEmbedding):
         return {"kind": "sparse", "n_columns": len(features.columns), **described}
     return {"kind": "dense", **described}
+
+
+def _describe_neighbours(neighbours: Neighbours) -> dict[str, Any]:
+    n_documents, n_entries = len(neighbours.keys), len(neighbours.documents)
+    return {"n_documents": n_documents, "n_entries": n_entries, "weight": neighbours.weight}
 
 
 def unpack_model(
@@ -201,12 +210,16 @@ def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tok
         name: (str(t.dtype).removeprefix("torch."), tuple(t.shape))
         for name, t in outline.state_dict().items()
     }
+    if outline.neighbours is not None:
+        expected["neighbours.keys"] = ("float16", expected["neighbours.keys"][1])
     weights = decode_arrays(blob, expected, name=_WEIGHTS)
     with seeded(0, torch.device("cpu")):  # its random weights are replaced at once
         network = _build(values, config, tokenizer, n_labels)
     network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
     if isinstance(network.features, SparseEmbedding):
         network.features.check_columns()
+    if network.neighbours is not None:
+        network.neighbours.check()
     network.eval()
     return network, tokenizer
 
@@ -241,7 +254,7 @@ def _build(
             raise ValueError(f"its features are {described['kind']!r}")
     if encoder is None and features is None:
         raise ValueError("it has neither an encoder nor features")
-    return LightXMLNetwork(
+    network = LightXMLNetwork(
         encoder,
         n_labels,
         features=features,
@@ -250,6 +263,17 @@ def _build(
         se_block=bool(values["se_block"]) and encoder is not None,
         frozen=bool(values.get("frozen")),
     )
+    described = values.get("neighbours")
+    if described is not None:
+        _check_counts(described, n_documents=1, n_entries=0)
+        network.neighbours = Neighbours(
+            described["n_documents"],
+            described["n_entries"],
+            network.head.in_features,
+            n_labels,
+            _number(described["weight"]),
+        )
+    return network
 
 
 def _check_counts(values: dict[str, Any], **least: int) -> None:

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
-from lightxml.batches import collate, prediction_batches
+from lightxml.batches import Batch, collate, prediction_batches
 from lightxml.devices import use_one_thread_if_forked
 from lightxml.documents import Documents
 from lightxml.heads import top_k
@@ -64,6 +64,16 @@ def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_a
     return matrix
 
 
+def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tensor:
+    """Return what the head reads of all documents, float32 of shape (n_documents, width)."""
+    out = torch.empty(len(documents), network.head.in_features, device=network.device)
+    network.eval()
+    for rows, batch in _batches(network, documents):
+        with torch.inference_mode():
+            out[torch.from_numpy(rows).to(out.device)] = network.represent(batch)
+    return out
+
+
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Return the scores of logits, in their own dtype: the same wherever in an array they stand.
 
@@ -76,10 +86,18 @@ def _logits(
     network: LightXMLNetwork, documents: Documents
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     use_one_thread_if_forked()
-    device = network.device
-    max_documents = max(1, _MAX_LOGITS // network.head.out_features)
-    for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
+    for rows, batch in _batches(network, documents):
         # Entered anew for each batch: a generator must not leave the mode on for its caller.
         with torch.inference_mode():
-            logits = network(collate(documents, rows, network.pad_id, device))
+            logits = network(batch)
         yield rows, logits
+
+
+def _batches(network: LightXMLNetwork, documents: Documents) -> Iterator[tuple[np.ndarray, Batch]]:
+    device = network.device
+    width = network.head.out_features
+    if network.neighbours is not None:
+        width = max(width, len(network.neighbours.keys))
+    max_documents = max(1, _MAX_LOGITS // width)
+    for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
+        yield rows, collate(documents, rows, network.pad_id, device)

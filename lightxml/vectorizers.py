@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from collections.abc import Iterable
 from typing import Any
@@ -82,7 +83,9 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
     arrays = _read_words(manifest["sizes"], blob or b"")
     terms = _split(arrays["terms"].tobytes(), arrays["lengths"])
     # A fit on any text checks the arguments, builds what is to be built and keeps the vocabulary.
-    vectorizer = _KINDS[kind](**params, vocabulary=terms).fit(["a"])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # they were given at the first fit
+        vectorizer = _KINDS[kind](**params, vocabulary=terms).fit(["a"])
     if kind == TfidfVectorizer.__name__ and vectorizer.use_idf:
         vectorizer.idf_ = arrays["idf"]
     if not manifest["has_vocabulary"]:
@@ -109,12 +112,15 @@ def _split(joined: bytes, lengths: np.ndarray) -> list[str]:
 
 
 def _param_to_json(name: str, value: Any) -> Any:
-    if name == "dtype":
+    if name == "input" and value != "content":
+        pass  # it would read files, which a loaded model never does
+    elif name == "dtype":
         dtype = np.dtype(value).name
         if dtype in _DTYPES:
             return dtype
     elif name == "stop_words" and isinstance(value, Iterable) and not isinstance(value, str):
-        return sorted(map(str, value))
+        words = list(map(str, value))
+        return words if isinstance(value, (list, tuple)) else sorted(words)  # of a set
     elif name == "ngram_range":
         return [int(n) for n in value]
     elif isinstance(value, np.generic):
@@ -135,9 +141,9 @@ def _to_skops(vectorizer: Any) -> bytes:
         data: bytes = skops.io.dumps(vectorizer)  # stored, not compressed
         untrusted = skops.io.get_untrusted_types(data=data)
     except Exception as error:  # skops raises what it meets
-        raise TypeError(f"features={vectorizer!r}: {error} {_ADVICE}") from error
+        raise TypeError(f"features={_shown(vectorizer)}: {error} {_ADVICE}") from error
     if untrusted:
-        raise TypeError(f"features={vectorizer!r} holds {', '.join(untrusted)}. {_ADVICE}")
+        raise TypeError(f"features={_shown(vectorizer)} holds {', '.join(untrusted)}. {_ADVICE}")
     return data
 
 
@@ -149,10 +155,18 @@ def _from_skops(data: bytes) -> Any:
         if untrusted := skops.io.get_untrusted_types(data=data):
             raise BundleError(f"{_SKOPS}: asks for {', '.join(untrusted)[:200]}, which is refused.")
         vectorizer = skops.io.loads(data)
+        params = vectorizer.get_params()
     except BundleError:
         raise
     except Exception as error:  # zipfile, json and skops raise what they meet
         raise BundleError(f"{_SKOPS}: is damaged ({error}).") from error
     if not hasattr(vectorizer, "transform"):
         raise BundleError(f"{_SKOPS}: holds no vectorizer.")
+    for name, value in params.items():
+        if name.split("__")[-1] == "input" and value != "content":
+            raise BundleError(f"{_SKOPS}: has {name}={value!r}; expected 'content'.")
     return vectorizer
+
+
+def _shown(vectorizer: Any) -> str:
+    return " ".join(repr(vectorizer).split())

@@ -36,6 +36,7 @@ FLOORS = [
         "features",
         "heads",
         "losses",
+        "neighbours",
         "network",
         "optimizers",
     },
