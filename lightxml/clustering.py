@@ -212,4 +212,6 @@ def _without_unused_columns(part: Any) -> sp.csr_array:
     used[part.indices] = True
     number = np.cumsum(used, dtype=np.int32) - 1
     n_used = max(int(np.count_nonzero(used)), 1)  # KMeans wants a column, also of zeros
-    return sp.csr_array((part.data, number[part.indices], part.indptr), (part.shape[0], n_used))
+    # Indices and indptr must be of one width, and 32 bits do for all but the largest parts.
+    indptr = part.indptr.astype(np.int32) if part.nnz < 2**31 else part.indptr
+    return sp.csr_array((part.data, number[part.indices], indptr), (part.shape[0], n_used))

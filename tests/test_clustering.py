@@ -109,6 +109,15 @@ def test_rows_that_are_all_the_same_are_cut_in_their_order_without_a_warning(
     assert model.labels_.tolist() == np.repeat(range(4), 5).tolist()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_of_rows_that_are_the_same_the_first_go_to_the_left(seed: int) -> None:
+    kinds = np.random.default_rng(seed).uniform(size=(5, 3))
+    kind = np.random.default_rng(seed).integers(5, size=600)
+    labels = BalancedKMeans(100, random_state=0).fit(sp.csr_array(kinds[kind])).labels_
+    for k in range(5):
+        assert (np.diff(labels[kind == k]) >= 0).all()
+
+
 def test_rows_that_differ_by_rounding_give_no_warning() -> None:
     X = np.ones((50, 4)) + 1e-12 * np.random.default_rng(0).normal(size=(50, 4))
     with pytest.warns(match="distinct clusters"):
@@ -195,6 +204,24 @@ def test_jobs_and_threads_change_nothing_and_stay_as_they_were(
         model = BalancedKMeans(25, random_state=0, n_jobs=n_jobs).fit(X)
         assert threadpool_info() == before
     assert np.array_equal(model.labels_, expected)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_every_split_finds_its_centres_in_one_thread(
+    blocks: tuple[sp.csr_array, np.ndarray], n_jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_threads: list[int] = []
+
+    class Watched(KMeans):
+        def fit(self, X: Any, y: Any = None) -> Watched:
+            n_threads.extend(pool["num_threads"] for pool in threadpool_info())
+            return super().fit(X)
+
+    monkeypatch.setattr(clustering, "KMeans", Watched)
+    with threadpool_limits(2):
+        BalancedKMeans(100, random_state=0, n_jobs=n_jobs).fit(blocks[0])
+    assert set(n_threads) == {1}
+    assert len(n_threads) == 3 * len(threadpool_info())
 
 
 def test_a_joblib_context_chooses_the_jobs_but_the_rows_are_always_shared(

@@ -23,7 +23,7 @@ from sklearn.cluster import (
 from sklearn.decomposition import TruncatedSVD
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from lightxml import label_clusters
 from lightxml.clustering import BalancedKMeans
@@ -205,6 +205,7 @@ class Numbers(BaseEstimator):
         self.labels = labels
 
     def fit(self, X: Any, y: Any = None) -> Numbers:
+        self.n_threads_ = {pool["num_threads"] for pool in threadpool_info()}
         if self.labels is not None:
             self.labels_ = self.labels
         return self
@@ -217,6 +218,15 @@ def test_skipped_numbers_are_closed_up_before_labels_without_documents_are_sprea
 
 
 FEW = make_task(6, 2)
+
+
+def test_a_clusterer_is_fitted_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    clusterer = Numbers([0, 0, 1, 1])
+    monkeypatch.setattr(label_clusters, "clone", lambda _: clusterer)
+    with threadpool_limits(2):
+        make_label_clusters(clusterer, *FEW)
+    assert clusterer.n_threads_ == {1}
+
 
 REFUSED_CLUSTERERS: list[tuple[BaseEstimator, str]] = [
     (GaussianMixture(2), "label_clusters=GaussianMixture(n_components=2) has no labels_ after fit; "

@@ -55,7 +55,7 @@ def make_rows(n_rows: int, n_features: int, rng: np.random.Generator) -> sp.csr_
         chosen = np.sort(np.take_along_axis(columns, drawn, axis=1), axis=1)
         indices[start : start + len(topic)] = chosen
         data[start : start + len(topic)] = weight[chosen] * rng.lognormal(0, 0.5, chosen.shape)
-    indptr = np.arange(0, n_rows * N_NONZEROS + 1, N_NONZEROS)
+    indptr = np.arange(0, n_rows * N_NONZEROS + 1, N_NONZEROS, dtype=np.int32)
     X = sp.csr_array((data.ravel(), indices.ravel(), indptr), shape=(n_rows, n_features))
     X.sum_duplicates()  # in the rare row with fewer than 100 different columns
     return normalize(X, copy=False)
