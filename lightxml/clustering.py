@@ -17,10 +17,11 @@ from sklearn.utils.validation import check_scalar, validate_data
 from threadpoolctl import ThreadpoolController
 
 from lightxml.datasets.generator import RandomState, own_generator
+from lightxml.matrices import check_indices
 
 # What bounds the cost of a split, whatever its size. The exchange between means and cut, which
-# sees every row, makes up for both: on the features of 22,625 and of 60,000 labels the clusters
-# were as tight as those from all rows and 300 iterations, within the spread over seeds.
+# sees every row, makes up for it: the clusters of 22,625 real labels and of 150,000 synthetic
+# ones were as tight, to within 1 %, as when KMeans saw all rows or had 300 iterations.
 MAX_SAMPLE = 10_000  # rows that KMeans sees
 MAX_ITER = 10  # iterations of KMeans
 MAX_CUTS = 20  # almost all splits settle before; more brought under 1 %
@@ -71,7 +72,7 @@ class BalancedKMeans(ClusterMixin, BaseEstimator):
     Time grows with n_samples x log2(n_samples / max_cluster_size). So that the first splits of
     a large matrix do not outweigh all others, KMeans sees at most 10,000 rows of a split, drawn
     at random, for at most 10 iterations; the exchange of means and cut that follows sees all of
-    them. Beside `X`, about as much memory again is used for the columns and rows at work.
+    them. The parts at work take at most one and a half times the memory of `X` beside it.
 
     Rows are compared by their Euclidean distance; normalise them to unit length first to
     compare by cosine.
@@ -123,8 +124,10 @@ class BalancedKMeans(ClusterMixin, BaseEstimator):
         ------
         TypeError, ValueError
             If `max_cluster_size` is not an int of at least 1, `random_state` is no seed, or X
-            is not a matrix of finite numbers with a row and a column.
+            is not a matrix of finite numbers with a row and a column, or is a damaged sparse one.
         """
+        if sp.issparse(X):
+            check_indices(X, "X")
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32])
         if sp.issparse(X) and not X.has_canonical_format:
             X = X.copy()

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from lightxml.clustering import BalancedKMeans, count_halvings
 from lightxml.datasets.generator import RandomState, own_generator
+from lightxml.matrices import FeatureMatrix
 from lightxml.texts import is_missing
 
 EXPECTED = "True, a clusterer (an instance), or an array with a cluster number for each label"
@@ -28,8 +29,8 @@ MAX_DENSE_BYTES = 2**30  # for clusterers that take no sparse features
 
 def make_label_clusters(
     label_clusters: Any,
-    X: Any,
-    y: Any,
+    X: FeatureMatrix | None,
+    y: sp.csr_array,
     *,
     max_cluster_size: int = 100,
     random_state: RandomState = None,
@@ -48,8 +49,8 @@ def make_label_clusters(
         after `fit` will do, also at the end of a Pipeline; it is cloned, gets a seed where its
         `random_state` is None, and is fitted in one thread, as several change the centres. An
         array gives a number for each label; numbers may be skipped.
-    X : sparse or dense matrix, shape (n_documents, n_features)
-        The documents' features, such as TF-IDF. Not used when the clusters are given.
+    X : csr_array or ndarray of float, shape (n_documents, n_features), or None
+        The documents' features, such as TF-IDF. Only a clusterer needs them.
     y : csr_array, shape (n_documents, n_labels)
         The labels of the documents as `lightxml.labels.encode` gives them.
     max_cluster_size : int, default=100
@@ -90,7 +91,7 @@ def make_label_clusters(
     return clusters
 
 
-def label_features(X: Any, y: Any) -> sp.csr_array | np.ndarray:
+def label_features(X: FeatureMatrix, y: Any) -> FeatureMatrix:
     """Describe each label by its documents: the normalised sum of their normalised rows.
 
     Parameters
@@ -147,6 +148,7 @@ def spread_empty(numbers: np.ndarray, n_clusters: int) -> np.ndarray:
 
 
 def _fit_clusters(prototype: BaseEstimator, X: Any, y: sp.csr_array, seed: RandomState) -> Any:
+    """Return the number of every label's cluster, as a clone of the clusterer finds them."""
     has_document = np.bincount(y.indices, minlength=y.shape[1]) > 0
     n_labels, n_seen = len(has_document), int(np.count_nonzero(has_document))
     clusterer = clone(prototype)
@@ -157,21 +159,36 @@ def _fit_clusters(prototype: BaseEstimator, X: Any, y: sp.csr_array, seed: Rando
         n_clusters = min(2**n_halvings, n_labels)
         clusterer.set_params(max_cluster_size=-(-n_seen // 2**n_halvings))
     own_seed = int(own_generator(seed).integers(2**31))
-    clusterer.set_params(
-        **{
-            name: own_seed
-            for name, value in clusterer.get_params().items()
-            if value is None and name.split("__")[-1] == "random_state"
-        }
-    )
-    features: Any = label_features(X, y)[has_document]
-    if sp.issparse(features) and not _takes_sparse(clusterer):
+    without_seed = {
+        name: own_seed
+        for name, value in clusterer.get_params().items()
+        if value is None and name.split("__")[-1] == "random_state"
+    }
+    clusterer.set_params(**without_seed)
+    labels = _fit_rows(clusterer, label_features(X, y[:, has_document]), repr(prototype))
+    if labels.min() < 0:
+        left_out = np.flatnonzero(has_document)[labels < 0]
+        raise ValueError(
+            f"label_clusters={prototype!r} leaves {len(left_out):,} labels without a cluster, "
+            f"label {left_out[0]} the first of them. Take a clusterer that gives every row one, "
+            "such as BalancedKMeans, or choose their clusters and pass an array."
+        )
+    used, renumbered = np.unique(labels, return_inverse=True)
+    numbers = np.full(n_labels, -1)
+    numbers[has_document] = renumbered
+    return spread_empty(numbers, max(n_clusters, len(used)))
+
+
+def _fit_rows(clusterer: BaseEstimator, features: Any, name: str) -> np.ndarray:
+    """Fit a clusterer, the last step of a Pipeline perhaps, and return its labels of the rows."""
+    steps = list(clusterer) if isinstance(clusterer, Pipeline) else [clusterer]
+    if sp.issparse(features) and not get_tags(steps[0]).input_tags.sparse:
         n_bytes = features.dtype.itemsize * features.shape[0] * features.shape[1]
         if n_bytes > MAX_DENSE_BYTES:
             raise ValueError(
-                f"label_clusters={prototype!r} takes no sparse matrix, and the features of "
-                f"{n_seen:,} labels would need {n_bytes / 2**30:,.1f} GiB as a dense one. Take a "
-                "clusterer that does, or put a TruncatedSVD before it in a Pipeline."
+                f"label_clusters={name} takes no sparse matrix, and the features of "
+                f"{features.shape[0]:,} labels would need {n_bytes / 2**30:,.1f} GiB as a dense "
+                "one. Take a clusterer that does, or put a TruncatedSVD before it in a Pipeline."
             )
         features = features.toarray()
     try:
@@ -179,35 +196,17 @@ def _fit_clusters(prototype: BaseEstimator, X: Any, y: sp.csr_array, seed: Rando
             clusterer.fit(features)
     except ValueError as error:
         raise ValueError(
-            f"label_clusters={prototype!r} failed on the features of {n_seen:,} labels: {error}"
+            f"label_clusters={name} failed on the features of {features.shape[0]:,} labels: {error}"
         ) from error
-    last = clusterer[-1] if isinstance(clusterer, Pipeline) else clusterer
-    if not hasattr(last, "labels_"):
+    if not hasattr(steps[-1], "labels_"):
+        raise ValueError(f"label_clusters={name} has no labels_ after fit; expected {EXPECTED}.")
+    labels = np.asarray(steps[-1].labels_)
+    if len(labels) != features.shape[0]:
         raise ValueError(
-            f"label_clusters={prototype!r} has no labels_ after fit; expected {EXPECTED}."
+            f"label_clusters={name} has {len(labels):,} labels_ after fit on "
+            f"{features.shape[0]:,} rows; expected a clusterer of rows."
         )
-    if len(last.labels_) != n_seen:
-        raise ValueError(
-            f"label_clusters={prototype!r} has {len(last.labels_):,} labels_ after fit on "
-            f"{n_seen:,} rows; expected a clusterer of rows."
-        )
-    left_out = np.flatnonzero(np.asarray(last.labels_) < 0)
-    if len(left_out):
-        raise ValueError(
-            f"label_clusters={prototype!r} leaves {len(left_out):,} labels without a cluster, "
-            f"label {np.flatnonzero(has_document)[left_out[0]]} the first of them. Take a "
-            "clusterer that gives every row one, such as BalancedKMeans, or choose their clusters "
-            "and pass an array."
-        )
-    used, renumbered = np.unique(last.labels_, return_inverse=True)
-    numbers = np.full(n_labels, -1)
-    numbers[has_document] = renumbered
-    return spread_empty(numbers, max(n_clusters, len(used)))
-
-
-def _takes_sparse(clusterer: BaseEstimator) -> bool:
-    first = clusterer[0] if isinstance(clusterer, Pipeline) else clusterer
-    return bool(get_tags(first).input_tags.sparse)
+    return labels
 
 
 def _check_numbers(given: Any, n_labels: int) -> np.ndarray:

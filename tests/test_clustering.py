@@ -384,5 +384,12 @@ def test_what_is_no_matrix_of_finite_numbers_is_refused(X: Any, message: str) ->
         BalancedKMeans().fit(X)
 
 
+def test_column_numbers_out_of_range_are_refused() -> None:
+    X = sp.csr_array(np.eye(4))
+    X.indices[2] = 2**30
+    with pytest.raises(ValueError, match=r"^X is a damaged sparse matrix \(.+\)\. Build it again"):
+        BalancedKMeans(2).fit(X)
+
+
 def test_the_example_in_the_docstring_works() -> None:
     assert doctest.testmod(clustering).failed == 0
