@@ -17,6 +17,8 @@ FLOORS = [
         "labels",
         "rankings",
         "metrics",
+        "clustering",
+        "label_clusters",
         "datasets",
         "strict_json",
         "arrays",
@@ -89,7 +91,9 @@ def test_every_module_has_a_floor() -> None:
     assert {place(path) for path in MODULES} == set(FLOOR)
 
 
-@pytest.mark.parametrize("module", ["lightxml", "lightxml.metrics", "lightxml.datasets"])
+@pytest.mark.parametrize(
+    "module", ["lightxml", "lightxml.metrics", "lightxml.datasets", "lightxml.label_clusters"]
+)
 def test_light_imports_do_not_load_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
