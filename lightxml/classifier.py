@@ -70,15 +70,19 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     se_block : bool, default=False
         Weigh the joined layers against each other with a squeeze-and-excitation block [2]_.
     max_epochs : int or "auto", default="auto"
-        ``"auto"`` is 20.
+        ``"auto"`` is 20 for a trained encoder. Without one, as many as make 1,200 steps, but at
+        least 6 and at most 20.
     batch_size : int or "auto", default="auto"
-        Documents a batch; ``"auto"`` is 16.
+        Documents a batch. ``"auto"`` is 16 for a trained encoder; without one 128, and 256 for
+        more than 10,000 labels.
     accumulate : int, default=1
         Batches whose gradients make one optimizer step, as if they were one large batch.
     learning_rate : float, default=1e-4
         Of the encoder, with AdamW.
     head_learning_rate : float or "auto", default="auto"
-        Of everything else; ``"auto"`` is 2e-3.
+        Of everything else, with AdamW, but for the table of a sparse feature embedding, whose
+        row-wise Adagrad has 40 times this rate. ``"auto"`` is 2e-3 beside a trained encoder, and
+        5e-3 without one.
     weight_decay : float, default=0.01
         Of all weights but biases and layer norms.
     schedule : {"linear", "constant"}, default="linear"
@@ -88,7 +92,8 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         The fraction of the training after which the mean of the weights is kept (stochastic
         weight averaging [3]_); it is what predicts. None: off.
     swa_every : int or "auto", default="auto"
-        Steps between two additions to that mean; ``"auto"``: ten an epoch.
+        Steps between two additions to that mean; ``"auto"``: ten an epoch, and one without a
+        trained encoder.
     precision : {"auto", "bf16", "fp32"}, default="auto"
         Of the encoder; ``"auto"`` is bf16 where the hardware computes in it. Scores are always
         computed in float32 from the text representation on.

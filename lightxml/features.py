@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from sklearn.preprocessing import normalize
 from torch import nn
 
-from lightxml.batches import SparseBatch, SparseRows
+from lightxml.batches import SparseBatch
 from lightxml.matrices import FeatureMatrix
+from lightxml.tables import TableGradient, weighted_sum
 
 # Of the entries of a document's vector at the start: large enough to leave the region where GELU
 # is linear, small enough that training soon outweighs chance. Chosen on validation documents.
@@ -33,7 +34,9 @@ class SparseEmbedding(nn.Module):
     Attributes
     ----------
     weight : Parameter, shape (n_columns, width)
-        Its gradient is a sparse tensor of the rows that the batch touched.
+        Its ``grad`` stays None.
+    pending : list of TableGradient
+        What its gradient is made of, one for each backward pass since the last step.
     """
 
     columns: torch.Tensor
@@ -43,6 +46,7 @@ class SparseEmbedding(nn.Module):
         self.n_features = n_features
         self.register_buffer("columns", columns)
         self.weight = nn.Parameter(torch.empty(len(columns), width))
+        self.pending: list[TableGradient] = []
         self.bias = nn.Parameter(torch.zeros(width))
         # Documents are vectors of length 1, whose entries so keep the weights' deviation.
         nn.init.normal_(self.weight, std=INITIAL_DEVIATION)
@@ -75,7 +79,7 @@ class SparseEmbedding(nn.Module):
 
     def forward(self, features: SparseBatch) -> torch.Tensor:
         """Return the documents' vectors, float32 of shape (batch, width)."""
-        return F.gelu(_WeightedSum.apply(self.weight, features) + self.bias)
+        return F.gelu(_WeightedSum.apply(self.weight, features, self.pending) + self.bias)
 
 
 class DenseEmbedding(nn.Module):
@@ -173,30 +177,27 @@ def feature_embedding(matrix: FeatureMatrix, width: int) -> FeatureEmbedding:
 
 
 class _WeightedSum(torch.autograd.Function):
-    """The product of a sparse matrix and a table, with a gradient for the touched rows alone.
+    """The product of a sparse matrix and a table.
 
-    Both directions are sums of weighted rows, for which torch has one fast operation; its own
-    backward of it would make a row for each entry of the batch.
+    The way back makes no gradient of the table, which would be a row for each feature of the
+    batch: what that gradient is made of goes on `pending`, and the optimizer does the rest.
     """
 
     @staticmethod
-    def forward(ctx: Any, table: torch.Tensor, batch: SparseBatch) -> torch.Tensor:
-        ctx.batch, ctx.shape = batch, table.shape
-        return _weighted_sum(table, batch.by_row)
+    def forward(
+        ctx: Any,
+        table: torch.Tensor,
+        batch: SparseBatch,
+        pending: list[TableGradient],
+    ) -> torch.Tensor:
+        ctx.batch, ctx.pending = batch, pending
+        return weighted_sum(table, batch.by_row)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, None]:
         batch: SparseBatch = ctx.batch
         assert batch.by_column is not None, "collate(training=True)"
         assert batch.columns is not None
-        rows = _weighted_sum(gradients[0].contiguous(), batch.by_column)
-        gradient = torch.sparse_coo_tensor(
-            batch.columns[None], rows, ctx.shape, is_coalesced=True, check_invariants=False
-        )
-        return gradient, None
-
-
-def _weighted_sum(table: torch.Tensor, rows: SparseRows) -> torch.Tensor:
-    return F.embedding_bag(
-        rows.numbers, table, rows.starts, mode="sum", per_sample_weights=rows.weights
-    )
+        gradient = TableGradient(batch.columns, batch.by_column, gradients[0].contiguous())
+        ctx.pending.append(gradient)
+        return None, None, None

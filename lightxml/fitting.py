@@ -85,7 +85,9 @@ def fit_model(
     def remember() -> None:
         if weight:
             representations = prediction.represent_all(network, documents)
-            network.neighbours = make_neighbours(representations, labels.matrix, weight)
+            network.neighbours = make_neighbours(
+                representations, labels.matrix, network.widths, weight
+            )
 
     validate = None
     if X_val is not None:
@@ -117,7 +119,13 @@ def fit_model(
         )
     # Seeded anew: what an argument adds to the network does not shift the dropout.
     with seeded(seed, device):
-        config = parameters.training_config(params, seed)
+        config = parameters.training_config(
+            params,
+            seed,
+            len(inputs),
+            len(labels.classes),
+            trains_encoder=network.trains_encoder,
+        )
         history = train(network, documents, labels.matrix, config, validate)
     remember()
     return replace(model, history=history)

@@ -20,13 +20,17 @@ class Neighbours(nn.Module):
 
         a_i = softmax_i(cos(h - c, h_i - c) / T),    share_l = sum of a_i over documents with l
 
-    with c the mean of the h_i. `weight` times the share is added to the label's logit. One
-    linear layer cannot learn every rare label by heart; its documents are simply kept here.
+    with c the mean of the h_i, and the mean of the cosines where h has parts. `weight` times the
+    share is added to the label's logit. One linear layer cannot learn every rare label by heart;
+    its documents are simply kept here.
 
     Parameters
     ----------
-    n_documents, n_entries, width, n_labels : int
-        Of the training set: documents, positive entries, entries of a representation, labels.
+    n_documents, n_entries, n_labels : int
+        Of the training set; an entry is a label of a document.
+    widths : list of int
+        Of the parts of a representation, such as the encoder's and the features'. Documents are
+        alike as far as the parts are, on average, whatever their lengths.
     weight : float
 
     References
@@ -43,10 +47,12 @@ class Neighbours(nn.Module):
     documents: torch.Tensor
 
     def __init__(
-        self, n_documents: int, n_entries: int, width: int, n_labels: int, weight: float
+        self, n_documents: int, n_entries: int, n_labels: int, widths: list[int], weight: float
     ) -> None:
         super().__init__()
+        self.widths = widths
         self.weight = weight
+        width = sum(widths)
         self.register_buffer("centre", torch.zeros(width))
         # Unit vectors with the values that float16 has, in which they are saved.
         self.register_buffer("keys", torch.zeros(n_documents, width))
@@ -80,21 +86,23 @@ class Neighbours(nn.Module):
 
     def key(self, representations: torch.Tensor) -> torch.Tensor:
         """Return the unit vectors by which documents are compared."""
-        return F.normalize(representations - self.centre, dim=1)
+        parts = (representations - self.centre).split(self.widths, dim=1)
+        return torch.cat([F.normalize(part, dim=1) for part in parts], 1) / len(parts) ** 0.5
 
 
-def make_neighbours(representations: torch.Tensor, y: sp.csr_array, weight: float) -> Neighbours:
+def make_neighbours(
+    representations: torch.Tensor, y: sp.csr_array, widths: list[int], weight: float
+) -> Neighbours:
     """Return the training documents as neighbours, on the device of their representations.
 
     Parameters
     ----------
     representations : Tensor of float32, shape (n_documents, width)
     y : csr_array of shape (n_documents, n_labels)
-    weight : float
+    widths, weight : as `Neighbours` takes them
     """
     by_label = sp.csc_array(y)
-    n_documents, width = representations.shape
-    made = Neighbours(n_documents, y.nnz, width, y.shape[1], weight).to(representations.device)
+    made = Neighbours(y.shape[0], y.nnz, y.shape[1], widths, weight).to(representations.device)
     made.centre.copy_(representations.mean(dim=0))
     made.keys.copy_(made.key(representations).half())
     made.starts.copy_(torch.from_numpy(by_label.indptr.astype(np.int64)))

@@ -9,6 +9,7 @@ from lightxml.batches import Batch, TokenBatch
 from lightxml.encoders import TextEncoder
 from lightxml.features import FeatureEmbedding, Standardise
 from lightxml.heads import OneVsAllHead
+from lightxml.losses import one_vs_all_loss
 from lightxml.neighbours import Neighbours
 
 _HALF_MAX = torch.finfo(torch.float16).max
@@ -66,11 +67,13 @@ class LightXMLNetwork(nn.Module):
 
     Attributes
     ----------
+    widths : list of int
+        Of the parts of the representation: the encoder's, the features'.
     neighbours : Neighbours or None
         What is added to the logits in evaluation mode; given after training.
     autocast_dtype : torch.dtype or None
-        The precision the encoder runs in; None is float32. Everything from the text
-        representation on is float32.
+        The precision of the encoder, and of the matrix products of the output layer in training;
+        None is float32. In prediction, everything from the representation on is float32.
 
     References
     ----------
@@ -92,7 +95,8 @@ class LightXMLNetwork(nn.Module):
         super().__init__()
         self.autocast_dtype: torch.dtype | None = None
         self.encoder = self.standardise = self.se_block = None
-        self.n_feature_layers, self.pad_id, width = 0, 0, 0
+        self.n_feature_layers, self.pad_id = 0, 0
+        self.widths: list[int] = []
         if encoder is not None:
             config = encoder.model.config
             self.encoder = encoder.model.requires_grad_(not frozen)
@@ -101,12 +105,12 @@ class LightXMLNetwork(nn.Module):
             self.pad_id = encoder.pad_id
             if frozen:
                 self.standardise = Standardise(self.n_feature_layers, config.hidden_size)
-            width = self.n_feature_layers * config.hidden_size
+            self.widths.append(self.n_feature_layers * config.hidden_size)
         self.features = features
         if features is not None:
-            width += features.width
+            self.widths.append(features.width)
         self.dropout = nn.Dropout(dropout)
-        self.head = OneVsAllHead(width, n_labels)
+        self.head = OneVsAllHead(sum(self.widths), n_labels)
         self.neighbours: Neighbours | None = None
         # Drawn last, so that a seed gives the other parts the same weights with it and without.
         if se_block:
@@ -175,10 +179,18 @@ class LightXMLNetwork(nn.Module):
             parts.append(self.features(batch.features))
         return torch.cat(parts, dim=1)
 
+    def loss(self, batch: Batch, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """Return the training loss, summed over labels and documents; as `one_vs_all_loss`."""
+        representation = self.dropout(self.represent(batch))
+        dtype = self.autocast_dtype or torch.float32
+        return one_vs_all_loss(
+            representation, self.head.weight, self.head.bias, rows, columns, dtype
+        )
+
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Return the logits, float32 of shape (batch, n_labels)."""
+        """Return the logits of prediction, float32 of shape (batch, n_labels)."""
         representation = self.represent(batch)
-        logits: torch.Tensor = self.head(self.dropout(representation))
-        if self.neighbours is None or self.training:
+        logits: torch.Tensor = self.head(representation)
+        if self.neighbours is None:
             return logits
         return logits + self.neighbours(representation)

@@ -3,73 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
+
+from lightxml.features import SparseEmbedding
+from lightxml.network import LightXMLNetwork
+from lightxml.tables import RowAdagrad
 
 WARM_UP = 0.05  # of all steps, with the linear schedule
 # The feature embedding's rate, in terms of the head's; chosen on validation documents.
 TABLE_RATE = 40.0
 
 
-class RowAdagrad(torch.optim.Optimizer):
-    """Adagrad with one accumulator for each row, for tables whose gradient is sparse.
-
-    A row moves by ``-lr g / sqrt(sum over the steps of mean(g^2))``. The accumulators are one
-    number a row, where SparseAdam keeps two tables of the parameter's size.
-
-    Parameters
-    ----------
-    params : iterable of Parameter, each of two dimensions
-        Their gradients are sparse tensors of whole rows.
-    lr : float
-
-    References
-    ----------
-    Duchi, Hazan, Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
-    Optimization", JMLR 2011; one accumulator a row as in Gupta et al., "Training Recommender
-    Systems at Scale", KDD 2021.
-    """
-
-    def __init__(self, params: Any, lr: float) -> None:
-        super().__init__(params, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move the touched rows."""
-        for group in self.param_groups:
-            for table in group["params"]:
-                if table.grad is None:
-                    continue
-                gradient = table.grad.coalesce()
-                rows, values = gradient.indices()[0], gradient.values()
-                state = self.state[table]
-                if not state:
-                    state["sums"] = table.new_zeros(len(table))
-                # The norm's kernel is many times faster than that of a mean of squares.
-                squares = torch.linalg.vector_norm(values, dim=1).square() / values.shape[1]
-                sums = state["sums"][rows] + squares
-                state["sums"][rows] = sums
-                factors = -group["lr"] / sums.sqrt().clamp(min=1e-10)
-                table.index_add_(0, rows, values * factors[:, None])
-
-
 def make_optimizers(
-    network: nn.Module, learning_rate: float, head_learning_rate: float, weight_decay: float
+    network: LightXMLNetwork, learning_rate: float, head_learning_rate: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
     """Return the optimizers that together move every weight that is to be trained.
 
-    AdamW has a rate for the encoder and one for the rest; biases and norms do not decay. Tables
-    with a sparse gradient have a row-wise Adagrad.
+    AdamW has a rate for the encoder and one for the rest; biases and norms do not decay. The
+    table of a sparse feature embedding has a row-wise Adagrad.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    tables = []
+    features = network.features
+    table = features.weight if isinstance(features, SparseEmbedding) else None
     for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if name == "features.weight":
-            tables.append(parameter)
+        if not parameter.requires_grad or parameter is table:
             continue
         in_encoder = name.startswith("encoder.")
         decays = parameter.ndim > 1  # biases and the scales of layer norms are vectors
@@ -87,8 +47,10 @@ def make_optimizers(
             fused=next(network.parameters()).device.type in ("cpu", "cuda"),
         )
     ]
-    if tables:
-        optimizers.append(RowAdagrad(tables, lr=TABLE_RATE * head_learning_rate))
+    if isinstance(features, SparseEmbedding):
+        optimizers.append(
+            RowAdagrad(features.weight, features.pending, TABLE_RATE * head_learning_rate)
+        )
     return optimizers
 
 

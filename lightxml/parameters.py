@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 from numbers import Integral, Real
 from typing import Any
@@ -21,6 +22,17 @@ DEFAULT_EPOCHS = 20
 DEFAULT_BATCH_SIZE = 16
 # A head trained from nothing wants a larger rate than an encoder that is already good.
 DEFAULT_HEAD_LEARNING_RATE = 2e-3
+
+# Without a trained encoder, chosen on validation documents (docs/features.md): some 1,200 steps
+# are enough for few documents, and a few epochs for many. A large output layer's update costs
+# as much as a small batch.
+STEPS_WITHOUT_ENCODER = 1_200
+EPOCHS_WITHOUT_ENCODER = (6, 20)
+BATCH_SIZE_WITHOUT_ENCODER = 128
+BATCH_SIZE_FOR_MANY_LABELS = 256
+MANY_LABELS = 10_000
+HEAD_LEARNING_RATE_WITHOUT_ENCODER = 5e-3
+
 DEFAULT_NEIGHBOR_WEIGHT = 2.0
 # More training documents than these are compared with a new one only where it is asked for.
 MOST_NEIGHBOURS = 200_000
@@ -96,22 +108,38 @@ def check_params(params: dict[str, Any]) -> None:
         )
 
 
-def training_config(params: dict[str, Any], seed: int) -> TrainingConfig:
+def training_config(
+    params: dict[str, Any], seed: int, n_documents: int, n_labels: int, *, trains_encoder: bool
+) -> TrainingConfig:
     """Return how to train, with what is ``"auto"`` decided."""
+    epochs, batch_size, rate = DEFAULT_EPOCHS, DEFAULT_BATCH_SIZE, DEFAULT_HEAD_LEARNING_RATE
+    if not trains_encoder:
+        many = n_labels > MANY_LABELS
+        batch_size = BATCH_SIZE_FOR_MANY_LABELS if many else BATCH_SIZE_WITHOUT_ENCODER
+        rate = HEAD_LEARNING_RATE_WITHOUT_ENCODER
+    if not is_auto(params["batch_size"]):
+        batch_size = int(params["batch_size"])
+    if not trains_encoder:
+        few, most = EPOCHS_WITHOUT_ENCODER
+        documents_a_step = batch_size * int(params["accumulate"])
+        epochs = round(STEPS_WITHOUT_ENCODER * documents_a_step / n_documents)
+        epochs = min(max(epochs, few), most)
+    averages_an_epoch = 10 if trains_encoder else 1  # the rate falls to zero: the end is smooth
 
     def or_default(name: str, default: Any) -> Any:
         return default if is_auto(params[name]) else params[name]
 
+    steps_an_epoch = math.ceil(math.ceil(n_documents / batch_size) / int(params["accumulate"]))
     return TrainingConfig(
-        max_epochs=or_default("max_epochs", DEFAULT_EPOCHS),
-        batch_size=or_default("batch_size", DEFAULT_BATCH_SIZE),
+        max_epochs=or_default("max_epochs", epochs),
+        batch_size=batch_size,
         accumulate=params["accumulate"],
         learning_rate=params["learning_rate"],
-        head_learning_rate=or_default("head_learning_rate", DEFAULT_HEAD_LEARNING_RATE),
+        head_learning_rate=or_default("head_learning_rate", rate),
         weight_decay=params["weight_decay"],
         schedule=params["schedule"],
         swa_start=params["swa_start"],
-        swa_every=or_default("swa_every", None),
+        swa_every=or_default("swa_every", max(1, steps_an_epoch // averages_an_epoch)),
         seed=seed,
         verbose=params["verbose"],
     )

@@ -269,8 +269,8 @@ def _build(
         network.neighbours = Neighbours(
             described["n_documents"],
             described["n_entries"],
-            network.head.in_features,
             n_labels,
+            network.widths,
             _number(described["weight"]),
         )
     return network

@@ -17,7 +17,6 @@ from torch.optim.swa_utils import AveragedModel
 from lightxml.batches import collate, to_device, training_batches
 from lightxml.documents import Documents
 from lightxml.exceptions import NonFiniteLossError
-from lightxml.losses import binary_cross_entropy
 from lightxml.network import LightXMLNetwork
 from lightxml.optimizers import learning_rate_factor, make_optimizers
 from lightxml.progress import Progress
@@ -27,7 +26,7 @@ from lightxml.progress import Progress
 class TrainingConfig:
     """How to train; the names are those of `LightXMLClassifier`'s arguments.
 
-    `swa_every` is None for ten times an epoch; `seed` decides the order of the documents.
+    `seed` decides the order of the documents.
     """
 
     max_epochs: int
@@ -38,7 +37,7 @@ class TrainingConfig:
     weight_decay: float
     schedule: Literal["linear", "constant"]
     swa_start: float | None
-    swa_every: int | None
+    swa_every: int
     seed: int
     verbose: int
 
@@ -89,7 +88,6 @@ def train(
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimizers]
     trained = nn.ParameterList(p for p in network.parameters() if p.requires_grad)
     swa_from = math.inf if config.swa_start is None else config.swa_start * n_steps
-    swa_every = config.swa_every or max(1, steps_an_epoch // 10)
     averaged: AveragedModel | None = None
     history: list[dict[str, float]] = []
     shown: dict[str, str] = {}
@@ -111,10 +109,8 @@ def train(
             for group in in_groups(batches, config.accumulate):
                 n_in_step = sum(len(rows) for rows in group)
                 for rows in group:
-                    logits = network(
-                        collate(documents, rows, network.pad_id, device, training=True)
-                    )
-                    loss = binary_cross_entropy(logits, *positives(y, rows, device)) / n_in_step
+                    batch = collate(documents, rows, network.pad_id, device, training=True)
+                    loss = network.loss(batch, *positives(y, rows, device)) / n_in_step
                     loss.backward()
                     epoch_loss += loss.detach() * n_in_step
                 for optimizer in optimizers:
@@ -124,7 +120,7 @@ def train(
                     schedule.step()
                 step += 1
                 seen += n_in_step
-                if step >= swa_from and step % swa_every == 0:
+                if step >= swa_from and step % config.swa_every == 0:
                     averaged = averaged or AveragedModel(trained)
                     averaged.update_parameters(trained)
                 if progress.wants_estimate and device.type == "cuda":

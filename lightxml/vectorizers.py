@@ -70,7 +70,7 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
     kind = manifest["kind"]
     blob = blobs.get(_SKOPS if kind == "skops" else _WORDS)
     if blob is None and kind != HashingVectorizer.__name__:
-        raise BundleError(f"the blob of the {kind!r} vectorizer is missing.")
+        raise ValueError(f"the blob of the vectorizer ({kind!r}) is missing")
     if kind == "skops":
         return _from_skops(blob or b"")
     params = {name: _param_from_json(name, v) for name, v in manifest["params"].items()}

@@ -41,6 +41,7 @@ FLOORS = [
         "neighbours",
         "network",
         "optimizers",
+        "tables",
     },
     {"fitted", "fitting", "frozen", "training", "prediction", "persistence", "parameters"},
     {"classifier"},

@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightxml.heads import OneVsAllHead, top_k
-from lightxml.losses import binary_cross_entropy
+from lightxml.heads import OneVsAllHead, label_centroids, top_k
+from lightxml.losses import one_vs_all_loss
 
 
-def test_the_loss_is_binary_cross_entropy_summed_over_labels_and_documents() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_loss_is_binary_cross_entropy_summed_over_labels_and_documents(
+    dtype: torch.dtype,
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(7, 50, generator=generator, requires_grad=True)
+    representation = torch.randn(7, 20, generator=generator)
+    weight, bias = torch.randn(50, 20, generator=generator), torch.randn(50, generator=generator)
     truth = (torch.rand(7, 50, generator=generator) < 0.1).float()
     truth[3] = 0  # a document without a label
 
-    loss = binary_cross_entropy(logits, *truth.nonzero(as_tuple=True))
-    loss.backward()
+    def gradients(loss: Callable[..., torch.Tensor]) -> list[torch.Tensor]:
+        leaves = [t.clone().requires_grad_() for t in (representation, weight, bias)]
+        value = loss(*leaves)
+        (value / 7).backward()
+        return [value.detach(), *(leaf.grad for leaf in leaves)]
 
-    expected = F.binary_cross_entropy_with_logits(logits.detach(), truth, reduction="sum")
-    torch.testing.assert_close(loss.detach(), expected)
-    torch.testing.assert_close(logits.grad, torch.sigmoid(logits.detach()) - truth)
+    found = gradients(lambda *p: one_vs_all_loss(*p, *truth.nonzero(as_tuple=True), dtype))
+    plain = F.binary_cross_entropy_with_logits
+    expected = gradients(lambda h, w, b: plain(h @ w.T + b, truth, reduction="sum"))
+    exact = dtype == torch.float32
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == torch.float32
+        close = {"atol": 1e-5, "rtol": 1e-4} if exact else {"atol": 0.2, "rtol": 0.03}
+        torch.testing.assert_close(ours, theirs, **close)
 
 
 def test_the_loss_stays_finite_for_extreme_logits() -> None:
-    logits = torch.tensor([[1e4, -1e4]], requires_grad=True)
-    loss = binary_cross_entropy(logits, torch.tensor([0]), torch.tensor([1]))
+    weight = torch.tensor([[1e4], [-1e4]], requires_grad=True)
+    positive = (torch.tensor([0]), torch.tensor([1]))
+    loss = one_vs_all_loss(torch.ones(1, 1), weight, torch.zeros(2), *positive)
     loss.backward()
     assert loss.item() == pytest.approx(2e4)
-    assert logits.grad.tolist() == [[1.0, -1.0]]
+    assert weight.grad.tolist() == [[1.0], [-1.0]]
+
+
+def test_a_label_begins_in_the_direction_of_its_documents() -> None:
+    representations = torch.tensor([[1.0, 0.0], [3.0, 0.0], [2.0, 3.0], [2.0, -3.0]])
+    y = sp.csr_array(np.array([[1, 0, 1, 0], [0, 0, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]]))
+    centroids = label_centroids(representations, y)
+    expected = F.normalize(torch.tensor([[-1.0, 3.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), dim=1)
+    torch.testing.assert_close(centroids, expected)
 
 
 @given(

@@ -7,6 +7,7 @@ memory, and run nothing.
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier, load
 from lightxml.arrays import encode_arrays
@@ -43,8 +45,11 @@ def header(weights: bytes) -> tuple[dict[str, Any], bytes]:
 
 def arrays(weights: bytes) -> dict[str, np.ndarray]:
     table, data = header(weights)
+    dtypes = {"F32": "<f4", "F16": "<f2", "I64": "<i8"}
     return {
-        name: np.frombuffer(data[slice(*entry["data_offsets"])], np.float32).reshape(entry["shape"])
+        name: np.frombuffer(data[slice(*entry["data_offsets"])], dtypes[entry["dtype"]]).reshape(
+            entry["shape"]
+        )
         for name, entry in table.items()
     }
 
@@ -215,6 +220,92 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
 }
 
 
+def with_numbers(name: str, place: int, value: int) -> Change:
+    """Change one number of an array of them."""
+
+    def change(found: dict[str, np.ndarray]) -> None:
+        found[name] = found[name].copy()
+        found[name][place] = value
+
+    return with_arrays(change)
+
+
+def with_features(**values: Any) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        manifest["network"]["features"].update(values)
+
+    return apply
+
+
+def with_neighbours(**values: Any) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        manifest["network"]["neighbours"].update(values)
+
+    return apply
+
+
+WORDS = "vectorizer.safetensors"
+# Of a model that reads features only.
+FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
+    "neither encoder nor features": (
+        with_manifest("network", "features", value=None),
+        "lightxml.json",
+    ),
+    "features of an unknown kind": (with_features(kind="secret"), "lightxml.json"),
+    "10^12 features": (with_features(n_features=HUGE), "lightxml.json"),
+    "no features": (with_features(n_features=0), "lightxml.json"),
+    "a width of 10^12": (with_features(width=HUGE), WEIGHTS),
+    "10^12 columns": (with_features(n_columns=HUGE), WEIGHTS),
+    "columns that are a text": (with_features(n_columns="many"), "lightxml.json"),
+    "dense where it is sparse": (with_features(kind="dense"), WEIGHTS),
+    "a negative column": (with_numbers("features.columns", 0, -1), "lightxml.json"),
+    "a column beyond the features": (with_numbers("features.columns", -1, 10**6), "lightxml.json"),
+    "columns out of order": (with_numbers("features.columns", 3, 0), "lightxml.json"),
+    "10^12 neighbours": (with_neighbours(n_documents=HUGE), WEIGHTS),
+    "no neighbours": (with_neighbours(n_documents=0), "lightxml.json"),
+    "neighbours without their number": (
+        without("network", "neighbours", "n_entries"),
+        "lightxml.json",
+    ),
+    "a weight that is a text": (with_neighbours(weight="much"), "lightxml.json"),
+    "a neighbour out of range": (with_numbers("neighbours.documents", 5, 10**6), "lightxml.json"),
+    "a negative neighbour": (with_numbers("neighbours.documents", 5, -1), "lightxml.json"),
+    "labels that begin too late": (with_numbers("neighbours.starts", 3, 10**6), "lightxml.json"),
+    "labels that begin nowhere": (with_numbers("neighbours.starts", 0, 1), "lightxml.json"),
+    "neighbours of full precision": (
+        with_arrays(lambda a: a.update({"neighbours.keys": a["neighbours.keys"].astype("<f4")})),
+        WEIGHTS,
+    ),
+    "no vocabulary": (with_blob(WORDS, None), "lightxml.json"),
+    "a pickle as vocabulary": (with_blob(WORDS, pickle.dumps(Payload())), WORDS),
+    "a vocabulary that is a number": (with_manifest("vectorizer", value=3), "lightxml.json"),
+    "an unknown vectorizer": (with_manifest("vectorizer", "kind", value="Evil"), "lightxml.json"),
+    "a pickle as skops": (
+        lambda manifest, blobs: (
+            manifest.update(vectorizer={"kind": "skops"}),
+            blobs.update({"vectorizer.skops": pickle.dumps(Payload())}),
+        )[0],
+        "vectorizer.skops",
+    ),
+    "a vectorizer that reads files": (
+        with_manifest("vectorizer", "params", "input", value="filename"),
+        "lightxml.json",
+    ),
+    "10^12 words": (with_manifest("vectorizer", "sizes", "terms", value=HUGE), WORDS),
+    "a vectorizer of other features": (
+        with_manifest("vectorizer", value={"kind": "HashingVectorizer", "params": {
+            "input": "content", "dtype": "float64", "ngram_range": [1, 1], "n_features": 64,
+        }}),
+        "lightxml.json",
+    ),
+    "names for features that have none": (
+        with_blob("feature_names.json", b'["a", "b"]'),
+        "lightxml.json",
+    ),
+    "names that are numbers": (with_blob("feature_names.json", b"[1, 2]"), "feature_names.json"),
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def saved(fitted: LightXMLClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"
@@ -223,11 +314,24 @@ def saved(fitted: LightXMLClassifier, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
-@pytest.mark.parametrize("name", TAMPERINGS)
-def test_what_is_no_model_is_refused(name: str, saved: Path, tmp_path: Path) -> None:
-    change, file = TAMPERINGS[name]
-    bundle = load_bundle(saved)
-    manifest, blobs = dict(bundle.manifest), dict(bundle.blobs)
+@pytest.fixture(scope="module")
+def saved_features(documents: Documents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    model = LightXMLClassifier(
+        None, features=TfidfVectorizer(), feature_dim=16, max_epochs=1, device="cpu"
+    )
+    model.fit(*documents).save(folder)
+    load(folder, "cpu")
+    return folder
+
+
+@pytest.mark.parametrize("name", [*TAMPERINGS, *FEATURE_TAMPERINGS])
+def test_what_is_no_model_is_refused(
+    name: str, saved: Path, saved_features: Path, tmp_path: Path
+) -> None:
+    change, file = (TAMPERINGS | FEATURE_TAMPERINGS)[name]
+    bundle = load_bundle(saved if name in TAMPERINGS else saved_features)
+    manifest, blobs = copy.deepcopy(bundle.manifest), dict(bundle.blobs)
     change(manifest, blobs)
     save_bundle(Bundle(manifest, blobs), tmp_path / "model")
 

@@ -33,7 +33,7 @@ CONFIG = TrainingConfig(
     weight_decay=0.01,
     schedule="linear",
     swa_start=None,
-    swa_every=None,
+    swa_every=1,
     seed=0,
     verbose=0,
 )

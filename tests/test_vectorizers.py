@@ -161,7 +161,7 @@ def test_a_description_that_is_none_is_refused(change: dict[str, Any]) -> None:
 
 def test_a_vocabulary_that_does_not_add_up_is_refused() -> None:
     manifest, _ = tfidf()
-    with pytest.raises(BundleError, match="missing"):
+    with pytest.raises(ValueError, match="missing"):
         unpack_vectorizer(manifest, {})
     other = pack_vectorizer(TfidfVectorizer().fit(["of other lengths and more"]))
     with pytest.raises(BundleError, match=r"vectorizer\.safetensors"):
