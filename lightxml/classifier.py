@@ -45,7 +45,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``: cloned and fitted on the
         training documents. It reads whole documents, however long, and its output is embedded
         and joined to the encoder's representation.
-    feature_dim : int, default=512
+    feature_dim : int, default=1024
         Width of that embedding, and of a numeric `X`'s.
     freeze_encoder : bool, default=False
         Leave a pretrained encoder as it is: each document goes through it once, its summary
@@ -149,7 +149,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         encoder: str | os.PathLike[str] | EncoderConfig | None = "auto",
         *,
         features: Any = None,
-        feature_dim: int = 512,
+        feature_dim: int = 1024,
         freeze_encoder: bool = False,
         memory: str | os.PathLike[str] | Memory | None = None,
         max_length: int = 512,

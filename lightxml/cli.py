@@ -115,11 +115,21 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option(help="The folder to save the model to.")],
     encoder: Annotated[
-        str, typer.Option(help="A local folder, a hub name, 'tiny', or 'auto' for BERT-base.")
+        str, typer.Option(help="A local folder, a hub name, 'tiny', 'none', 'auto' for BERT-base.")
     ] = "auto",
+    tfidf: Annotated[
+        str | None,
+        typer.Option(
+            metavar="words|pairs",
+            help="Read TF-IDF features of the whole documents too, of words or pairs of words.",
+        ),
+    ] = None,
+    freeze_encoder: Annotated[
+        bool, typer.Option("--freeze-encoder", help="Encode each document once.")
+    ] = False,
     max_length: Annotated[int, typer.Option(help="Tokens a document.")] = 512,
-    max_epochs: Annotated[int | None, typer.Option(show_default="20")] = None,
-    batch_size: Annotated[int | None, typer.Option(show_default="16")] = None,
+    max_epochs: Annotated[int | None, typer.Option(show_default="auto")] = None,
+    batch_size: Annotated[int | None, typer.Option(show_default="auto")] = None,
     learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1e-4,
     random_state: Annotated[int | None, typer.Option(help="Makes the run repeatable.")] = None,
     set_: Annotated[
@@ -141,7 +151,9 @@ def train(
     from lightxml.datasets import label_sets, load_xmc
 
     params = {
-        "encoder": encoder,
+        "encoder": None if encoder == "none" else encoder,
+        "features": _vectorizer(tfidf),
+        "freeze_encoder": freeze_encoder,
         "max_length": max_length,
         "max_epochs": "auto" if max_epochs is None else max_epochs,
         "batch_size": "auto" if batch_size is None else batch_size,
@@ -275,6 +287,18 @@ def _warning_line(
     line: str | None = None,
 ) -> str:
     return f"lightxml: warning: {message}\n"
+
+
+def _vectorizer(tfidf: str | None) -> Any:
+    """Return the vectorizer that ``--tfidf`` asks for."""
+    if tfidf is None:
+        return None
+    if tfidf not in ("words", "pairs"):
+        raise typer.BadParameter(f"{tfidf}: expected words or pairs.", param_hint="--tfidf")
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    pairs = {"ngram_range": (1, 2), "max_features": 100_000} if tfidf == "pairs" else {}
+    return TfidfVectorizer(sublinear_tf=True, min_df=2, **pairs)
 
 
 def _check_writable(output: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lightxml.batches import Batch, TokenBatch
@@ -12,6 +13,9 @@ from lightxml.heads import OneVsAllHead
 from lightxml.losses import one_vs_all_loss
 from lightxml.neighbours import Neighbours
 
+# Of a representation without a trained encoder, chosen on validation documents. Both parts have
+# an equal share in it, and so learn equally fast; no document speaks louder than others.
+LENGTH = 8.0
 _HALF_MAX = torch.finfo(torch.float16).max
 
 
@@ -162,7 +166,8 @@ class LightXMLNetwork(nn.Module):
     def represent(self, batch: Batch) -> torch.Tensor:
         """Return what the head reads, before dropout: float32 of shape (batch, width).
 
-        The summary vectors side by side, last layer first, and then the features' vector.
+        The summary vectors side by side, last layer first, and then the features' vector; each
+        of the two scaled to one length, but for what a trained encoder says.
         """
         parts = []
         if self.encoder is not None:
@@ -174,10 +179,14 @@ class LightXMLNetwork(nn.Module):
                 layers = self.standardise(layers)
             if self.se_block is not None:
                 layers = self.se_block(layers)
-            parts.append(layers.flatten(1))
+            text = layers.flatten(1)
+            parts.append(self._scaled(text) if self.is_frozen else text)
         if self.features is not None:
-            parts.append(self.features(batch.features))
+            parts.append(self._scaled(self.features(batch.features)))
         return torch.cat(parts, dim=1)
+
+    def _scaled(self, part: torch.Tensor) -> torch.Tensor:
+        return LENGTH / len(self.widths) ** 0.5 * F.normalize(part)
 
     def loss(self, batch: Batch, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """Return the training loss, summed over labels and documents; as `one_vs_all_loss`."""

@@ -20,7 +20,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from typer.testing import CliRunner, Result
 
 import lightxml
-from lightxml import LightXMLClassifier, cli, encoders, lines
+from lightxml import LightXMLClassifier, cli, encoders, lines, load
 from lightxml.datasets import label_sets, load_xmc, make_xmc
 from lightxml.evaluation import rank_metrics
 from lightxml.metrics import propensities
@@ -189,6 +189,35 @@ def test_train_takes_any_argument_as_a_python_literal_or_a_word(model: Path, enc
     assert params["schedule"] == "constant"
     assert params["learning_rate"] == 2e-3
     assert params["encoder"] == encoder.name
+
+
+@pytest.mark.parametrize("kind", ["words", "pairs"])
+def test_train_without_an_encoder_reads_features(data: Path, tmp_path: Path, kind: str):
+    arguments = ["--encoder", "none", "--tfidf", kind, "--quiet"]
+    result = run("train", data, "--output", tmp_path / "model", *arguments)
+    assert result.exit_code == 0, result.output
+    model = load(tmp_path / "model", "cpu")
+    assert model.tokenizer_ is None
+    pairs = any(" " in term for term in model.vectorizer_.vocabulary_)
+    assert pairs == (kind == "pairs")
+    assert run("evaluate", tmp_path / "model", data).exit_code == 0
+    frozen = run("train", data, "--output", tmp_path / "m", *arguments, "--freeze-encoder")
+    assert "freeze_encoder=True is about an encoder" in frozen.stderr
+
+
+def test_train_with_a_frozen_encoder_and_features(data: Path, encoder: Path, tmp_path: Path):
+    arguments = ["--encoder", encoder, "--max-length", 32, "--freeze-encoder", "--tfidf", "words"]
+    result = run("train", data, "--output", tmp_path / "model", *arguments, "--quiet")
+    assert result.exit_code == 0, result.output
+    model = load(tmp_path / "model", "cpu")
+    assert model.network_.is_frozen
+    assert model.vectorizer_ is not None
+
+
+def test_train_names_an_unknown_kind_of_features(data: Path, tmp_path: Path):
+    result = run("train", data, "--output", tmp_path / "model", "--tfidf", "letters")
+    assert result.exit_code == 2
+    assert "expected words or pairs" in result.stderr
 
 
 def test_train_shows_progress_on_standard_error_alone(data: Path, encoder: Path, tmp_path: Path):
