@@ -15,7 +15,7 @@ from lightxml.encoders import build_encoder, choose_attention
 from lightxml.features import feature_embedding
 from lightxml.fitted import FittedModel
 from lightxml.frozen import cache_folder, summarise_all
-from lightxml.heads import label_centroids
+from lightxml.heads import start_at_centroids
 from lightxml.labels import Labels, encode, encode_known
 from lightxml.matrices import FeatureMatrix, check_matrix, is_numeric
 from lightxml.neighbours import make_neighbours
@@ -114,8 +114,8 @@ def fit_model(
         network.standardise.fit(documents.summaries)
     if not network.trains_encoder:
         # The encoder's later changes would take the labels' first directions away again.
-        network.head.weight.data.copy_(
-            label_centroids(prediction.represent_all(network, documents), labels.matrix)
+        start_at_centroids(
+            network.head.weight, prediction.representations(network, documents), labels.matrix
         )
     # Seeded anew: what an argument adds to the network does not shift the dropout.
     with seeded(seed, device):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -32,27 +34,32 @@ class OneVsAllHead(nn.Linear):
         nn.init.constant_(self.bias, INITIAL_BIAS)
 
 
-def label_centroids(representations: torch.Tensor, y: sp.csr_array) -> torch.Tensor:
-    """Return the direction in which each label's documents lie from the middle of all.
+@torch.no_grad()
+def start_at_centroids(
+    weight: torch.Tensor,
+    representations: Iterable[tuple[np.ndarray, torch.Tensor]],
+    y: sp.csr_array,
+) -> None:
+    """Set each label's weights to where its documents lie from the middle of all: a unit vector.
 
     Parameters
     ----------
-    representations : Tensor of float32, shape (n_documents, width)
+    weight : Tensor of float32, shape (n_labels, width)
+        Zero afterwards for a label without a document.
+    representations : iterable of (rows, Tensor of float32 of shape (len(rows), width))
+        Of all documents, some at a time: their numbers, and what the head reads of them.
     y : csr_array of shape (n_documents, n_labels)
-
-    Returns
-    -------
-    Tensor of float32, shape (n_labels, width)
-        Unit vectors; zero for a label without a document.
     """
-    by_label = sp.csc_array(y)
-    documents, starts = (
-        torch.from_numpy(part.astype(np.int64)).to(representations.device)
-        for part in (by_label.indices, by_label.indptr)
-    )
-    centred = representations - representations.mean(dim=0)
-    sums = F.embedding_bag(documents, centred, starts[:-1], mode="sum")
-    return F.normalize(sums, dim=1)
+    sums, total = torch.zeros_like(weight), torch.zeros_like(weight[0])
+    for rows, batch in representations:
+        entries = sp.coo_array(y[rows])
+        row, column = (
+            torch.from_numpy(c.astype(np.int64)).to(weight.device) for c in entries.coords
+        )
+        sums.index_add_(0, column, batch[row])
+        total += batch.sum(dim=0)
+    counts = torch.from_numpy(np.bincount(y.indices, minlength=y.shape[1])).to(sums)
+    weight.copy_(F.normalize(sums - counts[:, None] * total / y.shape[0]))
 
 
 def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:

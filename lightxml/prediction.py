@@ -64,13 +64,22 @@ def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_a
     return matrix
 
 
-def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tensor:
-    """Return what the head reads of all documents, float32 of shape (n_documents, width)."""
-    out = torch.empty(len(documents), network.head.in_features, device=network.device)
+def representations(
+    network: LightXMLNetwork, documents: Documents
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Yield some documents' numbers and what the head reads of them, until all have come."""
     network.eval()
     for rows, batch in _batches(network, documents):
         with torch.inference_mode():
-            out[torch.from_numpy(rows).to(out.device)] = network.represent(batch)
+            represented = network.represent(batch)
+        yield rows, represented
+
+
+def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tensor:
+    """Return what the head reads of all documents, float32 of shape (n_documents, width)."""
+    out = torch.empty(len(documents), network.head.in_features, device=network.device)
+    for rows, represented in representations(network, documents):
+        out[torch.from_numpy(rows).to(out.device)] = represented
     return out
 
 
