@@ -71,7 +71,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         Weigh the joined layers against each other with a squeeze-and-excitation block [2]_.
     max_epochs : int or "auto", default="auto"
         ``"auto"`` is 20 for a trained encoder. Without one, as many as make 1,200 steps, but at
-        least 6 and at most 20.
+        least 8 and at most 20.
     batch_size : int or "auto", default="auto"
         Documents a batch. ``"auto"`` is 16 for a trained encoder; without one 128, and 256 for
         more than 10,000 labels.

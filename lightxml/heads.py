@@ -52,10 +52,8 @@ def start_at_centroids(
     """
     sums, total = torch.zeros_like(weight), torch.zeros_like(weight[0])
     for rows, batch in representations:
-        entries = sp.coo_array(y[rows])
-        row, column = (
-            torch.from_numpy(c.astype(np.int64)).to(weight.device) for c in entries.coords
-        )
+        where = sp.coo_array(y[rows]).coords
+        row, column = (torch.from_numpy(c.astype(np.int64)).to(weight.device) for c in where)
         sums.index_add_(0, column, batch[row])
         total += batch.sum(dim=0)
     counts = torch.from_numpy(np.bincount(y.indices, minlength=y.shape[1])).to(sums)

@@ -27,7 +27,7 @@ DEFAULT_HEAD_LEARNING_RATE = 2e-3
 # are enough for few documents, and a few epochs for many. A large output layer's update costs
 # as much as a small batch.
 STEPS_WITHOUT_ENCODER = 1_200
-EPOCHS_WITHOUT_ENCODER = (6, 20)
+EPOCHS_WITHOUT_ENCODER = (8, 20)
 BATCH_SIZE_WITHOUT_ENCODER = 128
 BATCH_SIZE_FOR_MANY_LABELS = 256
 MANY_LABELS = 10_000

@@ -38,6 +38,16 @@ def test_the_readmes_python_runs_as_it_stands(
     assert float(capsys.readouterr().out.split()[-1]) > 0.5  # P@1 of the first block
 
 
+@pytest.mark.parametrize("page", sorted(p.name for p in (ROOT / "docs").glob("*.md")))
+def test_the_documentations_python_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, page, "exec"), {})
+
+
 def test_ci_runs_the_readmes_test_command_to_the_letter() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     commands = [line for line in readme.splitlines() if line.endswith("python -m pytest")]

@@ -1,11 +1,10 @@
 """Features alone, a frozen encoder with features, and Omikuji, on the same data in one run.
 
-    python examples/benchmark/features.py DATA [--settings features frozen omikuji]
-        [--encoder FOLDER] [--memory FOLDER] [--seeds 0 1 2] [--bigrams] [--validation]
-        [--jsonl FILE]
+    python examples/benchmark/features.py DATA [--settings features+pairs frozen omikuji]
+        [--encoder FOLDER] [--memory FOLDER] [--seeds 0 1 2] [--validation] [--jsonl FILE]
 
 DATA is a folder that `lightxml.datasets.load_xmc` reads. Each run is a process of its own, so
-that its peak memory (VmHWM) and its threads are its own; the settings take turns, seed by seed.
+that its peak memory (VmHWM) and its threads are its own; the settings take turns, seed by seed. ``+pairs`` adds pairs of words to the TF-IDF.
 Times are in seconds of wall time: ``vectorize`` is ``fit_transform`` on the training documents,
 ``train`` all of `fit` after it (a frozen encoder's pass over the documents included, unless
 `memory` has it), ``predict`` from ready features (and tokens) to five labels a document.
@@ -32,21 +31,23 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml.datasets import load_xmc
 from lightxml.evaluation import format_table, rank_metrics
 from lightxml.metrics import propensities
 
-SETTINGS = ("features", "frozen", "omikuji")
+LEARNERS = ("features", "frozen", "omikuji")
+SETTINGS = (*LEARNERS, *(f"{name}+pairs" for name in LEARNERS))
 K = 5
-# Of Omikuji's timing: below these, documents are predicted one after the other, as it does.
 OMIKUJI_THREADS = 2
 
 
-def vectorizer(bigrams: bool) -> TfidfVectorizer:
+def vectorizer(setting: str) -> TfidfVectorizer:
     """TF-IDF as in the tables: words, or the 100,000 most frequent words and pairs of words."""
-    pairs = {"ngram_range": (1, 2), "max_features": 100_000} if bigrams else {}
+    with_pairs = setting.endswith("+pairs")
+    pairs = {"ngram_range": (1, 2), "max_features": 100_000} if with_pairs else {}
     return TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32, **pairs)
 
 
@@ -66,18 +67,17 @@ def run(arguments: argparse.Namespace, setting: str, seed: int) -> dict[str, Any
     """Train and measure one setting in this process."""
     X, y, X_new, y_new = read(arguments.data, arguments.validation)
     began = time.perf_counter()
-    tfidf = vectorizer(arguments.bigrams)
+    tfidf = vectorizer(setting)
     features = tfidf.fit_transform(X)
     vectorized = time.perf_counter()
-    learn = {"features": learn_features, "frozen": learn_frozen, "omikuji": learn_omikuji}[setting]
-    topk, train_seconds, predict_seconds = learn(
+    learners = dict(zip(LEARNERS, (learn_features, learn_frozen, learn_omikuji), strict=True))
+    topk, train_seconds, predict_seconds = learners[setting.removesuffix("+pairs")](
         arguments, seed, tfidf, X, sp.csr_array(features), y, X_new
     )
     return {
         "data": Path(arguments.data).name,
         "part": "validation" if arguments.validation else "test",
         "setting": setting,
-        "bigrams": arguments.bigrams,
         "seed": seed,
         "figures": rank_metrics(y_new, topk, propensities(y)),
         "vectorize": vectorized - began,
@@ -109,14 +109,14 @@ def learn_frozen(
 
     model = LightXMLClassifier(
         arguments.encoder,
-        features=vectorizer(arguments.bigrams),
+        features=clone(tfidf),
         freeze_encoder=True,
         max_length=arguments.max_length,
         memory=arguments.memory,
         random_state=seed,
     )
     # The vectorizer is fitted once more inside; its time is counted in `vectorize`.
-    fit_features = clock(lambda: vectorizer(arguments.bigrams).fit_transform(X))
+    fit_features = clock(lambda: clone(tfidf).fit_transform(X))
     train_seconds = clock(lambda: model.fit(X, y)) - fit_features
     began = time.perf_counter()
     topk = model.predict_topk(X_new, K)
@@ -183,7 +183,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     print(format_table(table))
     for row in rows:
         print(
-            f"{row['setting']:10} seed {row['seed']}: vectorize {row['vectorize']:.1f} s, train "
+            f"{row['setting']:14} seed {row['seed']}: vectorize {row['vectorize']:.1f} s, train "
             f"{row['train']:.1f} s, predict {row['predict_documents_per_second']:,.0f} documents/s,"
             f" peak {row['peak_gib']:.2f} GiB"
         )
@@ -198,7 +198,6 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--memory", help="a folder for the frozen encoder's vectors")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--bigrams", action="store_true")
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--jsonl", type=Path, help="append each run's result to this file")
     parser.add_argument("--one", nargs=2, metavar=("SETTING", "SEED"), help=argparse.SUPPRESS)
