@@ -63,14 +63,15 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     neighbor_weight : float or "auto", default="auto"
         What is added to a label's logit if the training documents most like this one all have
         it; in proportion, if some do. The training documents' representations are kept in the
-        model for that. 0: off. ``"auto"`` is 2 where no encoder is trained and the training
-        documents are at most 200,000, else 0.
+        model for that. 0: off. Without a trained encoder, and with at most 200,000 training
+        documents, ``"auto"`` is 1, and 3 where a label has fewer than 10 of them on average;
+        else 0.
     dropout : float in [0, 1), default=0.5
         On the text representation, in training.
     se_block : bool, default=False
         Weigh the joined layers against each other with a squeeze-and-excitation block [2]_.
     max_epochs : int or "auto", default="auto"
-        ``"auto"`` is 20 for a trained encoder. Without one, as many as make 1,200 steps, but at
+        ``"auto"`` is 20 for a trained encoder. Without one, as many as make 1,000 steps, but at
         least 8 and at most 20.
     batch_size : int or "auto", default="auto"
         Documents a batch. ``"auto"`` is 16 for a trained encoder; without one 128, and 256 for

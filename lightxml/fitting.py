@@ -80,7 +80,9 @@ def fit_model(
         summaries = summarise_all(network, documents.tokens, folder, verbose=params["verbose"])
         return replace(documents, summaries=summaries)
 
-    weight = parameters.neighbor_weight(params, len(inputs), trains_encoder=network.trains_encoder)
+    weight = parameters.neighbor_weight(
+        params, labels.matrix, trains_encoder=network.trains_encoder
+    )
 
     def remember() -> None:
         if weight:

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from joblib import Memory
 from sklearn.utils import check_random_state
@@ -23,17 +24,18 @@ DEFAULT_BATCH_SIZE = 16
 # A head trained from nothing wants a larger rate than an encoder that is already good.
 DEFAULT_HEAD_LEARNING_RATE = 2e-3
 
-# Without a trained encoder, chosen on validation documents (docs/features.md): some 1,200 steps
+# Without a trained encoder, chosen on validation documents (docs/features.md): some 1,000 steps
 # are enough for few documents, and a few epochs for many. A large output layer's update costs
 # as much as a small batch.
-STEPS_WITHOUT_ENCODER = 1_200
+STEPS_WITHOUT_ENCODER = 1_000
 EPOCHS_WITHOUT_ENCODER = (8, 20)
 BATCH_SIZE_WITHOUT_ENCODER = 128
 BATCH_SIZE_FOR_MANY_LABELS = 256
 MANY_LABELS = 10_000
 HEAD_LEARNING_RATE_WITHOUT_ENCODER = 5e-3
 
-DEFAULT_NEIGHBOR_WEIGHT = 2.0
+NEIGHBOR_WEIGHT, NEIGHBOR_WEIGHT_FOR_RARE_LABELS = 1.0, 3.0
+RARE_LABELS = 10  # training documents a label, on average
 # More training documents than these are compared with a new one only where it is asked for.
 MOST_NEIGHBOURS = 200_000
 
@@ -145,12 +147,15 @@ def training_config(
     )
 
 
-def neighbor_weight(params: dict[str, Any], n_documents: int, *, trains_encoder: bool) -> float:
+def neighbor_weight(params: dict[str, Any], y: sp.csr_array, *, trains_encoder: bool) -> float:
     """Return the weight of the neighbours' say, with what is ``"auto"`` decided."""
     if not is_auto(params["neighbor_weight"]):
         return float(params["neighbor_weight"])
-    wanted = not trains_encoder and n_documents <= MOST_NEIGHBOURS
-    return DEFAULT_NEIGHBOR_WEIGHT if wanted else 0.0
+    if trains_encoder or y.shape[0] > MOST_NEIGHBOURS:
+        return 0.0
+    documents_a_label = y.nnz / len(np.unique(y.indices))
+    rare = documents_a_label < RARE_LABELS
+    return NEIGHBOR_WEIGHT_FOR_RARE_LABELS if rare else NEIGHBOR_WEIGHT
 
 
 def draw_seed(random_state: Any) -> int:

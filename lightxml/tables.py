@@ -10,7 +10,7 @@ from torch import nn
 
 from lightxml.batches import SparseRows
 
-_BLOCK = 2**18  # numbers worked on at a time on a CPU: they stay in its cache
+_BLOCK = 2**20  # numbers worked on at a time on a CPU: they stay in its cache
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,12 +15,14 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from lightxml.batches import collate, to_device, training_batches
+from lightxml.batches import Batch, collate, to_device, training_batches
 from lightxml.documents import Documents
 from lightxml.exceptions import NonFiniteLossError
 from lightxml.network import LightXMLNetwork
 from lightxml.optimizers import learning_rate_factor, make_optimizers
 from lightxml.progress import Progress
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,11 @@ def train(
     history: list[dict[str, float]] = []
     shown: dict[str, str] = {}
     step = 0
+
+    def make_batch(rows: np.ndarray) -> tuple[Batch, tuple[torch.Tensor, torch.Tensor]]:
+        batch = collate(documents, rows, network.pad_id, device, training=True)
+        return batch, positives(y, rows, device)
+
     progress = Progress(
         f"{n_documents:,} documents, {y.shape[1]:,} labels, {n_steps:,} steps in "
         f"{config.max_epochs} epochs",
@@ -106,11 +114,12 @@ def train(
             epoch_loss = torch.zeros((), device=device)
             seen = 0
             batches = training_batches(documents.lengths, config.batch_size, rng)
+            made = ahead(batches, make_batch)
             for group in in_groups(batches, config.accumulate):
                 n_in_step = sum(len(rows) for rows in group)
-                for rows in group:
-                    batch = collate(documents, rows, network.pad_id, device, training=True)
-                    loss = network.loss(batch, *positives(y, rows, device)) / n_in_step
+                for _ in group:
+                    batch, truth = next(made)
+                    loss = network.loss(batch, *truth) / n_in_step
                     loss.backward()
                     epoch_loss += loss.detach() * n_in_step
                 for optimizer in optimizers:
@@ -165,6 +174,16 @@ def mean_weights(trained: nn.ParameterList, averaged: AveragedModel | None) -> I
 def _exchange(trained: nn.ParameterList, averaged: AveragedModel) -> None:
     for own, mean in zip(trained, averaged.module.parameters(), strict=True):
         own.data, mean.data = mean.data, own.data
+
+
+def ahead(batches: list[np.ndarray], make: Callable[[np.ndarray], Made]) -> Iterator[Made]:
+    """Make one batch in a thread while another is learnt from."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(make, batches[0])
+        for rows in batches[1:]:
+            made, waiting = waiting.result(), pool.submit(make, rows)
+            yield made
+        yield waiting.result()
 
 
 def in_groups(batches: list[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
