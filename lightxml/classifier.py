@@ -45,8 +45,9 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``: cloned and fitted on the
         training documents. It reads whole documents, however long, and its output is embedded
         and joined to the encoder's representation.
-    feature_dim : int, default=1024
-        Width of that embedding, and of a numeric `X`'s.
+    feature_dim : int or "auto", default="auto"
+        Width of that embedding, and of a numeric `X`'s. ``"auto"`` is 512, and 1024 for more
+        than 10,000 labels.
     freeze_encoder : bool, default=False
         Leave a pretrained encoder as it is: each document goes through it once, its summary
         vectors are kept in half precision, standardised over the training documents, and the
@@ -150,7 +151,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         encoder: str | os.PathLike[str] | EncoderConfig | None = "auto",
         *,
         features: Any = None,
-        feature_dim: int = 1024,
+        feature_dim: int | Literal["auto"] = "auto",
         freeze_encoder: bool = False,
         memory: str | os.PathLike[str] | Memory | None = None,
         max_length: int = 512,

@@ -189,7 +189,9 @@ def _build(params: dict[str, Any], inputs: Inputs, labels: Labels) -> FittedMode
         encoder = build_encoder(inputs.encoder, inputs.texts, int(params["max_length"]))
     features = None
     if inputs.matrix is not None:
-        features = feature_embedding(inputs.matrix, int(params["feature_dim"]))
+        features = feature_embedding(
+            inputs.matrix, parameters.feature_dim(params, len(labels.classes))
+        )
     network = LightXMLNetwork(
         encoder,
         len(labels.classes),

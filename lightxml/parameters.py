@@ -32,6 +32,7 @@ EPOCHS_WITHOUT_ENCODER = (8, 20)
 BATCH_SIZE_WITHOUT_ENCODER = 128
 BATCH_SIZE_FOR_MANY_LABELS = 256
 MANY_LABELS = 10_000
+FEATURE_DIM, FEATURE_DIM_FOR_MANY_LABELS = 512, 1024
 HEAD_LEARNING_RATE_WITHOUT_ENCODER = 5e-3
 
 NEIGHBOR_WEIGHT, NEIGHBOR_WEIGHT_FOR_RARE_LABELS = 1.0, 3.0
@@ -48,9 +49,9 @@ def check_params(params: dict[str, Any]) -> None:
     TypeError, ValueError
         Naming the argument, what was found and what is expected.
     """
-    for name in ("max_length", "n_feature_layers", "accumulate", "feature_dim"):
+    for name in ("max_length", "n_feature_layers", "accumulate"):
         check_scalar(params[name], name, Integral, min_val=1)
-    for name in ("max_epochs", "batch_size", "swa_every"):
+    for name in ("max_epochs", "batch_size", "swa_every", "feature_dim"):
         if not is_auto(params[name]):
             check_scalar(params[name], name, Integral, min_val=1)
     check_scalar(params["verbose"], "verbose", Integral, min_val=0)
@@ -145,6 +146,13 @@ def training_config(
         seed=seed,
         verbose=params["verbose"],
     )
+
+
+def feature_dim(params: dict[str, Any], n_labels: int) -> int:
+    """Return the width of the feature embedding, with what is ``"auto"`` decided."""
+    if not is_auto(params["feature_dim"]):
+        return int(params["feature_dim"])
+    return FEATURE_DIM_FOR_MANY_LABELS if n_labels > MANY_LABELS else FEATURE_DIM
 
 
 def neighbor_weight(params: dict[str, Any], y: sp.csr_array, *, trains_encoder: bool) -> float:

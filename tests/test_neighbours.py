@@ -110,7 +110,7 @@ def test_they_are_saved_and_pickled(task: tuple[Any, Any], tmp_path: Path) -> No
     expected = model.decision_function(X)
     model.save(tmp_path / "model")
     for other in (load(tmp_path / "model", "cpu"), pickle.loads(pickle.dumps(model))):
-        assert other.network_.neighbours.weight == 3.0
+        assert other.network_.neighbours.weight == 1.0
         assert np.array_equal(other.decision_function(X), expected)
 
 

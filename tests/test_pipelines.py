@@ -176,7 +176,7 @@ def test_a_text_encoder_and_features_together_read_beyond_max_length(
     beyond = X[0] + " padding" * 40
     with_word, without = (model.decision_function([beyond + w]) for w in (" " + X[1], ""))
     assert not np.allclose(with_word, without)
-    assert model.network_.head.in_features == 2 * 32 + 1024
+    assert model.network_.head.in_features == 2 * 32 + 512
 
 
 def test_validation_documents_are_not_in_the_vocabulary(

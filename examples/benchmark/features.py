@@ -4,8 +4,9 @@
         [--encoder FOLDER] [--memory FOLDER] [--seeds 0 1 2] [--validation] [--jsonl FILE]
 
 DATA is a folder that `lightxml.datasets.load_xmc` reads. Each run is a process of its own, so
-that its peak memory (VmHWM) and its threads are its own; the settings take turns, seed by seed. ``+pairs`` adds pairs of
-words to the TF-IDF.
+that its peak memory (VmHWM) and its threads are its own; the settings take turns, seed by seed.
+``+pairs`` adds pairs of words to the TF-IDF.
+
 Times are in seconds of wall time: ``vectorize`` is ``fit_transform`` on the training documents,
 ``train`` all of `fit` after it (a frozen encoder's pass over the documents included, unless
 `memory` has it), ``predict`` from ready features (and tokens) to five labels a document.
