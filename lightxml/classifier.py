@@ -65,7 +65,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         What is added to a label's logit if the training documents most like this one all have
         it; in proportion, if some do. The training documents' representations are kept in the
         model for that. 0: off. Without a trained encoder, and with at most 200,000 training
-        documents, ``"auto"`` is 1, and 3 where a label has fewer than 10 of them on average;
+        documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on average;
         else 0.
     dropout : float in [0, 1), default=0.5
         On the text representation, in training.

@@ -36,7 +36,7 @@ FEATURE_DIM, FEATURE_DIM_FOR_MANY_LABELS = 512, 1024
 HEAD_LEARNING_RATE_WITHOUT_ENCODER = 5e-3
 
 NEIGHBOR_WEIGHT, NEIGHBOR_WEIGHT_FOR_RARE_LABELS = 1.0, 3.0
-RARE_LABELS = 10  # training documents a label, on average
+RARE_LABELS = 20  # training documents a label, on average
 # More training documents than these are compared with a new one only where it is asked for.
 MOST_NEIGHBOURS = 200_000
 

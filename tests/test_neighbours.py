@@ -110,7 +110,7 @@ def test_they_are_saved_and_pickled(task: tuple[Any, Any], tmp_path: Path) -> No
     expected = model.decision_function(X)
     model.save(tmp_path / "model")
     for other in (load(tmp_path / "model", "cpu"), pickle.loads(pickle.dumps(model))):
-        assert other.network_.neighbours.weight == 1.0
+        assert other.network_.neighbours.weight == 3.0
         assert np.array_equal(other.decision_function(X), expected)
 
 
@@ -122,8 +122,8 @@ def labelled(n_documents: int, n_labels: int) -> sp.csr_array:
 
 def test_by_default_they_are_asked_where_no_encoder_is_trained() -> None:
     auto = {"neighbor_weight": "auto"}
-    assert neighbor_weight(auto, labelled(100, 10), trains_encoder=False) == 1.0
-    assert neighbor_weight(auto, labelled(100, 11), trains_encoder=False) == 3.0
+    assert neighbor_weight(auto, labelled(200, 10), trains_encoder=False) == 1.0
+    assert neighbor_weight(auto, labelled(200, 11), trains_encoder=False) == 3.0
     assert neighbor_weight(auto, labelled(100, 10), trains_encoder=True) == 0.0
     many = labelled(MOST_NEIGHBOURS + 1, 10)
     assert neighbor_weight(auto, many, trains_encoder=False) == 0.0
