@@ -76,8 +76,8 @@ class LightXMLNetwork(nn.Module):
     neighbours : Neighbours or None
         What is added to the logits in evaluation mode; given after training.
     autocast_dtype : torch.dtype or None
-        The precision of the encoder, and of the matrix products of the output layer in training;
-        None is float32. In prediction, everything from the representation on is float32.
+        The precision of the encoder, and without a trained one of the output layer's products in
+        training; None is float32. In prediction, everything from the representation on is float32.
 
     References
     ----------
@@ -191,7 +191,9 @@ class LightXMLNetwork(nn.Module):
     def loss(self, batch: Batch, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """Return the training loss, summed over labels and documents; as `one_vs_all_loss`."""
         representation = self.dropout(self.represent(batch))
-        dtype = self.autocast_dtype or torch.float32
+        # Beside a trained encoder the output layer is a small part of the work: no rounding there.
+        reduced = None if self.trains_encoder else self.autocast_dtype
+        dtype = reduced or torch.float32
         return one_vs_all_loss(
             representation, self.head.weight, self.head.bias, rows, columns, dtype
         )
