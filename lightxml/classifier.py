@@ -159,6 +159,12 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         neighbor_weight: float | Literal["auto"] = "auto",
         dropout: float = 0.5,
         se_block: bool = False,
+        loss_correction: bool = False,
+        n_random_negatives: int = 0,
+        label_clusters: Any = "auto",
+        max_cluster_size: int = 100,
+        n_candidate_clusters: int = 32,
+        label_dim: int | Literal["auto"] = "auto",
         max_epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
         accumulate: int = 1,
@@ -171,6 +177,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         precision: Literal["auto", "bf16", "fp32"] = "auto",
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.encoder = encoder
@@ -183,6 +190,12 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         self.neighbor_weight = neighbor_weight
         self.dropout = dropout
         self.se_block = se_block
+        self.loss_correction = loss_correction
+        self.n_random_negatives = n_random_negatives
+        self.label_clusters = label_clusters
+        self.max_cluster_size = max_cluster_size
+        self.n_candidate_clusters = n_candidate_clusters
+        self.label_dim = label_dim
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.accumulate = accumulate
@@ -195,6 +208,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         self.precision = precision
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> Self:
@@ -444,6 +458,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
     def _keep(self, fitted: FittedModel) -> None:
         self.classes_ = fitted.classes
+        self.label_clusters_ = fitted.label_clusters
         self.network_ = fitted.network
         self.tokenizer_ = fitted.tokenizer
         self.vectorizer_ = fitted.vectorizer
@@ -477,8 +492,8 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
 
 _FITTED = (
-    "classes_", "network_", "tokenizer_", "vectorizer_", "history_", "n_iter_", "_label_form",
-    "n_features_in_", "feature_names_in_",
+    "classes_", "label_clusters_", "network_", "tokenizer_", "vectorizer_", "history_",
+    "n_iter_", "_label_form", "n_features_in_", "feature_names_in_",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from lightxml.clustered import ClusteredHead
 from lightxml.documents import Documents, max_length_of, tokenize
 from lightxml.labels import LabelForm
 from lightxml.matrices import check_matrix
@@ -46,6 +47,12 @@ class FittedModel:
     def max_length(self) -> int:
         """Tokens a document; 0 without an encoder."""
         return 0 if self.tokenizer is None else max_length_of(self.tokenizer)
+
+    @property
+    def label_clusters(self) -> np.ndarray | None:
+        """The cluster of each label, int64 of shape (n_labels,); None without clusters."""
+        head = self.network.head
+        return head.cluster_of.cpu().numpy() if isinstance(head, ClusteredHead) else None
 
     @property
     def reads_texts(self) -> bool:

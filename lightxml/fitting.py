@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import metrics, parameters, prediction
+from lightxml.clustered import ClusteredHead
 from lightxml.devices import choose_autocast, choose_device
 from lightxml.documents import Documents, tokenize
 from lightxml.encoders import build_encoder, choose_attention
 from lightxml.features import feature_embedding
 from lightxml.fitted import FittedModel
 from lightxml.frozen import cache_folder, summarise_all
-from lightxml.heads import start_at_centroids
+from lightxml.heads import INITIAL_BIAS, start_at_centroids
+from lightxml.label_clusters import make_label_clusters
 from lightxml.labels import Labels, encode, encode_known
 from lightxml.matrices import FeatureMatrix, check_matrix, is_numeric
 from lightxml.neighbours import make_neighbours
@@ -68,8 +75,9 @@ def fit_model(
     device = choose_device(params["device"])
     seed = parameters.draw_seed(params["random_state"])
     folder = cache_folder(params["memory"])
+    clusters = _cluster_labels(params, inputs, labels, seed)
     with seeded(seed, device):
-        model = _build(params, inputs, labels)
+        model = _build(params, inputs, labels, clusters)
         place(model, params["precision"], device)
     network = model.network
 
@@ -116,9 +124,7 @@ def fit_model(
         network.standardise.fit(documents.summaries)
     if not network.trains_encoder:
         # The encoder's later changes would take the labels' first directions away again.
-        start_at_centroids(
-            network.head.weight, prediction.representations(network, documents), labels.matrix
-        )
+        _start_head(network, documents, labels.matrix)
     # Seeded anew: what an argument adds to the network does not shift the dropout.
     with seeded(seed, device):
         config = parameters.training_config(
@@ -177,7 +183,77 @@ def place(model: FittedModel, precision: str, device: torch.device) -> None:
     network.to(device)
 
 
-def _build(params: dict[str, Any], inputs: Inputs, labels: Labels) -> FittedModel:
+def _cluster_labels(
+    params: dict[str, Any], inputs: Inputs, labels: Labels, seed: int
+) -> np.ndarray | None:
+    """Return each label's cluster, or None where labels are not to be clustered."""
+    n_labels = len(labels.classes)
+    if not parameters.wants_clusters(params, n_labels):
+        for name, without in (("loss_correction", False), ("n_random_negatives", 0)):
+            if params[name] != without:
+                warnings.warn(
+                    f"{name}={params[name]} has no effect: without label clusters there is no "
+                    "generator, and every label is a negative already. Pass label_clusters=True, "
+                    f"or leave {name} out.",
+                    UserWarning,
+                    stacklevel=4,
+                )
+        return None
+    given = params["label_clusters"]
+    matrix = inputs.matrix
+    if matrix is None and (isinstance(given, (bool, np.bool_, BaseEstimator)) or given == "auto"):
+        matrix = sp.csr_array(TfidfVectorizer(sublinear_tf=True).fit_transform(inputs.texts))
+    clusters = make_label_clusters(
+        True if isinstance(given, (str, np.bool_)) else given,
+        matrix,
+        labels.matrix,
+        max_cluster_size=params["max_cluster_size"],
+        random_state=seed,
+        n_jobs=params["n_jobs"],
+    )
+    sizes = np.sort(np.bincount(clusters))[::-1]
+    n_taken, n_random = params["n_candidate_clusters"], params["n_random_negatives"]
+    if n_taken > len(sizes):
+        warnings.warn(
+            f"n_candidate_clusters={n_taken} is more than the {len(sizes)} clusters of labels; "
+            "all are taken. Lower it, or max_cluster_size.",
+            UserWarning,
+            stacklevel=4,
+        )
+    n_left = int(sizes[n_taken:].sum())
+    if n_random > n_left:
+        raise ValueError(
+            f"n_random_negatives={n_random} is more than the {n_left} labels that are left beside "
+            f"{n_taken} clusters of {sizes[0]}. Lower it, or n_candidate_clusters."
+        )
+    return clusters
+
+
+def _start_head(network: LightXMLNetwork, documents: Documents, y: sp.csr_array) -> None:
+    """Begin each label, and each cluster of labels, at its documents."""
+    head = network.head
+
+    def queries() -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        for rows, represented in prediction.representations(network, documents):
+            with torch.no_grad():
+                yield rows, head.query(represented)
+
+    if not isinstance(head, ClusteredHead):
+        start_at_centroids(head.weight, queries(), y)
+        return
+    start_at_centroids(head.embeddings, queries(), y)
+    head.embeddings.data[:, -1] = INITIAL_BIAS
+    clusters = head.cluster_of.cpu().numpy()
+    membership = sp.csr_array(
+        (np.ones(len(clusters), dtype=np.float32), (np.arange(len(clusters)), clusters))
+    )
+    of_all = prediction.representations(network, documents)
+    start_at_centroids(head.generator.weight, of_all, sp.csr_array(y @ membership))
+
+
+def _build(
+    params: dict[str, Any], inputs: Inputs, labels: Labels, clusters: np.ndarray | None
+) -> FittedModel:
     """Return the model before training; random weights come from torch's current generator."""
     if inputs.encoder is None:
         for name in ("se_block", "freeze_encoder"):
@@ -192,9 +268,21 @@ def _build(params: dict[str, Any], inputs: Inputs, labels: Labels) -> FittedMode
         features = feature_embedding(
             inputs.matrix, parameters.feature_dim(params, len(labels.classes))
         )
+    width = 0 if features is None else features.width
+    if encoder is not None:
+        config = encoder.model.config
+        n_layers = min(int(params["n_feature_layers"]), config.num_hidden_layers)
+        width += n_layers * config.hidden_size
     network = LightXMLNetwork(
         encoder,
         len(labels.classes),
+        label_dim=parameters.label_dim(
+            params, width, len(labels.classes), clustered=clusters is not None
+        ),
+        label_clusters=clusters,
+        n_candidate_clusters=int(params["n_candidate_clusters"]),
+        n_random_negatives=int(params["n_random_negatives"]),
+        loss_correction=bool(params["loss_correction"]),
         features=features,
         n_feature_layers=int(params["n_feature_layers"]),
         dropout=float(params["dropout"]),

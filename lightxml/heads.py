@@ -1,8 +1,8 @@
-"""The output layer: from the text representation to one logit a label."""
+"""The output layer over all labels, and what the heads share: the ranking, the first weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,9 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lightxml.losses import one_vs_all_loss
+from lightxml.targets import Targets
+
 # About the log-odds of a label among thousands: the first steps then teach which labels fit,
 # instead of that most of them do not.
 INITIAL_BIAS = -6.0
+
+# What is added to the logits of the labels from one number up to another, (batch, end - begin).
+Shares = Callable[[int, int], torch.Tensor]
 
 
 class OneVsAllHead(nn.Linear):
@@ -33,11 +39,50 @@ class OneVsAllHead(nn.Linear):
         super().__init__(width, n_labels)
         nn.init.constant_(self.bias, INITIAL_BIAS)
 
+    @property
+    def n_labels(self) -> int:
+        """Labels that it ranks."""
+        return self.out_features
+
+    @property
+    def n_logits(self) -> int:
+        """Numbers that ranking holds at a time for each document."""
+        return self.out_features
+
+    def query(self, representation: torch.Tensor) -> torch.Tensor:
+        """Return what the labels' weights are multiplied with."""
+        return representation
+
+    def loss(
+        self, representation: torch.Tensor, targets: Targets, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the training loss, with products in `dtype`; as `one_vs_all_loss`."""
+        return one_vs_all_loss(
+            representation, self.weight, self.bias, targets.rows, targets.columns, dtype
+        )
+
+    def logits(self, representation: torch.Tensor, shares: Shares | None = None) -> torch.Tensor:
+        """Return every logit, float32 of shape (batch, n_labels)."""
+        logits: torch.Tensor = self(representation)
+        return logits if shares is None else logits + shares(0, self.out_features)
+
+    def rank(
+        self, representation: torch.Tensor, k: int, shares: Shares | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the k largest logits and their columns; as `top_k`."""
+        return top_k(self.logits(representation, shares), k)
+
+    def positive(
+        self, representation: torch.Tensor, least: float, shares: Shares | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return rows, columns and values of the logits above `least`."""
+        return above(self.logits(representation, shares), least)
+
 
 @torch.no_grad()
 def start_at_centroids(
     weight: torch.Tensor,
-    representations: Iterable[tuple[np.ndarray, torch.Tensor]],
+    queries: Iterable[tuple[np.ndarray, torch.Tensor]],
     y: sp.csr_array,
 ) -> None:
     """Set each label's weights to where its documents lie from the middle of all: a unit vector.
@@ -46,18 +91,20 @@ def start_at_centroids(
     ----------
     weight : Tensor of float32, shape (n_labels, width)
         Zero afterwards for a label without a document.
-    representations : iterable of (rows, Tensor of float32 of shape (len(rows), width))
-        Of all documents, some at a time: their numbers, and what the head reads of them.
+    queries : iterable of (rows, Tensor of float32 of shape (len(rows), width))
+        Of all documents, some at a time: their numbers, and what is multiplied with the weights.
     y : csr_array of shape (n_documents, n_labels)
     """
-    sums, total = torch.zeros_like(weight), torch.zeros_like(weight[0])
-    for rows, batch in representations:
+    weight.zero_()
+    total = torch.zeros_like(weight[0])
+    for rows, batch in queries:
         where = sp.coo_array(y[rows]).coords
         row, column = (torch.from_numpy(c.astype(np.int64)).to(weight.device) for c in where)
-        sums.index_add_(0, column, batch[row])
+        weight.index_add_(0, column, batch[row])
         total += batch.sum(dim=0)
-    counts = torch.from_numpy(np.bincount(y.indices, minlength=y.shape[1])).to(sums)
-    weight.copy_(F.normalize(sums - counts[:, None] * total / y.shape[0]))
+    counts = torch.from_numpy(np.bincount(y.indices, minlength=y.shape[1])).to(weight)
+    for part, of_part in zip(weight.split(2**16), counts.split(2**16), strict=True):
+        part.copy_(F.normalize(part - of_part[:, None] * total / y.shape[0]))
 
 
 def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,3 +132,9 @@ def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     columns = columns.sort(dim=1)[0]
     values, order = torch.sort(logits.gather(1, columns), dim=1, descending=True, stable=True)
     return values, columns.gather(1, order)
+
+
+def above(logits: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return rows, columns and values of the logits above `least`, row by row."""
+    rows, columns = torch.nonzero(logits > least, as_tuple=True)
+    return rows, columns, logits[rows, columns]

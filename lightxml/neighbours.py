@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lightxml.heads import Shares
+
 # How fast a training document's say falls with its distance, chosen on validation documents.
 TEMPERATURE = 0.03
 
@@ -76,13 +78,19 @@ class Neighbours(nn.Module):
         ):
             raise ValueError("its neighbours' documents are out of range")
 
-    def forward(self, representations: torch.Tensor) -> torch.Tensor:
-        """Return what is added to the logits, float32 of shape (batch, n_labels)."""
+    def forward(self, representations: torch.Tensor) -> Shares:
+        """Return what gives the part added to the logits of some labels."""
         similarities = self.keys @ self.key(representations).T  # (n_documents, batch)
         attention = torch.softmax(similarities / TEMPERATURE, dim=0)
-        # A label's row is the sum of its documents' rows.
-        shares = F.embedding_bag(self.documents, attention, self.starts[:-1], mode="sum")
-        return self.weight * shares.T
+
+        def shares(begin: int, end: int) -> torch.Tensor:
+            first, last = self.starts[[begin, end]].tolist()
+            starts = self.starts[begin:end] - first
+            # A label's row is the sum of its documents' rows.
+            sums = F.embedding_bag(self.documents[first:last], attention, starts, mode="sum")
+            return self.weight * sums.T
+
+        return shares
 
     def key(self, representations: torch.Tensor) -> torch.Tensor:
         """Return the unit vectors by which documents are compared."""

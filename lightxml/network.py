@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lightxml.batches import Batch, TokenBatch
+from lightxml.chunked import ChunkedHead
+from lightxml.clustered import ClusteredHead
 from lightxml.encoders import TextEncoder
 from lightxml.features import FeatureEmbedding, Standardise
-from lightxml.heads import OneVsAllHead
-from lightxml.losses import one_vs_all_loss
+from lightxml.heads import OneVsAllHead, Shares
 from lightxml.neighbours import Neighbours
+from lightxml.targets import Targets
 
 # Of a representation without a trained encoder, chosen on validation documents. Both parts have
 # an equal share in it, and so learn equally fast; no document speaks louder than others.
@@ -51,7 +54,11 @@ class SqueezeExcitation(nn.Module):
 
 
 class LightXMLNetwork(nn.Module):
-    """LightXML for label sets that one linear layer can hold.
+    """A text representation, and one of three heads that rank labels by it.
+
+    Without `label_dim` the head is one linear layer over all labels, with it such a layer behind
+    a bottleneck (`ChunkedHead`), and with `label_clusters` besides it is LightXML's for many
+    labels (`ClusteredHead`).
 
     Parameters
     ----------
@@ -68,6 +75,10 @@ class LightXMLNetwork(nn.Module):
     frozen : bool
         Whether the encoder stays as it is: its summary vectors are then rounded to half
         precision, in which they can be kept, and standardised.
+    label_dim : int or None
+    label_clusters : ndarray of int64, shape (n_labels,), or None
+    n_candidate_clusters, n_random_negatives, loss_correction
+        As `ClusteredHead` takes them.
 
     Attributes
     ----------
@@ -95,6 +106,11 @@ class LightXMLNetwork(nn.Module):
         dropout: float = 0.5,
         se_block: bool = False,
         frozen: bool = False,
+        label_dim: int | None = None,
+        label_clusters: np.ndarray | None = None,
+        n_candidate_clusters: int = 32,
+        n_random_negatives: int = 0,
+        loss_correction: bool = False,
     ) -> None:
         super().__init__()
         self.autocast_dtype: torch.dtype | None = None
@@ -114,7 +130,21 @@ class LightXMLNetwork(nn.Module):
         if features is not None:
             self.widths.append(features.width)
         self.dropout = nn.Dropout(dropout)
-        self.head = OneVsAllHead(sum(self.widths), n_labels)
+        self.head: OneVsAllHead | ChunkedHead | ClusteredHead
+        width = sum(self.widths)
+        if label_dim is None:
+            self.head = OneVsAllHead(width, n_labels)
+        elif label_clusters is None:
+            self.head = ChunkedHead(width, n_labels, label_dim)
+        else:
+            self.head = ClusteredHead(
+                width,
+                label_clusters,
+                label_dim,
+                n_candidate_clusters=n_candidate_clusters,
+                n_random_negatives=n_random_negatives,
+                loss_correction=loss_correction,
+            )
         self.neighbours: Neighbours | None = None
         # Drawn last, so that a seed gives the other parts the same weights with it and without.
         if se_block:
@@ -123,7 +153,12 @@ class LightXMLNetwork(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.head.weight.device
+        return next(self.head.parameters()).device
+
+    @property
+    def width(self) -> int:
+        """Entries of a document's representation."""
+        return sum(self.widths)
 
     @property
     def is_frozen(self) -> bool:
@@ -188,20 +223,32 @@ class LightXMLNetwork(nn.Module):
     def _scaled(self, part: torch.Tensor) -> torch.Tensor:
         return LENGTH / len(self.widths) ** 0.5 * F.normalize(part)
 
-    def loss(self, batch: Batch, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-        """Return the training loss, summed over labels and documents; as `one_vs_all_loss`."""
+    def loss(self, batch: Batch, targets: Targets) -> torch.Tensor:
+        """Return the training loss, summed over labels and documents: float32 of shape ()."""
         representation = self.dropout(self.represent(batch))
         # Beside a trained encoder the output layer is a small part of the work: no rounding there.
         reduced = None if self.trains_encoder else self.autocast_dtype
-        dtype = reduced or torch.float32
-        return one_vs_all_loss(
-            representation, self.head.weight, self.head.bias, rows, columns, dtype
-        )
+        return self.head.loss(representation, targets, reduced or torch.float32)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the logits of prediction, float32 of shape (batch, n_labels)."""
         representation = self.represent(batch)
-        logits: torch.Tensor = self.head(representation)
-        if self.neighbours is None:
-            return logits
-        return logits + self.neighbours(representation)
+        return self.head.logits(representation, self._shares(representation))
+
+    def rank(self, batch: Batch, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the logits and the columns of each document's k best labels, best first."""
+        representation = self.represent(batch)
+        return self.head.rank(representation, k, self._shares(representation))
+
+    def positive(
+        self, batch: Batch, least: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return rows, columns and values of the logits above `least`."""
+        representation = self.represent(batch)
+        return self.head.positive(representation, least, self._shares(representation))
+
+    def _shares(self, representation: torch.Tensor) -> Shares | None:
+        shares: Shares | None = None
+        if self.neighbours is not None:
+            shares = self.neighbours(representation)
+        return shares

@@ -1,4 +1,4 @@
-"""The optimizers: AdamW, and a row-wise Adagrad for tables of which a batch touches few rows."""
+"""The optimizers: AdamW, and leaner ones for tables of features and of labels."""
 
 from __future__ import annotations
 
@@ -8,50 +8,62 @@ from typing import Literal
 import torch
 from torch import nn
 
+from lightxml.chunked import ChunkedHead, ChunkedSGD
+from lightxml.clustered import ClusteredHead
 from lightxml.features import SparseEmbedding
 from lightxml.network import LightXMLNetwork
 from lightxml.tables import RowAdagrad
 
 WARM_UP = 0.05  # of all steps, with the linear schedule
-# The feature embedding's rate, in terms of the head's; chosen on validation documents.
+# Rates of the feature embedding, of the label embeddings beside clusters, and of the labels behind
+# a bottleneck, in terms of the head's; chosen on validation documents.
 TABLE_RATE = 40.0
+LABEL_RATE = 20.0
+CHUNKED_RATE = 2_000.0
 
 
 def make_optimizers(
-    network: LightXMLNetwork, learning_rate: float, head_learning_rate: float, weight_decay: float
+    network: LightXMLNetwork,
+    learning_rate: float,
+    head_learning_rate: float,
+    weight_decay: float,
+    seed: int,
 ) -> list[torch.optim.Optimizer]:
     """Return the optimizers that together move every weight that is to be trained.
 
-    AdamW has a rate for the encoder and one for the rest; biases and norms do not decay. The
-    table of a sparse feature embedding has a row-wise Adagrad.
+    AdamW has a rate for the encoder and one for the rest; biases and norms do not decay. Tables
+    of features and of labels do not decay either: a row-wise Adagrad moves what a batch touches,
+    and plain SGD the labels behind a bottleneck.
     """
+    others: list[torch.optim.Optimizer] = []
+    features, head = network.features, network.head
+    if isinstance(features, SparseEmbedding):
+        rate = TABLE_RATE * head_learning_rate
+        others.append(RowAdagrad(features.weight, features.pending, rate))
+    if isinstance(head, ClusteredHead):
+        others.append(RowAdagrad(head.embeddings, head.pending, LABEL_RATE * head_learning_rate))
+    elif isinstance(head, ChunkedHead):
+        others.append(ChunkedSGD(head, CHUNKED_RATE * head_learning_rate, seed))
+    elsewhere = {id(p) for other in others for p in other.param_groups[0]["params"]}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    features = network.features
-    table = features.weight if isinstance(features, SparseEmbedding) else None
     for name, parameter in network.named_parameters():
-        if not parameter.requires_grad or parameter is table:
+        if not parameter.requires_grad or id(parameter) in elsewhere:
             continue
         in_encoder = name.startswith("encoder.")
         decays = parameter.ndim > 1  # biases and the scales of layer norms are vectors
         groups.setdefault((in_encoder, decays), []).append(parameter)
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr": learning_rate if in_encoder else head_learning_rate,
-                    "weight_decay": weight_decay if decays else 0.0,
-                }
-                for (in_encoder, decays), parameters in groups.items()
-            ],
-            fused=next(network.parameters()).device.type in ("cpu", "cuda"),
-        )
-    ]
-    if isinstance(features, SparseEmbedding):
-        optimizers.append(
-            RowAdagrad(features.weight, features.pending, TABLE_RATE * head_learning_rate)
-        )
-    return optimizers
+    adamw = torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "lr": learning_rate if in_encoder else head_learning_rate,
+                "weight_decay": weight_decay if decays else 0.0,
+            }
+            for (in_encoder, decays), parameters in groups.items()
+        ],
+        fused=network.device.type in ("cpu", "cuda"),
+    )
+    return [adamw, *others]
 
 
 def learning_rate_factor(

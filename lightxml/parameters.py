@@ -15,6 +15,7 @@ from joblib import Memory
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_scalar
 
+from lightxml import label_clusters
 from lightxml.encoders import EncoderConfig
 from lightxml.training import TrainingConfig
 
@@ -35,6 +36,12 @@ MANY_LABELS = 10_000
 FEATURE_DIM, FEATURE_DIM_FOR_MANY_LABELS = 512, 1024
 HEAD_LEARNING_RATE_WITHOUT_ENCODER = 5e-3
 
+# Above so many labels the paper's clusters, and above so many weights in the output layer a
+# bottleneck before it.
+MOST_LABELS_WITHOUT_CLUSTERS = 100_000
+LARGEST_OUTPUT_LAYER = 2**27
+LABEL_DIM = 400
+
 NEIGHBOR_WEIGHT, NEIGHBOR_WEIGHT_FOR_RARE_LABELS = 1.0, 3.0
 RARE_LABELS = 20  # training documents a label, on average
 # More training documents than these are compared with a new one only where it is asked for.
@@ -49,9 +56,11 @@ def check_params(params: dict[str, Any]) -> None:
     TypeError, ValueError
         Naming the argument, what was found and what is expected.
     """
-    for name in ("max_length", "n_feature_layers", "accumulate"):
+    for name in ("max_length", "n_feature_layers", "accumulate", "max_cluster_size",
+                 "n_candidate_clusters"):  # fmt: skip
         check_scalar(params[name], name, Integral, min_val=1)
-    for name in ("max_epochs", "batch_size", "swa_every", "feature_dim"):
+    check_scalar(params["n_random_negatives"], "n_random_negatives", Integral, min_val=0)
+    for name in ("max_epochs", "batch_size", "swa_every", "feature_dim", "label_dim"):
         if not is_auto(params[name]):
             check_scalar(params[name], name, Integral, min_val=1)
     check_scalar(params["verbose"], "verbose", Integral, min_val=0)
@@ -76,7 +85,7 @@ def check_params(params: dict[str, Any]) -> None:
         check_scalar(
             params["swa_start"], "swa_start", Real, min_val=0, max_val=1, include_boundaries="left"
         )
-    for name in ("se_block", "freeze_encoder"):
+    for name in ("se_block", "freeze_encoder", "loss_correction"):
         if not isinstance(params[name], (bool, np.bool_)):
             raise TypeError(f"{name} is {params[name]!r}; expected True or False.")
     _check_choice(params, "schedule", ("linear", "constant"))
@@ -91,6 +100,11 @@ def check_params(params: dict[str, Any]) -> None:
         raise ValueError(
             "freeze_encoder=True would keep the random weights that 'tiny' and a config begin "
             "with; pass a pretrained encoder (a hub name or a local folder)."
+        )
+    clusters = params["label_clusters"]
+    if isinstance(clusters, (str, type)) and not is_auto(clusters):
+        raise TypeError(
+            f"label_clusters is {clusters!r}; expected 'auto', False, {label_clusters.EXPECTED}."
         )
     features = params["features"]
     if isinstance(features, type) or not (
@@ -153,6 +167,21 @@ def feature_dim(params: dict[str, Any], n_labels: int) -> int:
     if not is_auto(params["feature_dim"]):
         return int(params["feature_dim"])
     return FEATURE_DIM_FOR_MANY_LABELS if n_labels > MANY_LABELS else FEATURE_DIM
+
+
+def wants_clusters(params: dict[str, Any], n_labels: int) -> bool:
+    """Tell whether labels are to be clustered, with what is ``"auto"`` decided."""
+    clusters = params["label_clusters"]
+    if is_auto(clusters):
+        return n_labels > MOST_LABELS_WITHOUT_CLUSTERS
+    return clusters is not False and clusters is not None
+
+
+def label_dim(params: dict[str, Any], width: int, n_labels: int, *, clustered: bool) -> int | None:
+    """Return the width of the label embeddings; None for a plain output layer on `width`."""
+    if not is_auto(params["label_dim"]):
+        return int(params["label_dim"])
+    return LABEL_DIM if clustered or width * n_labels > LARGEST_OUTPUT_LAYER else None
 
 
 def neighbor_weight(params: dict[str, Any], y: sp.csr_array, *, trains_encoder: bool) -> float:

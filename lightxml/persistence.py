@@ -19,6 +19,8 @@ import lightxml
 from lightxml import encoders
 from lightxml.arrays import decode_arrays, encode_arrays
 from lightxml.bundle import RECORD, Bundle
+from lightxml.chunked import ChunkedHead
+from lightxml.clustered import ClusteredHead
 from lightxml.devices import use_one_thread_if_forked
 from lightxml.documents import max_length_of
 from lightxml.encoders import EncoderConfig
@@ -35,6 +37,8 @@ _WEIGHTS, _TOKENIZER = "weights.safetensors", "tokenizer.json"
 _CLASSES, _NAMES = "classes.json", "feature_names.json"
 # The fitted vectorizer gives the first one back; the second is a folder of this machine.
 _NOT_SAVED = ("features", "memory")
+# A clusterer, or an array of clusters: the fitted clusters stand for it.
+_AS_FITTED = "as fitted"
 _FORMS = ("dense", "csr_matrix", "csr_array", "collections")
 
 
@@ -54,6 +58,7 @@ def pack_model(fitted: FittedModel) -> Bundle:
             "se_block": network.se_block is not None,
             "frozen": network.is_frozen,
             "neighbours": None if neighbours is None else _describe_neighbours(neighbours),
+            "head": _describe_head(network),
         },
         "label_form": fitted.label_form,
         "history": fitted.history,
@@ -75,6 +80,20 @@ def _describe_features(features: FeatureEmbedding) -> dict[str, Any]:
 def _describe_neighbours(neighbours: Neighbours) -> dict[str, Any]:
     n_documents, n_entries = len(neighbours.keys), len(neighbours.documents)
     return {"n_documents": n_documents, "n_entries": n_entries, "weight": neighbours.weight}
+
+
+def _describe_head(network: LightXMLNetwork) -> dict[str, Any] | None:
+    head = network.head
+    if isinstance(head, ChunkedHead):
+        return {"kind": "chunked", "label_dim": head.weight.shape[1]}
+    if isinstance(head, ClusteredHead):
+        return {
+            "kind": "clustered",
+            "label_dim": head.project.out_features,
+            "n_clusters": head.n_clusters,
+            "n_candidate_clusters": head.n_candidate_clusters,
+        }
+    return None
 
 
 def unpack_model(
@@ -168,7 +187,10 @@ def unpack(bundle: Bundle) -> tuple[str, dict[str, Any], FittedModel]:
         names = None
         if _NAMES in bundle.blobs:
             names = _names_from_json(bundle.blobs[_NAMES])
-    return estimator, params, unpack_model(bundle, classes, vectorizer, names)
+    fitted = unpack_model(bundle, classes, vectorizer, names)
+    if params.get("label_clusters") == _AS_FITTED:
+        params["label_clusters"] = fitted.label_clusters
+    return estimator, params, fitted
 
 
 @contextmanager
@@ -220,6 +242,8 @@ def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tok
         network.features.check_columns()
     if network.neighbours is not None:
         network.neighbours.check()
+    if isinstance(network.head, ClusteredHead):
+        network.head.arrange()
     network.eval()
     return network, tokenizer
 
@@ -254,9 +278,24 @@ def _build(
             raise ValueError(f"its features are {described['kind']!r}")
     if encoder is None and features is None:
         raise ValueError("it has neither an encoder nor features")
+    described = values.get("head")
+    head: dict[str, Any] = {}
+    if described is not None:
+        _check_counts(described, label_dim=1)
+        head["label_dim"] = described["label_dim"]
+        if described["kind"] == "clustered":
+            _check_counts(described, n_clusters=1, n_candidate_clusters=1)
+            if described["n_clusters"] > n_labels:
+                raise ValueError(f"it has {described['n_clusters']} clusters of {n_labels} labels")
+            head["n_candidate_clusters"] = described["n_candidate_clusters"]
+            # Any of that many; its own come with the weights.
+            head["label_clusters"] = np.arange(n_labels) % described["n_clusters"]
+        elif described["kind"] != "chunked":
+            raise ValueError(f"its head is {described['kind']!r}")
     network = LightXMLNetwork(
         encoder,
         n_labels,
+        **head,
         features=features,
         n_feature_layers=values["n_feature_layers"],
         dropout=values["dropout"],
@@ -318,6 +357,8 @@ def _number(value: Any) -> float:
 def _param_to_json(name: str, value: Any) -> Any:
     if name in _NOT_SAVED:
         return None
+    if name == "label_clusters" and not isinstance(value, (bool, np.bool_, str, type(None))):
+        return _AS_FITTED
     if isinstance(value, EncoderConfig):
         return {"config": encoders.config_to_dict(value)}
     if isinstance(value, (str, os.PathLike)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,12 +13,12 @@ from scipy.special import expit
 from lightxml.batches import Batch, collate, prediction_batches
 from lightxml.devices import use_one_thread_if_forked
 from lightxml.documents import Documents
-from lightxml.heads import top_k
 from lightxml.network import LightXMLNetwork
 
 # Enough to fill the hardware; more only costs memory.
 MAX_TOKENS = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}
 _MAX_LOGITS = 2**26  # 256 MiB of float32
+Made = TypeVar("Made")
 
 
 def predict_topk(
@@ -32,16 +33,16 @@ def predict_topk(
     """
     columns = np.empty((len(documents), k), dtype=np.int64)
     values = np.empty((len(documents), k), dtype=np.float32)
-    for rows, logits in _logits(network, documents):
-        best, where = top_k(logits, k)
+    for rows, (best, where) in _each(network, documents, lambda batch: network.rank(batch, k)):
         columns[rows], values[rows] = where.cpu().numpy(), best.cpu().numpy()
     return columns, values
 
 
 def predict_logits(network: LightXMLNetwork, documents: Documents) -> np.ndarray:
     """Return every logit, a dense float32 array of shape (n_documents, n_labels)."""
-    out = np.empty((len(documents), network.head.out_features), dtype=np.float32)
-    for rows, logits in _logits(network, documents):
+    n_labels = network.head.n_labels
+    out = np.empty((len(documents), n_labels), dtype=np.float32)
+    for rows, logits in _each(network, documents, network, n_labels):
         out[rows] = logits.cpu().numpy()
     return out
 
@@ -50,15 +51,16 @@ def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_a
     """Return the labels with a score of at least 0.5, a csr_array of (n_documents, n_labels)."""
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
-    for rows_of_batch, logits in _logits(network, documents):
-        # Slightly too many, so that the scores themselves decide, as `predict_proba` gives them.
-        where, column = torch.nonzero(logits > -1e-3, as_tuple=True)
-        chosen = sigmoid(logits[where, column].cpu().numpy()) >= 0.5
-        rows.append(rows_of_batch[where.cpu().numpy()[chosen]])
-        columns.append(column.cpu().numpy()[chosen])
+    # Slightly too many, so that the scores themselves decide, as `predict_proba` gives them.
+    least = -1e-3
+    for rows_of_batch, found in _each(network, documents, lambda b: network.positive(b, least)):
+        where, column, logits = (part.cpu().numpy() for part in found)
+        chosen = sigmoid(logits) >= 0.5
+        rows.append(rows_of_batch[where[chosen]])
+        columns.append(column[chosen])
     coordinates = (np.concatenate(rows), np.concatenate(columns))
     ones = np.ones(len(coordinates[0]), dtype=np.int8)
-    shape = (len(documents), network.head.out_features)
+    shape = (len(documents), network.head.n_labels)
     matrix = sp.csr_array(sp.coo_array((ones, coordinates), shape=shape))
     matrix.sort_indices()
     return matrix
@@ -69,15 +71,12 @@ def representations(
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     """Yield some documents' numbers and what the head reads of them, until all have come."""
     network.eval()
-    for rows, batch in _batches(network, documents):
-        with torch.inference_mode():
-            represented = network.represent(batch)
-        yield rows, represented
+    return _each(network, documents, network.represent)
 
 
 def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tensor:
     """Return what the head reads of all documents, float32 of shape (n_documents, width)."""
-    out = torch.empty(len(documents), network.head.in_features, device=network.device)
+    out = torch.empty(len(documents), network.width, device=network.device)
     for rows, represented in representations(network, documents):
         out[torch.from_numpy(rows).to(out.device)] = represented
     return out
@@ -91,22 +90,25 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return np.asarray(expit(logits))
 
 
-def _logits(
-    network: LightXMLNetwork, documents: Documents
-) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+def _each(
+    network: LightXMLNetwork,
+    documents: Documents,
+    make: Callable[[Batch], Made],
+    n_logits: int | None = None,
+) -> Iterator[tuple[np.ndarray, Made]]:
+    """Yield some documents' numbers and what is made of them, until all have come.
+
+    So many documents at a time as `n_logits` numbers each (by default, what ranking needs) allow.
+    """
     use_one_thread_if_forked()
-    for rows, batch in _batches(network, documents):
-        # Entered anew for each batch: a generator must not leave the mode on for its caller.
-        with torch.inference_mode():
-            logits = network(batch)
-        yield rows, logits
-
-
-def _batches(network: LightXMLNetwork, documents: Documents) -> Iterator[tuple[np.ndarray, Batch]]:
     device = network.device
-    width = network.head.out_features
+    width = n_logits or network.head.n_logits
     if network.neighbours is not None:
         width = max(width, len(network.neighbours.keys))
     max_documents = max(1, _MAX_LOGITS // width)
     for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
-        yield rows, collate(documents, rows, network.pad_id, device)
+        batch = collate(documents, rows, network.pad_id, device)
+        # Entered anew for each batch: a generator must not leave the mode on for its caller.
+        with torch.inference_mode():
+            made = make(batch)
+        yield rows, made

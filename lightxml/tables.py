@@ -41,6 +41,31 @@ def weighted_sum(table: torch.Tensor, rows: SparseRows) -> torch.Tensor:
     )
 
 
+def group_by_column(
+    columns: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, SparseRows]:
+    """Return the columns of a sparse matrix's entries, rising, and their transposed rows.
+
+    On a CUDA device there are as many columns as entries, the last ones without any: how many
+    differ is known on the device only, and it is not waited for.
+
+    Parameters
+    ----------
+    columns, rows : Tensor of int64, shape (n_entries,)
+    weights : Tensor of float32, shape (n_entries,)
+    """
+    columns, order = torch.sort(columns, stable=True)
+    if columns.is_cuda:
+        place = (columns.diff(prepend=columns[:1]) != 0).cumsum(0)  # among the different ones
+        touched = torch.zeros_like(columns).scatter_(0, place, columns)
+        entry = torch.arange(len(columns), device=columns.device)
+        starts = torch.full_like(columns, len(columns)).scatter_reduce_(0, place, entry, "amin")
+    else:
+        touched, counts = torch.unique_consecutive(columns, return_counts=True)
+        starts = counts.cumsum(0) - counts
+    return touched, SparseRows(rows[order], starts, weights[order])
+
+
 class RowAdagrad(torch.optim.Optimizer):
     """Adagrad with one accumulator for each row of a table.
 
@@ -81,17 +106,16 @@ class RowAdagrad(torch.optim.Optimizer):
             state["sums"] = table.new_zeros(len(table))
         total = self.pending[0] if len(self.pending) == 1 else _join(self.pending)
         columns, numbers, weights = total.columns, total.by_column.numbers, total.by_column.weights
-        n_rows, starts = len(columns), total.by_column.starts.tolist()
+        n_rows, begins = len(columns), total.by_column.starts
         size = n_rows if table.is_cuda else max(1, _BLOCK // table.shape[1])
-        for begin in range(0, n_rows, size):
-            end = min(begin + size, n_rows)
-            entries = slice(starts[begin], starts[end] if end < n_rows else len(numbers))
+        # Where a block's entries begin is asked only where there are several: a GPU would wait.
+        edges = [*begins[::size].tolist(), len(numbers)] if size < n_rows else [0, len(numbers)]
+        for number, begin in enumerate(range(0, n_rows, size)):
+            block, entries = columns[begin : begin + size], slice(*edges[number : number + 2])
             rows = SparseRows(
-                numbers[entries],
-                total.by_column.starts[begin:end] - starts[begin],
-                weights[entries],
+                numbers[entries], begins[begin : begin + size] - edges[number], weights[entries]
             )
-            change, block = weighted_sum(total.gradient, rows), columns[begin:end]
+            change = weighted_sum(total.gradient, rows)
             # The norm's kernel is many times faster than that of a mean of squares.
             norms = torch.linalg.vector_norm(change, dim=1)
             sums = state["sums"][block] + norms.square() / table.shape[1]
@@ -105,16 +129,10 @@ def _join(parts: list[TableGradient]) -> TableGradient:
     columns, numbers, n_documents = [], [], 0
     for part in parts:
         rows = part.by_column
-        end = rows.starts.new_tensor([len(rows.numbers)])
-        counts = torch.diff(rows.starts, append=end)
-        columns.append(part.columns.repeat_interleave(counts))
+        entry = torch.arange(len(rows.numbers), device=rows.starts.device)
+        columns.append(part.columns[torch.searchsorted(rows.starts, entry, right=True) - 1])
         numbers.append(rows.numbers + n_documents)
         n_documents += len(part.gradient)
-    column, order = torch.sort(torch.cat(columns), stable=True)
-    touched, counts = torch.unique_consecutive(column, return_counts=True)
-    joined = SparseRows(
-        torch.cat(numbers)[order],
-        counts.cumsum(0) - counts,
-        torch.cat([part.by_column.weights for part in parts])[order],
-    )
+    weights = torch.cat([part.by_column.weights for part in parts])
+    touched, joined = group_by_column(torch.cat(columns), torch.cat(numbers), weights)
     return TableGradient(touched, joined, torch.cat([part.gradient for part in parts]))

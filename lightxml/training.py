@@ -15,12 +15,13 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from lightxml.batches import Batch, collate, to_device, training_batches
+from lightxml.batches import Batch, collate, training_batches
 from lightxml.documents import Documents
 from lightxml.exceptions import NonFiniteLossError
 from lightxml.network import LightXMLNetwork
 from lightxml.optimizers import learning_rate_factor, make_optimizers
 from lightxml.progress import Progress
+from lightxml.targets import Targets, make_targets
 
 Made = TypeVar("Made")
 
@@ -85,7 +86,7 @@ def train(
     steps_an_epoch = math.ceil(n_batches / config.accumulate)
     n_steps = steps_an_epoch * config.max_epochs
     optimizers = make_optimizers(
-        network, config.learning_rate, config.head_learning_rate, config.weight_decay
+        network, config.learning_rate, config.head_learning_rate, config.weight_decay, config.seed
     )
     factor = learning_rate_factor(config.schedule, n_steps)
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimizers]
@@ -96,9 +97,9 @@ def train(
     shown: dict[str, str] = {}
     step = 0
 
-    def make_batch(rows: np.ndarray) -> tuple[Batch, tuple[torch.Tensor, torch.Tensor]]:
+    def make_batch(rows: np.ndarray) -> tuple[Batch, Targets]:
         batch = collate(documents, rows, network.pad_id, device, training=True)
-        return batch, positives(y, rows, device)
+        return batch, make_targets(y, rows, device)
 
     progress = Progress(
         f"{n_documents:,} documents, {y.shape[1]:,} labels, {n_steps:,} steps in "
@@ -118,8 +119,8 @@ def train(
             for group in in_groups(batches, config.accumulate):
                 n_in_step = sum(len(rows) for rows in group)
                 for _ in group:
-                    batch, truth = next(made)
-                    loss = network.loss(batch, *truth) / n_in_step
+                    batch, targets = next(made)
+                    loss = network.loss(batch, targets) / n_in_step
                     loss.backward()
                     epoch_loss += loss.detach() * n_in_step
                 for optimizer in optimizers:
@@ -190,16 +191,6 @@ def in_groups(batches: list[np.ndarray], size: int) -> Iterator[list[np.ndarray]
     """Yield the batches of each optimizer step."""
     for begin in range(0, len(batches), size):
         yield batches[begin : begin + size]
-
-
-def positives(
-    y: sp.csr_array, rows: np.ndarray, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the positions of the positive entries of some rows, numbered within the batch."""
-    begins, ends = y.indptr[rows], y.indptr[rows + 1]
-    columns = np.concatenate([y.indices[b:e] for b, e in zip(begins, ends, strict=True)])
-    batch_rows = np.repeat(np.arange(len(rows)), ends - begins)
-    return to_device(batch_rows, device), to_device(columns.astype(np.int64), device)
 
 
 @contextmanager

@@ -30,7 +30,9 @@ def representations(n: int, width: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("widths", [[6], [2, 4]], ids=["one part", "two parts"])
 def test_a_labels_share_is_the_attention_that_its_documents_get(widths: list[int]) -> None:
     known, new = representations(4, 6), representations(3, 6, seed=1)
-    found = make_neighbours(known, Y, widths, weight=2.5)(new)
+    shares = make_neighbours(known, Y, widths, weight=2.5)(new)
+    found = shares(0, Y.shape[1])
+    torch.testing.assert_close(shares(1, 3), found[:, 1:3])
 
     centre = known.mean(dim=0)
     cosines = torch.stack(
@@ -49,13 +51,14 @@ def test_a_labels_share_is_the_attention_that_its_documents_get(widths: list[int
 
 def test_a_known_document_brings_its_own_labels_the_whole_weight() -> None:
     known = representations(4, 50)
-    added = make_neighbours(known, Y, [50], weight=3.0)(known)
+    added = make_neighbours(known, Y, [50], weight=3.0)(known)(0, Y.shape[1])
     torch.testing.assert_close(added, 3.0 * torch.from_numpy(Y.toarray()).float(), atol=1e-3,
                                rtol=0)  # fmt: skip
 
 
 def test_a_label_without_a_document_gets_nothing() -> None:
-    added = make_neighbours(representations(4, 5), Y, [5], weight=3.0)(representations(9, 5, 1))
+    neighbours = make_neighbours(representations(4, 5), Y, [5], weight=3.0)
+    added = neighbours(representations(9, 5, 1))(0, Y.shape[1])
     assert (added[:, 1] == 0).all()
     assert (added >= 0).all()
     assert (added <= 3.0 + 1e-5).all()
@@ -89,7 +92,8 @@ def test_prediction_adds_them_and_training_does_not(task: tuple[Any, Any]) -> No
     for name, weight in without.network_.state_dict().items():
         assert torch.equal(weight, with_them.network_.state_dict()[name])
     documents = with_them._read(X)
-    added = with_them.network_.neighbours(represent_all(with_them.network_, documents))
+    shares = with_them.network_.neighbours(represent_all(with_them.network_, documents))
+    added = shares(0, y.shape[1])
     np.testing.assert_allclose(
         with_them.decision_function(X), without.decision_function(X) + added.numpy(), atol=1e-5
     )

@@ -22,7 +22,7 @@ def test_the_encoder_and_the_rest_have_rates_of_their_own_and_vectors_do_not_dec
     encoder = build_encoder(small_config(), ["some text to learn a vocabulary from"], 32)
     network = LightXMLNetwork(encoder, 7, se_block=True)
     name_of = {id(p): name for name, p in network.named_parameters()}
-    (optimizer,) = make_optimizers(network, 1e-3, 1e-2, 0.01)
+    (optimizer,) = make_optimizers(network, 1e-3, 1e-2, 0.01, 0)
     seen = set()
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -105,7 +105,7 @@ def test_the_gradients_of_accumulated_batches_are_added() -> None:
 def test_the_feature_table_has_its_own_rate_and_all_else_adamw() -> None:
     features = SparseEmbedding(9, torch.arange(9), 4)
     network = LightXMLNetwork(None, 7, features=features)
-    adamw, adagrad = make_optimizers(network, 1e-3, 1e-2, 0.01)
+    adamw, adagrad = make_optimizers(network, 1e-3, 1e-2, 0.01, 0)
     assert adagrad.param_groups[0]["params"] == [features.weight]
     assert adagrad.param_groups[0]["lr"] == TABLE_RATE * 1e-2
     others = [id(p) for group in adamw.param_groups for p in group["params"]]
@@ -115,6 +115,6 @@ def test_the_feature_table_has_its_own_rate_and_all_else_adamw() -> None:
 def test_a_frozen_encoder_is_not_moved() -> None:
     encoder = build_encoder(small_config(), ["some text to learn a vocabulary from"], 32)
     network = LightXMLNetwork(encoder, 7, frozen=True)
-    moved = {id(p) for o in make_optimizers(network, 1e-3, 1e-2, 0.01) for g in o.param_groups
+    moved = {id(p) for o in make_optimizers(network, 1e-3, 1e-2, 0.01, 0) for g in o.param_groups
              for p in g["params"]}  # fmt: skip
     assert moved == {id(p) for p in network.head.parameters()}

@@ -25,7 +25,7 @@ from lightxml import LightXMLClassifier, load, prediction
 from lightxml.batches import Batch
 from lightxml.documents import Documents as Read
 from lightxml.documents import TokenStore
-from lightxml.heads import OneVsAllHead
+from lightxml.heads import OneVsAllHead, above, top_k
 
 Documents = tuple[list[str], sp.csr_array]
 Make = Callable[..., LightXMLClassifier]
@@ -362,12 +362,18 @@ class WideNetwork(torch.nn.Module):
         with torch.no_grad():
             self.head.weight[:, 0] = torch.from_numpy(ranking / len(ranking))
         # Of one batch; a fresh one each time would cost more than all else here.
-        self.logits = torch.empty(2**26 // len(ranking), len(ranking))
+        self.out = torch.empty(2**26 // len(ranking), len(ranking))
 
-    def forward(self, batch: Batch) -> torch.Tensor:
+    def logits(self, batch: Batch) -> torch.Tensor:
         lengths = batch.tokens.lengths[:, None].float()
-        out = self.logits[: len(lengths)]
+        out = self.out[: len(lengths)]
         return torch.addmm(self.head.bias, lengths, self.head.weight.T, out=out)
+
+    def rank(self, batch: Batch, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return top_k(self.logits(batch), k)
+
+    def positive(self, batch: Batch, least: float) -> tuple[torch.Tensor, ...]:
+        return above(self.logits(batch), least)
 
 
 @needs_proc
