@@ -43,7 +43,7 @@ class ChunkedHead(nn.Module):
     The loss is binary cross-entropy, summed over all labels and documents. Its gradient of the
     logits, ``sigmoid(z) - y``, is computed chunk by chunk, and so nothing is kept that is larger
     than batch x chunk. The labels' own gradient is not made in the backward pass: what it is made
-    of is left to `ChunkedSGD`, which moves the labels chunk by chunk, once a step.
+    of is left to `ChunkedAdagrad`, which moves the labels chunk by chunk, once a step.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class ChunkedHead(nn.Module):
     References
     ----------
     Jain et al., "Renée: End-to-end Training of Extreme Classification Models", MLSys 2023: the
-    gradient without the loss, label by label, and momentum-free SGD for the labels.
+    gradient of the logits without a loss, and labels without momentum.
     """
 
     def __init__(self, width: int, n_labels: int, label_dim: int) -> None:
@@ -144,12 +144,14 @@ class ChunkedHead(nn.Module):
             yield begin, logits if shares is None else logits + shares(begin, end)
 
 
-class ChunkedSGD(torch.optim.Optimizer):
-    """Momentum-free SGD for the labels of a `ChunkedHead`, a chunk at a time.
+class ChunkedAdagrad(torch.optim.Optimizer):
+    """Adagrad with one accumulator a label for a `ChunkedHead`, a chunk at a time.
 
-    A chunk's logits are computed once more, for its gradient; neither the gradient of all labels
-    nor any state but a count of steps exists. Weights in bf16 are rounded at random, up or down
-    as often as makes the mean right: rounded to the nearest, most steps would move nothing.
+    A label moves by ``-lr g / sqrt(sum over the steps of mean(g^2))``, its bias being one of its
+    weights. A chunk's logits are computed once more, for its gradient; the gradient of all labels
+    never exists, and the state is one number a label. Weights in bf16 are rounded at random, up
+    or down as often as makes the mean right: rounded to the nearest, most steps would move
+    nothing.
 
     Parameters
     ----------
@@ -158,6 +160,10 @@ class ChunkedSGD(torch.optim.Optimizer):
     lr : float
     seed : int
         With the numbers of step and chunk, it decides how to round.
+
+    References
+    ----------
+    As `lightxml.tables.RowAdagrad`.
     """
 
     def __init__(self, head: ChunkedHead, lr: float, seed: int) -> None:
@@ -173,30 +179,39 @@ class ChunkedSGD(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move all labels."""
         group, pending = self.param_groups[0], self.head.pending
-        weight, bias, lr = self.head.weight, self.head.bias, group["lr"]
+        weight, bias = self.head.weight, self.head.bias
         if not pending:
             return
         group["step"] += 1
-        queries = torch.cat([part.queries for part in pending])
+        state = self.state[weight]
+        if not state:
+            state["sums"] = torch.zeros_like(bias)
+        queries = torch.cat([part.queries for part in pending]).to(weight.dtype)
         chunks = zip(*(_chunks(weight, part.targets) for part in pending), strict=True)
         for number, chunk in enumerate(chunks):
             labels = chunk[0][0]
-            gradient = torch.cat(
+            of_logits = torch.cat(
                 [
-                    _gradient(weight[labels], bias[labels], part.queries, part.targets, *place)
+                    _logits_gradient(weight, bias, part.queries, part.targets, *place)[0]
                     * part.scale
                     for part, place in zip(pending, chunk, strict=True)
                 ],
                 dim=1,
             )  # (chunk, all documents)
-            rows = weight[labels].float()  # itself, where it is float32
-            rows.addmm_(gradient.to(weight.dtype), queries.to(weight.dtype), alpha=-lr)
-            if weight.dtype != torch.float32:
-                generator = torch.Generator(weight.device)
-                key = np.random.SeedSequence([self.seed, group["step"], number])
-                generator.manual_seed(int(key.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-                weight[labels] = round_at_random(rows, generator)
-            bias[labels] -= lr * gradient.sum(dim=1)
+            change, of_bias = of_logits.to(weight.dtype) @ queries, of_logits.sum(dim=1)
+            squares = torch.linalg.vector_norm(change, dim=1, dtype=torch.float32).square()
+            sums = state["sums"][labels]
+            sums += (squares + of_bias.square()) / (weight.shape[1] + 1)
+            rates = -group["lr"] / sums.sqrt().clamp(min=1e-10)
+            bias[labels] += rates * of_bias
+            if weight.dtype == torch.float32:
+                weight[labels] += change.mul_(rates[:, None])
+                continue
+            generator = torch.Generator(weight.device)
+            key = np.random.SeedSequence([self.seed, group["step"], number])
+            generator.manual_seed(int(key.generate_state(1, np.uint32)[0]))
+            moved = weight[labels].float() + change.float() * rates[:, None]
+            weight[labels] = round_at_random(moved, generator)
 
 
 def round_at_random(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -220,28 +235,27 @@ def _chunks(weight: torch.Tensor, targets: Targets) -> list[tuple[slice, slice]]
     ]
 
 
-def _logits(
-    rows: torch.Tensor,
+def _logits_gradient(
+    weight: torch.Tensor,
     bias: torch.Tensor,
     queries: torch.Tensor,
     targets: Targets,
     labels: slice,
     where: slice,
-) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-    """Return a chunk's logits, float32 of shape (chunk, batch), and where they are positive."""
+    *,
+    with_loss: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the gradient of a chunk's logits, float32 of shape (chunk, batch), and their loss."""
+    rows = weight[labels]
     if rows.dtype == torch.float32:
-        logits = torch.addmm(bias[:, None], rows, queries.T)
+        logits = torch.addmm(bias[labels, None], rows, queries.T)
     else:
-        logits = (rows @ queries.to(rows.dtype).T).float() + bias[:, None]
-    return logits, (targets.columns[where] - labels.start, targets.rows[where])
-
-
-def _gradient(*arguments: Any) -> torch.Tensor:
-    """Return the gradient of a chunk's logits; the arguments are those of `_logits`."""
-    logits, positive = _logits(*arguments)
+        logits = (rows @ queries.to(rows.dtype).T).float() + bias[labels, None]
+    positive = targets.columns[where] - labels.start, targets.rows[where]
+    loss = F.softplus(logits).sum() - logits[positive].sum() if with_loss else None
     gradient = logits.sigmoid_()
     gradient[positive] -= 1
-    return gradient
+    return gradient, loss
 
 
 class _ChunkedLoss(torch.autograd.Function):
@@ -256,13 +270,12 @@ class _ChunkedLoss(torch.autograd.Function):
     ) -> torch.Tensor:
         total = queries.new_zeros(())
         of_queries = torch.zeros_like(queries)
-        for labels, where in _chunks(weight, targets):
-            rows = weight[labels]
-            logits, positive = _logits(rows, bias[labels], queries, targets, labels, where)
-            total += F.softplus(logits).sum() - logits[positive].sum()
-            gradient = logits.sigmoid_()
-            gradient[positive] -= 1
-            of_queries += gradient.T.to(rows.dtype) @ rows
+        for chunk in _chunks(weight, targets):
+            of_logits, loss = _logits_gradient(
+                weight, bias, queries, targets, *chunk, with_loss=True
+            )
+            total += loss
+            of_queries += of_logits.T.to(weight.dtype) @ weight[chunk[0]]
         ctx.save_for_backward(queries, of_queries)
         ctx.targets, ctx.pending = targets, pending
         return total

@@ -29,9 +29,9 @@ MAX_DENSE_SCORES = 2**28
 class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     """Extreme multi-label text classification with a transformer.
 
-    Documents are ranked against thousands of labels by LightXML [1]_: the summary vectors of
-    an encoder's last layers, joined, feed one logistic output for each label, and encoder and
-    outputs are trained together.
+    Documents are ranked against thousands to millions of labels by LightXML [1]_: the summary
+    vectors of an encoder's last layers, joined, feed one logistic output for each label, or for
+    each label of the best label clusters, and encoder and outputs are trained together.
 
     Parameters
     ----------
@@ -71,6 +71,29 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         On the text representation, in training.
     se_block : bool, default=False
         Weigh the joined layers against each other with a squeeze-and-excitation block [2]_.
+    loss_correction : bool, default=False
+        With label clusters: give the gradient that the clusters' loss sends to the text
+        representation the length of the one that the labels' loss sends, batch by batch.
+    n_random_negatives : int, default=0
+        With label clusters: labels drawn anew at each step from outside a document's candidates,
+        which join them as negatives.
+    label_clusters : "auto", bool, clusterer or array of int, default="auto"
+        Whether a document is ranked against the labels of its best clusters only, as in the
+        paper, and how labels are clustered: True takes `lightxml.clustering.BalancedKMeans`, a
+        scikit-learn clusterer is cloned and fitted on the label features (the normalised sum of
+        the TF-IDF rows, or of the features, of a label's documents), an array has a cluster
+        number for each label of `classes_`. False ranks all labels. ``"auto"``: True for more
+        than 100,000 labels.
+    max_cluster_size : int, default=100
+        Labels of a cluster with ``label_clusters=True``.
+    n_candidate_clusters : int, default=32
+        Clusters whose labels a document is ranked against. In training its own labels' clusters
+        are among them, however many.
+    label_dim : int or "auto", default="auto"
+        Width of the label embeddings. Without clusters, an int puts a layer of this width before
+        the labels, which are then worked through in chunks, and have neither gradients nor
+        moments kept. ``"auto"`` is 400 with clusters; without them there is no such layer until
+        the output layer would pass 2**27 weights, and then it is 400 too.
     max_epochs : int or "auto", default="auto"
         ``"auto"`` is 20 for a trained encoder. Without one, as many as make 1,000 steps, but at
         least 8 and at most 20.
@@ -82,11 +105,11 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     learning_rate : float, default=1e-4
         Of the encoder, with AdamW.
     head_learning_rate : float or "auto", default="auto"
-        Of everything else, with AdamW, but for the table of a sparse feature embedding, whose
-        row-wise Adagrad has 40 times this rate. ``"auto"`` is 2e-3 beside a trained encoder, and
-        5e-3 without one.
+        Of everything else, with AdamW, but for tables, whose row-wise Adagrad has 40 times this
+        rate for sparse features and 10 times for label embeddings. ``"auto"`` is 2e-3 beside a
+        trained encoder, and 5e-3 without one.
     weight_decay : float, default=0.01
-        Of all weights but biases and layer norms.
+        Of all weights but biases, layer norms and tables.
     schedule : {"linear", "constant"}, default="linear"
         ``"linear"``: rates rise over the first 5 % of the steps and then fall to zero;
         ``"constant"`` as in the paper.
@@ -104,6 +127,9 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Decides initial weights, the order of documents and dropout. A ``RandomState`` is copied,
         never changed.
+    n_jobs : int or None, default=None
+        Label clusters made at the same time, with ``label_clusters=True``; the result does not
+        depend on it.
     verbose : int, default=0
         1 shows a progress bar with documents a second, time left, loss and validation P@1.
 
@@ -111,6 +137,8 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray of shape (n_labels,)
         The labels; ``arange(n_labels)`` if `y` was an indicator matrix.
+    label_clusters_ : ndarray of int64, shape (n_labels,), or None
+        The cluster of each label; None without clusters.
     network_ : torch.nn.Module
         The trained network, in evaluation mode.
     tokenizer_ : tokenizers.Tokenizer or None
@@ -244,6 +272,9 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         -----
         LongFitWarning
             If the first steps show that the fit takes over an hour on a CPU.
+        UserWarning
+            If the training may take more memory than is free, if label clusters are far out of
+            balance or fewer than `n_candidate_clusters`, or if an argument has no effect.
         """
         use_one_thread_if_forked()
         fitted = fitting.fit_model(self.get_params(deep=False), X, y, X_val, y_val)
@@ -265,7 +296,8 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_documents, k), of `classes_`'s dtype
-            Best first; equal scores in the order of `classes_`.
+            Best first; equal scores in the order of `classes_`. With label clusters, those of the
+            `n_candidate_clusters` best, or of as many more as it takes to have `k`.
         scores : ndarray of float32, shape (n_documents, k)
             Only with `return_scores`: each label's probability, by itself.
 
@@ -304,6 +336,8 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every label for every document.
+
+        With label clusters, that of the label times that of its cluster, of all clusters.
 
         Parameters
         ----------

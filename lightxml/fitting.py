@@ -20,6 +20,7 @@ from lightxml.documents import Documents, tokenize
 from lightxml.encoders import build_encoder, choose_attention
 from lightxml.features import feature_embedding
 from lightxml.fitted import FittedModel
+from lightxml.footprint import warn_if_short
 from lightxml.frozen import cache_folder, summarise_all
 from lightxml.heads import INITIAL_BIAS, start_at_centroids
 from lightxml.label_clusters import make_label_clusters
@@ -134,6 +135,9 @@ def fit_model(
             len(labels.classes),
             trains_encoder=network.trains_encoder,
         )
+        averages = config.swa_start is not None
+        longest = int(documents.lengths.max())
+        warn_if_short(network, config.batch_size, longest, averages=averages)
         history = train(network, documents, labels.matrix, config, validate)
     remember()
     return replace(model, history=history)

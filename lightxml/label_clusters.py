@@ -194,7 +194,7 @@ def _fit_rows(clusterer: BaseEstimator, features: Any, name: str) -> np.ndarray:
     try:
         with threadpool_limits(1):
             clusterer.fit(features)
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:  # of what is no clusterer, perhaps
         raise ValueError(
             f"label_clusters={name} failed on the features of {features.shape[0]:,} labels: {error}"
         ) from error

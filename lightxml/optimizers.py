@@ -8,18 +8,17 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lightxml.chunked import ChunkedHead, ChunkedSGD
+from lightxml.chunked import ChunkedAdagrad, ChunkedHead
 from lightxml.clustered import ClusteredHead
 from lightxml.features import SparseEmbedding
 from lightxml.network import LightXMLNetwork
 from lightxml.tables import RowAdagrad
 
 WARM_UP = 0.05  # of all steps, with the linear schedule
-# Rates of the feature embedding, of the label embeddings beside clusters, and of the labels behind
-# a bottleneck, in terms of the head's; chosen on validation documents.
+# Rates of the feature embedding and of label embeddings, in terms of the head's; chosen on
+# validation documents.
 TABLE_RATE = 40.0
-LABEL_RATE = 20.0
-CHUNKED_RATE = 2_000.0
+LABEL_RATE = 10.0
 
 
 def make_optimizers(
@@ -32,8 +31,7 @@ def make_optimizers(
     """Return the optimizers that together move every weight that is to be trained.
 
     AdamW has a rate for the encoder and one for the rest; biases and norms do not decay. Tables
-    of features and of labels do not decay either: a row-wise Adagrad moves what a batch touches,
-    and plain SGD the labels behind a bottleneck.
+    of features and of labels do not decay either; each has a row-wise Adagrad.
     """
     others: list[torch.optim.Optimizer] = []
     features, head = network.features, network.head
@@ -43,7 +41,7 @@ def make_optimizers(
     if isinstance(head, ClusteredHead):
         others.append(RowAdagrad(head.embeddings, head.pending, LABEL_RATE * head_learning_rate))
     elif isinstance(head, ChunkedHead):
-        others.append(ChunkedSGD(head, CHUNKED_RATE * head_learning_rate, seed))
+        others.append(ChunkedAdagrad(head, LABEL_RATE * head_learning_rate, seed))
     elsewhere = {id(p) for other in others for p in other.param_groups[0]["params"]}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

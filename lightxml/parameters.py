@@ -59,6 +59,8 @@ def check_params(params: dict[str, Any]) -> None:
     for name in ("max_length", "n_feature_layers", "accumulate", "max_cluster_size",
                  "n_candidate_clusters"):  # fmt: skip
         check_scalar(params[name], name, Integral, min_val=1)
+    if params["n_jobs"] is not None:
+        check_scalar(params["n_jobs"], "n_jobs", Integral)
     check_scalar(params["n_random_negatives"], "n_random_negatives", Integral, min_val=0)
     for name in ("max_epochs", "batch_size", "swa_every", "feature_dim", "label_dim"):
         if not is_auto(params[name]):

@@ -46,7 +46,16 @@ FLOORS = [
         "tables",
         "targets",
     },
-    {"fitted", "fitting", "frozen", "training", "prediction", "persistence", "parameters"},
+    {
+        "fitted",
+        "fitting",
+        "footprint",
+        "frozen",
+        "training",
+        "prediction",
+        "persistence",
+        "parameters",
+    },
     {"classifier"},
     {"cli", "__main__"},
 ]
