@@ -60,11 +60,15 @@ Data = Annotated[
 ]
 TextColumn = Annotated[
     list[str] | None,
-    typer.Option("--text-column", metavar="NAME", help="Of a file; several are joined by a blank."),
+    typer.Option(
+        metavar="NAME", help="A column of the file's texts; repeatable, then joined by a blank."
+    ),
 ]
-LabelColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Of a file.")]
+LabelColumn = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The column of the file's labels.")
+]
 LabelSeparator = Annotated[
-    str, typer.Option(help="Between the labels in their column. JSON lists need none.")
+    str, typer.Option(metavar="TEXT", help="Between the labels there; JSON lists need none.")
 ]
 Model = Annotated[Path, typer.Argument(help="A folder that train has written.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -154,7 +158,7 @@ def train(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Fit a LightXMLClassifier on a data folder, or on a file, and save it.
+    """Fit a LightXMLClassifier on a folder or a file and save it.
 
     A dev part, if there is one, is measured after each epoch and not learnt from.
     """
@@ -245,10 +249,11 @@ def evaluate(
     jsonl: JSONLines = False,
     device: Device = "auto",
 ) -> None:
-    """Measure a model on held-out documents: of a folder the test part, of a file all.
+    """Measure a model on held-out documents.
 
-    P, nDCG and R at 1, 3 and 5, with times and peak memory. With a folder PSP and PSnDCG too:
-    their propensities come from its training part.
+    P, nDCG and R at 1, 3 and 5, with times and peak memory, on the test part of a folder or on
+    all of a file. With a folder PSP and PSnDCG too: their propensities come from its training
+    part.
     """
     from lightxml import load
     from lightxml.datasets import label_sets
@@ -382,11 +387,11 @@ def _read_data(
     from lightxml.datasets import load_xmc
     from lightxml.records import load_records
 
-    if data.is_file():
+    if data.is_file() or (text_column and not data.is_dir()):
         return load_records(data, text_column or [], label_column, separator)
     if text_column or label_column is not None:
         raise ValueError(
-            f"--text-column and --label-column name columns of a file; {data} is not a file."
+            f"--text-column and --label-column name columns of a file; {data} is none."
         )
     return load_xmc(data)
 

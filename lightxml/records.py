@@ -119,8 +119,8 @@ def _table_rows(path: Path, columns: Sequence[str]) -> Iterator[_Row]:
         if header.count(name) != 1:
             found = "no column" if name not in header else f"{header.count(name)} columns"
             raise ValueError(
-                f"{path}: has {found} {name!r}. Its first line names the columns {_shown(header)};"
-                " expected each column asked for once."
+                f"{path}: has {found} {name!r}; expected one. Its first line, split at"
+                f" {_DELIMITERS[_kind(path)]!r}, names the columns {_shown(header)}."
             )
     places = [header.index(name) for name in columns]
     for where, row in cells:

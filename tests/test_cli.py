@@ -557,7 +557,9 @@ def test_columns_are_of_files_and_parts_are_of_folders(
     model: Path, data: Path, table: Path, tmp_path: Path
 ):
     result = run("train", data, "--output", tmp_path / "m", *COLUMNS)
-    assert is_one_line(result, "--text-column", "is not a file")
+    assert is_one_line(result, "--text-column", f"{data} is none")
+    result = run("train", tmp_path / "none.csv", "--output", tmp_path / "m", *COLUMNS)
+    assert is_one_line(result, "No such file", "none.csv")
     result = run("train", data / "train_texts.txt", "--output", tmp_path / "m", *COLUMNS)
     assert is_one_line(result, "expected a file that ends in .csv")
     for option in (["--validation"], ["--propensity", 0.6, 2.6]):
