@@ -89,7 +89,7 @@ def decode_arrays(
         Names, dtypes, shapes or extents are not the expected ones, a float is NaN or
         infinite, or a bool is neither 0 nor 1.
     """
-    header, start = _read_header(data, name)
+    header, start = read_header(data, name)
     if unlike := header.keys() ^ expected.keys():
         key = min(unlike)
         found = "an unexpected array" if key in header else "no array"
@@ -122,8 +122,14 @@ def decode_arrays(
     return arrays
 
 
-def _read_header(data: bytes, name: str) -> tuple[dict[str, Any], int]:
-    """Give the header of a safetensors blob, and where the arrays start."""
+def read_header(data: bytes, name: str) -> tuple[dict[str, Any], int]:
+    """Return the header of a safetensors blob, and where the arrays start; the latter not needed.
+
+    Raises
+    ------
+    BundleError
+        The header is longer than the blob or 4 MiB, or no JSON object.
+    """
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER_BYTES):
         raise BundleError(

@@ -27,10 +27,10 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from lightxml.exceptions import BundleError
 from lightxml.strict_json import DAMAGED, parse_json
@@ -59,6 +59,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _CHUNK = 16 * 2**20
 _ATTEMPTS = 100
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -145,23 +146,47 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         Anything is missing, unreadable, changed, unsafe or of a newer format. The message
         begins with the file's name; a refusal by the system is chained as its cause.
     """
-    folder = Path(path)
-    file = folder / RECORD
-    for _ in range(_ATTEMPTS):
-        # The record stays open, so that its successor cannot be taken for it (same inode).
-        with _open(file, str(file)) as stream:
-            try:
-                data = _read_stream(stream, str(file), max_bytes=MAX_RECORD_BYTES)
-                record = _check_record(data, name=str(file))
-                return Bundle(record["manifest"], _read_blobs(folder, record["blobs"]))
-            except BundleError:
-                # A save may have replaced the record, and swept a blob, since we opened it.
-                if not _is_replaced(file, stream):
-                    raise
-    raise BundleError(
-        f"{file}: was replaced {_ATTEMPTS} times while being read. "
-        "Load when fewer saves to this folder are under way."
+    return _read_steadily(
+        Path(path),
+        lambda folder, record: Bundle(record["manifest"], _read_blobs(folder, record["blobs"])),
     )
+
+
+def peek_bundle(
+    path: str | os.PathLike[str], name: str, n_bytes: int
+) -> tuple[dict[str, Any], bytes]:
+    """Read the record, and the beginning of one blob; of the others, check the sizes alone.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The bundle's folder.
+    name : str
+        The blob's name.
+    n_bytes : int
+        How much of it to read, at most.
+
+    Returns
+    -------
+    record : dict
+        As `read_record`.
+    beginning : bytes
+        Empty if there is no such blob. Its digest is not checked.
+
+    Raises
+    ------
+    BundleError
+        As `load_bundle`, but for what is wrong inside a blob.
+    """
+
+    def peek(folder: Path, record: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        with _open_blobs(folder, record["blobs"]) as streams:
+            if name not in streams:
+                return record, b""
+            label, stream = streams[name]
+            return record, _read_start(stream, label, n_bytes)
+
+    return _read_steadily(Path(path), peek)
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -280,6 +305,25 @@ def _is_entry(name: str, entry: Any) -> bool:
 # Reading
 
 
+def _read_steadily(folder: Path, read: Callable[[Path, dict[str, Any]], _Result]) -> _Result:
+    """Check the record and read with it; again, if a save replaced it meanwhile."""
+    file = folder / RECORD
+    for _ in range(_ATTEMPTS):
+        # The record stays open, so that its successor cannot be taken for it (same inode).
+        with _open(file, str(file)) as stream:
+            try:
+                data = _read_stream(stream, str(file), max_bytes=MAX_RECORD_BYTES)
+                return read(folder, _check_record(data, name=str(file)))
+            except BundleError:
+                # A save may have replaced the record, and swept a blob, since we opened it.
+                if not _is_replaced(file, stream):
+                    raise
+    raise BundleError(
+        f"{file}: was replaced {_ATTEMPTS} times while being read. "
+        "Load when fewer saves to this folder are under way."
+    )
+
+
 def _open(file: Path, label: str) -> BinaryIO:
     """Open a regular file, or a link to one; never wait for a pipe, never read a device."""
     try:
@@ -305,13 +349,19 @@ def _read_stream(stream: BinaryIO, label: str, *, max_bytes: int) -> bytes:
     size = os.fstat(stream.fileno()).st_size
     if size > max_bytes:
         raise BundleError(f"{label}: holds {size} bytes; expected at most {max_bytes}. {DAMAGED}")
+    return _read_start(stream, label, size)
+
+
+def _read_start(stream: BinaryIO, label: str, n_bytes: int) -> bytes:
     try:
-        return stream.read(size)
+        return stream.read(n_bytes)
     except OSError as error:
         raise BundleError(f"{label}: cannot be read ({error.strerror}). {DAMAGED}") from error
 
 
-def _read_blobs(folder: Path, table: dict[str, Any]) -> dict[str, bytes]:
+@contextlib.contextmanager
+def _open_blobs(folder: Path, table: dict[str, Any]) -> Iterator[dict[str, tuple[str, BinaryIO]]]:
+    """Open all blobs, and check their sizes; by name, each with a label for messages."""
     with contextlib.ExitStack() as stack:
         # All are opened before one is read: what is open stays readable when a save sweeps it.
         streams = {}
@@ -324,7 +374,12 @@ def _read_blobs(folder: Path, table: dict[str, Any]) -> dict[str, bytes]:
                 raise BundleError(
                     f"{label}: holds {sizes[name]} bytes; expected {table[name]['size']}. {DAMAGED}"
                 )
-        blobs = {}
+        yield streams
+
+
+def _read_blobs(folder: Path, table: dict[str, Any]) -> dict[str, bytes]:
+    blobs = {}
+    with _open_blobs(folder, table) as streams:
         for name, (label, stream) in streams.items():
             blobs[name] = _read_stream(stream, label, max_bytes=table[name]["size"])
             if hashlib.sha256(blobs[name]).hexdigest() != table[name]["sha256"]:

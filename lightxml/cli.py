@@ -1,4 +1,4 @@
-"""The command line: ``lightxml demo``, ``train``, ``predict`` and ``evaluate``."""
+"""The command line: ``lightxml demo``, ``train``, ``predict``, ``evaluate`` and ``info``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -17,13 +18,12 @@ import typer
 from typer.core import TyperGroup
 
 from lightxml.exceptions import NonFiniteLossError
+from lightxml.terminal import WIDTH, answer, peak_memory, sizes, warning_line
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
 # Each command imports what it uses: numpy, scikit-learn and torch take seconds, `--help` none.
-
-WIDTH = 80  # columns of a terminal
 
 
 class _Commands(TyperGroup):
@@ -54,8 +54,21 @@ app = typer.Typer(
 Data = Annotated[
     Path,
     typer.Argument(
-        help="A folder with train_texts.txt and train_labels.txt, and the same for test and dev."
+        help="A folder with train_texts.txt and train_labels.txt, and the same for test and dev,"
+        " or in another layout of the field; or a CSV, TSV or JSON-lines file."
     ),
+]
+TextColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="A column of the file's texts; repeatable, then joined by a blank."
+    ),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The column of the file's labels.")
+]
+LabelSeparator = Annotated[
+    str, typer.Option(metavar="TEXT", help="Between the labels there; JSON lists need none.")
 ]
 Model = Annotated[Path, typer.Argument(help="A folder that train has written.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -79,7 +92,7 @@ def demo(
 
     typer.echo("Reading the docstrings of the installed packages ...")
     data = load_pydocs()
-    typer.echo(_size(data))
+    typer.echo(sizes(data))
     model = LightXMLClassifier(
         "tiny",
         max_length=24,
@@ -107,13 +120,16 @@ def demo(
     typer.echo("(on docstrings held out of training)\n")
     for sentence in [text] if text is not None else _sentences():
         labels, scores = model.predict_topk([sentence], return_scores=True)
-        typer.echo(_answer(sentence, labels[0], scores[0]))
+        typer.echo(answer(sentence, labels[0], scores[0]))
 
 
 @app.command()
 def train(
     data: Data,
     output: Annotated[Path, typer.Option(help="The folder to save the model to.")],
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    label_separator: LabelSeparator = ";",
     encoder: Annotated[
         str, typer.Option(help="A local folder, a hub name, 'tiny', 'none', 'auto' for BERT-base.")
     ] = "auto",
@@ -142,13 +158,13 @@ def train(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Fit a LightXMLClassifier on a data folder and save it.
+    """Fit a LightXMLClassifier on a folder or a file and save it.
 
     A dev part, if there is one, is measured after each epoch and not learnt from.
     """
     _check_writable(output)
     from lightxml import LightXMLClassifier
-    from lightxml.datasets import label_sets, load_xmc
+    from lightxml.datasets import label_sets
 
     params = {
         "encoder": None if encoder == "none" else encoder,
@@ -162,8 +178,8 @@ def train(
         "verbose": 0 if quiet else 1,
     }
     model = LightXMLClassifier(**{**params, **_settings(set_ or [], LightXMLClassifier())})
-    bunch = load_xmc(data)
-    typer.echo(_size(bunch))
+    bunch = _read_data(data, text_column, label_column, label_separator)
+    typer.echo(sizes(bunch))
     validation = {}
     if bunch.X_validation is not None:
         y_val = label_sets(bunch.y_validation, bunch.labels)
@@ -174,13 +190,19 @@ def train(
     model.save(output)
     last = ", ".join(f"{name} {value:.4g}" for name, value in model.history_[-1].items())
     typer.echo(last.replace("precision_at_", "P@"))
-    typer.echo(f"Trained in {seconds:,.0f} s, {_peak_memory()}; saved to {output}.")
+    typer.echo(f"Trained in {seconds:,.0f} s, {peak_memory()}; saved to {output}.")
 
 
 @app.command()
 def predict(
     model: Model,
-    file: Annotated[Path, typer.Argument(help="A document a line; - is standard input.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A document a line, - is standard input; or a CSV, TSV or JSON-lines file."
+        ),
+    ],
+    text_column: TextColumn = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Labels a document.")] = 5,
     jsonl: JSONLines = False,
     names: Annotated[
@@ -189,14 +211,13 @@ def predict(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Rank labels for each line of a file, as the lines come."""
+    """Rank labels for each document of a file, as its lines come."""
     from lightxml import load
-    from lightxml.lines import read_documents
 
     name_of = {} if names is None else _read_names(names)
-    with _open(file) as stream:
+    with _documents(file, text_column or []) as batches:
         estimator = load(model, device)
-        for documents in read_documents(stream):
+        for documents in batches:
             topk, scores = estimator.predict_topk(documents, k, return_scores=True)
             answers = []
             for document, row, values in zip(
@@ -207,7 +228,7 @@ def predict(
                     rounded = [round(value, 6) for value in values]
                     answers.append(json.dumps({"labels": labels, "scores": rounded}))
                 else:
-                    answers.append(_answer(document, labels, values))
+                    answers.append(answer(document, labels, values))
             typer.echo("\n".join(answers))
 
 
@@ -215,51 +236,63 @@ def predict(
 def evaluate(
     model: Model,
     data: Data,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    label_separator: LabelSeparator = ";",
     validation: Annotated[
         bool, typer.Option("--validation", help="Measure on the dev part, not on test.")
     ] = False,
     propensity: Annotated[
-        tuple[float, float], typer.Option(metavar="A B", help="Of the propensity model.")
-    ] = (0.55, 1.5),
+        tuple[float, float] | None,
+        typer.Option(metavar="A B", help="Of the propensity model.", show_default="0.55 1.5"),
+    ] = None,
     jsonl: JSONLines = False,
     device: Device = "auto",
 ) -> None:
     """Measure a model on held-out documents.
 
-    P, nDCG, R, PSP and PSnDCG at 1, 3 and 5, with times and peak memory.
+    P, nDCG and R at 1, 3 and 5, with times and peak memory, on the test part of a folder or on
+    all of a file. With a folder PSP and PSnDCG too: their propensities come from its training
+    part.
     """
     from lightxml import load
-    from lightxml.datasets import label_sets, load_xmc
+    from lightxml.datasets import label_sets
     from lightxml.evaluation import format_table, rank_metrics
     from lightxml.labels import encode_known
     from lightxml.metrics import propensities
 
+    in_file = data.is_file()
+    if in_file and (validation or propensity):
+        raise ValueError("--validation and --propensity are about a folder's parts, not a file.")
     estimator = load(model, device)
-    bunch = load_xmc(data)
-    part = "validation" if validation else "test"
-    texts, classes = bunch[f"X_{part}"], estimator.classes_
-    if texts is None:
+    bunch = _read_data(data, text_column, label_column, label_separator)
+    part = "train" if in_file else "validation" if validation else "test"
+    X, classes = bunch[f"X_{part}"], estimator.classes_
+    if X is None:
         raise ValueError(f"{data} has no {part} part.")
     y_train, y_true = (
         encode_known(label_sets(y, bunch.labels), classes, "collections", y.shape[0])
         for y in (bunch.y_train, bunch[f"y_{part}"])
     )
     if y_train.nnz == 0:
+        example = f"such as {bunch.labels[0]}" if len(bunch.labels) else "no label at all"
         raise ValueError(
-            f"the labels of the model (such as {classes[0]}) and of {data} (such as"
-            f" {bunch.labels[0]}) have none in common. Fit on label_sets(y_train, labels), which"
-            " keeps the names."
+            f"the labels of the model (such as {classes[0]}) and of {data} ({example}) have none in"
+            " common. Fit on label_sets(y_train, labels), which keeps the names."
         )
     began = time.monotonic()
-    topk = estimator.predict_topk(texts, min(5, len(classes)))
+    topk = estimator.predict_topk(X, min(5, len(classes)))
     seconds = time.monotonic() - began
-    weights = propensities(y_train, a=propensity[0], b=propensity[1])
+    a, b = propensity or (0.55, 1.5)
+    weights = None if in_file else propensities(y_train, a=a, b=b)
     figures = rank_metrics(y_true, topk, weights, classes=classes)
     if jsonl:
         typer.echo(json.dumps(figures))
         return
-    typer.echo(f"{len(texts):,} documents of the {part} part, {len(classes):,} labels")
-    unknown = bunch.n_unseen_occurrences[part] + bunch[f"y_{part}"].nnz - y_true.nnz
+    n_documents = y_true.shape[0]
+    source = data.name if in_file else f"the {part} part"
+    typer.echo(f"{n_documents:,} documents of {source}, {len(classes):,} labels")
+    unknown = bunch.n_unseen_occurrences.get(part, 0) + bunch[f"y_{part}"].nnz - y_true.nnz
     if unknown:
         typer.echo(f"{unknown:,} uses of labels that the model does not know are left out")
     table: dict[str, dict[str, float]] = {}
@@ -268,25 +301,23 @@ def evaluate(
         table.setdefault(name, {})[f"@{cut}"] = value
     typer.echo(f"\n{format_table(table)}\n")
     typer.echo(
-        f"Predicted in {seconds:,.1f} s ({len(texts) / seconds:,.0f} documents/s), "
-        f"{_peak_memory()}."
+        f"Predicted in {seconds:,.1f} s ({n_documents / seconds:,.0f} documents/s), "
+        f"{peak_memory()}."
     )
+
+
+@app.command()
+def info(model: Model) -> None:
+    """Say what a saved model is, without loading its weights."""
+    from lightxml.description import describe
+
+    typer.echo(describe(model, width=WIDTH))
 
 
 def main() -> None:
     """Run the command line."""
-    warnings.formatwarning = _warning_line
+    warnings.formatwarning = warning_line
     app(prog_name="lightxml")
-
-
-def _warning_line(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
-) -> str:
-    return f"lightxml: warning: {message}\n"
 
 
 def _vectorizer(tfidf: str | None) -> Any:
@@ -343,23 +374,39 @@ def _sentences() -> Iterator[str]:
         return
 
 
-def _answer(document: str, labels: Iterable[Any], scores: Iterable[float]) -> str:
-    """Return a document and its labels in lines for a terminal."""
-    lines = [_shorten(document, WIDTH)]
-    for label, score in zip(labels, scores, strict=True):
-        lines.append(f"    {score:5.3f}  {_shorten(str(label), WIDTH - 11)}")
-    return "\n".join(lines)
-
-
-def _shorten(text: str, width: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= width else text[: width - 3] + "..."
-
-
 def _read_names(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8-sig") as file:
         pairs = (line.partition("\t") for line in file)
         return {label: name.strip() for label, _, name in pairs if name.strip()}
+
+
+def _read_data(
+    data: Path, text_column: list[str] | None, label_column: str | None, separator: str
+) -> Bunch:
+    """Read a folder, or the columns of a file as a training part."""
+    from lightxml.datasets import load_xmc
+    from lightxml.records import load_records
+
+    if data.is_file() or (text_column and not data.is_dir()):
+        return load_records(data, text_column or [], label_column, separator)
+    if text_column or label_column is not None:
+        raise ValueError(
+            f"--text-column and --label-column name columns of a file; {data} is none."
+        )
+    return load_xmc(data)
+
+
+@contextmanager
+def _documents(file: Path, text_column: list[str]) -> Iterator[Iterator[list[str]]]:
+    """Give the documents of a file in batches: its lines, or its columns."""
+    from lightxml.lines import read_documents
+    from lightxml.records import is_record_file, read_texts
+
+    if text_column or is_record_file(file):
+        yield read_texts(file, text_column)
+    else:
+        with _open(file) as stream:
+            yield read_documents(stream)
 
 
 def _open(file: Path) -> BufferedReader:
@@ -368,21 +415,3 @@ def _open(file: Path) -> BufferedReader:
     if sys.stdin is None:
         raise ValueError("standard input is closed; give a file or a pipe.")
     return cast("BufferedReader", sys.stdin.buffer)
-
-
-def _size(bunch: Bunch) -> str:
-    n_documents = len(bunch.X_train)
-    return (
-        f"{n_documents:,} documents to learn from, {len(bunch.labels):,} labels,"
-        f" {bunch.y_train.nnz / n_documents:.1f} a document"
-    )
-
-
-def _peak_memory() -> str:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return "peak memory unknown"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024
-    return f"peak memory {peak * unit / 2**30:.1f} GiB"

@@ -13,7 +13,7 @@ CUTS = (1, 3, 5)
 
 
 def rank_metrics(
-    y_true: sp.csr_array, topk: np.ndarray, propensities: np.ndarray, *, classes: Any = None
+    y_true: sp.csr_array, topk: np.ndarray, propensities: np.ndarray | None, *, classes: Any = None
 ) -> dict[str, float]:
     """Return P, nDCG, R, PSP and PSnDCG at 1, 3 and 5, as far as the ranking goes.
 
@@ -22,7 +22,8 @@ def rank_metrics(
     y_true : csr_array of shape (n_documents, n_labels)
     topk : ndarray of shape (n_documents, k)
         Column numbers, or labels if `classes` is given, best first.
-    propensities : ndarray of shape (n_labels,)
+    propensities : ndarray of shape (n_labels,), or None
+        None leaves PSP and PSnDCG out.
     classes : ndarray of shape (n_labels,), optional
 
     Returns
@@ -38,6 +39,8 @@ def rank_metrics(
         for name, metric in plain.items()
         for k in cuts
     }
+    if propensities is None:
+        return figures
     for name, metric in scored.items():
         for k in cuts:
             figures[f"{name}@{k}"] = metric(

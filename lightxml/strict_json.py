@@ -14,7 +14,12 @@ DAMAGED = "The file is damaged or was changed: save the model again or fetch a f
 
 
 def parse_json(
-    data: bytes, *, name: str, max_bytes: int = MAX_JSON_BYTES, max_depth: int = 64
+    data: bytes,
+    *,
+    name: str,
+    max_bytes: int = MAX_JSON_BYTES,
+    max_depth: int = 64,
+    advice: str = DAMAGED,
 ) -> Any:
     """Parse JSON from a stranger: strictly, and with size and depth checked before parsing.
 
@@ -28,6 +33,8 @@ def parse_json(
         The longest document. Parsed, it can take 25 times as much memory.
     max_depth : int, default=64
         The deepest nesting of arrays and objects.
+    advice : str
+        What to do, at the end of messages; by default, about a saved model.
 
     Returns
     -------
@@ -42,13 +49,13 @@ def parse_json(
     """
     if len(data) > max_bytes:
         raise BundleError(
-            f"{name}: holds {len(data)} bytes of JSON; at most {max_bytes} are read. {DAMAGED}"
+            f"{name}: holds {len(data)} bytes of JSON; at most {max_bytes} are read. {advice}"
         )
     if _is_deeper(data, max_depth):
-        raise BundleError(f"{name}: is nested deeper than {max_depth} levels. {DAMAGED}")
+        raise BundleError(f"{name}: is nested deeper than {max_depth} levels. {advice}")
 
     def refuse(what: str) -> BundleError:
-        return BundleError(f"{name}: holds {what}. {DAMAGED}")
+        return BundleError(f"{name}: holds {what}. {advice}")
 
     def parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -83,7 +90,7 @@ def parse_json(
     except BundleError:
         raise
     except ValueError as error:  # UnicodeDecodeError, JSONDecodeError
-        raise BundleError(f"{name}: is not JSON in UTF-8 ({error}). {DAMAGED}") from error
+        raise BundleError(f"{name}: is not JSON in UTF-8 ({error}). {advice}") from error
 
 
 def _is_deeper(data: bytes, max_depth: int) -> bool:

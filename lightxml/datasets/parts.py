@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 class Part:
     """Documents and their labels, before the columns of several parts are brought together."""
 
-    texts: list[str]
+    X: list[str] | csr_array  # n_documents texts, or their features in as many rows
     labels: np.ndarray  # (n_part_labels,), str, sorted: the labels this part uses
     y: csr_array  # (n_documents, n_part_labels)
 
@@ -39,6 +39,19 @@ def make_part(texts: list[str], label_lists: Iterable[Iterable[str]]) -> Part:
     column[order] = np.arange(len(order))
     indices = column[np.asarray(flat, dtype=np.int64)]
     return Part(texts, names[order], indicator(indices, np.asarray(ends), len(order)))
+
+
+def make_numbered_part(X: list[str] | csr_array, indices: np.ndarray, indptr: np.ndarray) -> Part:
+    """Binarise labels that are numbers: those of document i are ``indices[indptr[i]:indptr[i+1]]``.
+
+    A label's name is its number, in decimal. Numbers that no document has cost nothing.
+    """
+    used, indices = np.unique(indices, return_inverse=True)
+    names = used.astype(str)
+    order = np.argsort(names)
+    column = np.empty(len(order), dtype=np.int64)
+    column[order] = np.arange(len(order))
+    return Part(X, names[order], indicator(column[indices], indptr, len(order)))
 
 
 def indicator(indices: np.ndarray, indptr: np.ndarray, n_labels: int) -> csr_array:
@@ -96,14 +109,14 @@ def make_bunch(
         As `load_xmc` describes it.
     """
     labels = train.labels
-    bunch: dict[str, Any] = {"X_train": train.texts, "y_train": train.y}
+    bunch: dict[str, Any] = {"X_train": train.X, "y_train": train.y}
     n_unseen_labels, n_unseen_occurrences = {}, {}
     lines = [_count("train", train)]
     for key, part in (("test", test), ("validation", validation)):
         bunch[f"X_{key}"] = bunch[f"y_{key}"] = None
         if part is None:
             continue
-        bunch[f"X_{key}"] = part.texts
+        bunch[f"X_{key}"] = part.X
         bunch[f"y_{key}"], n_labels, n_occurrences = _align(part, labels)
         n_unseen_labels[key], n_unseen_occurrences[key] = n_labels, n_occurrences
         lines.append(
@@ -121,9 +134,10 @@ def make_bunch(
 
 
 def _count(key: str, part: Part) -> str:
+    n_documents = part.y.shape[0]
     return (
-        f"{key}: {len(part.texts):,} documents, {len(part.labels):,} labels,"
-        f" {part.y.nnz / max(len(part.texts), 1):.2f} labels a document"
+        f"{key}: {n_documents:,} documents, {len(part.labels):,} labels,"
+        f" {part.y.nnz / max(n_documents, 1):.2f} labels a document"
     )
 
 
