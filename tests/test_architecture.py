@@ -23,6 +23,7 @@ FLOORS = [
         "strict_json",
         "arrays",
         "bundle",
+        "joined",
         "progress",
         "evaluation",
         "lines",
@@ -43,9 +44,18 @@ FLOORS = [
         "optimizers",
         "tables",
     },
-    {"fitted", "fitting", "frozen", "training", "prediction", "persistence", "parameters"},
+    {
+        "averaging",
+        "fitted",
+        "fitting",
+        "frozen",
+        "parameters",
+        "persistence",
+        "prediction",
+        "training",
+    },
     {"classifier"},
-    {"cli", "__main__"},
+    {"ensemble", "cli", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
