@@ -1,11 +1,11 @@
 """The mean of several models' scores: the best labels, the positive ones, or all.
 
-No array of all documents x labels is made for a ranking. Each model names its best labels of a
-document, and all models score the union of those. What no model names has, on average, at most
-the score of the models' last named labels: where that bound leaves the answer open, which is
-seldom, the document is scored on all labels. The answer is thus the one that the mean over all
-labels gives (the threshold of Fagin, Lotem, Naor, "Optimal Aggregation Algorithms for
-Middleware", PODS 2001).
+No array of all documents x labels is made for a ranking. Up to some 30,000 labels, some documents
+at a time are scored on all of them. Above, each model names its best labels of a document, and
+all models score the union of those. What no model names has, on average, at most the score of the
+models' last named labels: where that bound leaves the answer open, which is seldom, the document
+is scored on all labels. The answer is thus the one that the mean over all labels gives (the
+threshold of Fagin, Lotem, Naor, "Optimal Aggregation Algorithms for Middleware", PODS 2001).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from lightxml.network import LightXMLNetwork
 Members: TypeAlias = list[tuple[LightXMLNetwork, Documents]]
 
 _BLOCK = 4_096  # documents whose representations and candidates are held at a time
-_MAX_SCORES = 2**24  # of some documents on all labels; 128 MiB of float64
+_MAX_SCORES = 2**22  # of some documents on all labels; 32 MiB of float64
+_FEW_LABELS = 2**15  # so many are scored once in less time than some of them twice
 _N_CANDIDATES = 100  # of each member, at the least
 
 
@@ -131,7 +132,7 @@ def _scored(
     """
     for first, block in _blocks(members):
         is_open = np.ones(len(block[0][1]), dtype=bool)
-        if n_candidates < n_labels:
+        if n_labels > max(n_candidates, _FEW_LABELS):
             columns, scores, bound = _candidates(block, n_candidates)
             is_open = ~settled(scores, bound)
             closed = np.flatnonzero(~is_open)

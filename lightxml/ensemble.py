@@ -113,8 +113,9 @@ class LightXMLEnsemble(ClassifierMixin, BaseEstimator):
     def predict_topk(self, X: Any, k: int = 5, *, return_scores: bool = False) -> Any:
         """Rank the labels of each document by their mean score.
 
-        The ranking is the one that the mean over all labels gives, though no array of documents
-        x labels is made: see `lightxml.averaging`.
+        The ranking is that of the mean over all labels: a label outside every member's best is
+        missed only if a rounding hides it. No array of all documents x labels is made; see
+        `lightxml.averaging`.
 
         Parameters
         ----------

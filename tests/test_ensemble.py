@@ -226,14 +226,17 @@ def test_the_logit_of_the_mean_is_exact_at_either_end() -> None:
     np.testing.assert_allclose(averaging.logit_of_mean(logits), [-90, 60, 0], atol=1e-9)
 
 
+@pytest.mark.parametrize("few_labels", [0, 300], ids=["by candidates", "by all"])
 @pytest.mark.parametrize("n_candidates", [10, 30, 100, 299])
 def test_the_ranking_is_that_of_the_dense_mean(
     wide: LightXMLEnsemble,
     numbers: tuple[sp.csr_array, Any],
     monkeypatch: pytest.MonkeyPatch,
     n_candidates: int,
+    few_labels: int,
 ) -> None:
     X = numbers[0]
+    monkeypatch.setattr(averaging, "_FEW_LABELS", few_labels)
     monkeypatch.setattr(averaging, "_N_CANDIDATES", n_candidates)
     topk, scores = wide.predict_topk(X, 5, return_scores=True)
     expected = dense_mean(wide, X)
@@ -251,6 +254,7 @@ def test_few_documents_need_all_labels(
         on_all.append(len(rows))
         return all_logits(block, rows, n_labels)
 
+    monkeypatch.setattr(averaging, "_FEW_LABELS", 0)
     monkeypatch.setattr(averaging, "_all_logits", watch)
     wide.predict_topk(numbers[0], 5)
     wide.predict(numbers[0])
@@ -265,6 +269,7 @@ def test_the_first_places_do_not_depend_on_how_many_are_asked_for(
     n_candidates: int,
 ) -> None:
     X = numbers[0]
+    monkeypatch.setattr(averaging, "_FEW_LABELS", 0)
     monkeypatch.setattr(averaging, "_N_CANDIDATES", n_candidates)
     labels, scores = wide.predict_topk(X, 10, return_scores=True)
     for k in (1, 3, 5, 9):
@@ -303,7 +308,8 @@ def test_no_label_is_missed_and_ties_go_by_label_whatever_the_members_say(
 ) -> None:
     """Labels that only the mean puts first, ties on both sides of every cut, several blocks."""
     monkeypatch.setattr(averaging, "prediction", Tables)
-    for name, value in (("_BLOCK", 7), ("_MAX_SCORES", 100), ("_N_CANDIDATES", 12)):
+    sizes = {"_BLOCK": 7, "_MAX_SCORES": 100, "_FEW_LABELS": 0, "_N_CANDIDATES": 12}
+    for name, value in sizes.items():
         monkeypatch.setattr(averaging, name, value)
     rng = np.random.default_rng(seed)
     tables = rng.normal(shift, 3, size=(3, 50, 40)).astype(np.float32)
@@ -331,6 +337,7 @@ def test_a_document_goes_through_each_encoder_once(
     encoded: list[int],  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(averaging, "_FEW_LABELS", 0)
     monkeypatch.setattr(averaging, "_N_CANDIDATES", 5)  # of 12: labels are scored twice
     ensemble.predict_topk(documents[0], 2)
     assert sum(encoded) == 2 * 60
