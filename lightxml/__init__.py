@@ -9,18 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightxml.classifier import LightXMLClassifier, load
+    from lightxml.classifier import LightXMLClassifier
+    from lightxml.ensemble import LightXMLEnsemble, load
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["LightXMLClassifier", "__version__", "load"]
+__all__ = ["LightXMLClassifier", "LightXMLEnsemble", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("LightXMLClassifier", "load"):
-        from lightxml import classifier
+    if name in ("LightXMLClassifier", "LightXMLEnsemble", "load"):
+        from lightxml import ensemble
 
-        return getattr(classifier, name)
+        return getattr(ensemble, name)
     raise AttributeError(f"module 'lightxml' has no attribute {name!r}")
 
 

@@ -74,6 +74,7 @@ class Batch:
     tokens: TokenBatch | None = None
     features: SparseBatch | torch.Tensor | None = None
     summaries: torch.Tensor | None = None
+    representations: torch.Tensor | None = None
 
 
 def collate(
@@ -97,6 +98,8 @@ def collate(
     training : bool
         Whether gradients will be wanted.
     """
+    if documents.representations is not None:
+        return Batch(representations=to_device(documents.representations[rows], device))
     tokens = summaries = None
     features: SparseBatch | torch.Tensor | None = None
     if documents.summaries is not None:

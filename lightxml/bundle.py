@@ -378,13 +378,16 @@ def _open_blobs(folder: Path, table: dict[str, Any]) -> Iterator[dict[str, tuple
 
 
 def _read_blobs(folder: Path, table: dict[str, Any]) -> dict[str, bytes]:
-    blobs = {}
+    contents: dict[str, bytes] = {}  # by digest: equal blobs are read, and held, once
     with _open_blobs(folder, table) as streams:
         for name, (label, stream) in streams.items():
-            blobs[name] = _read_stream(stream, label, max_bytes=table[name]["size"])
-            if hashlib.sha256(blobs[name]).hexdigest() != table[name]["sha256"]:
-                raise BundleError(f"{label}: does not match its digest. {DAMAGED}")
-    return blobs
+            digest = table[name]["sha256"]
+            if digest not in contents:
+                data = _read_stream(stream, label, max_bytes=table[name]["size"])
+                if hashlib.sha256(data).hexdigest() != digest:
+                    raise BundleError(f"{label}: does not match its digest. {DAMAGED}")
+                contents[digest] = data
+    return {name: contents[entry["sha256"]] for name, entry in table.items()}
 
 
 def _is_replaced(file: Path, stream: BinaryIO) -> bool:

@@ -274,6 +274,7 @@ class _ChunkedLoss(torch.autograd.Function):
             of_logits, loss = _logits_gradient(
                 weight, bias, queries, targets, *chunk, with_loss=True
             )
+            assert loss is not None
             total += loss
             of_queries += of_logits.T.to(weight.dtype) @ weight[chunk[0]]
         ctx.save_for_backward(queries, of_queries)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,10 +10,10 @@ import torch
 from joblib import Memory
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lightxml import fitting, frozen, metrics, parameters, persistence, prediction
-from lightxml.bundle import load_bundle, save_bundle
+from lightxml.bundle import Bundle, load_bundle, save_bundle
 from lightxml.devices import choose_device, use_one_thread_if_forked
 from lightxml.documents import Documents
 from lightxml.encoders import EncoderConfig
@@ -309,11 +308,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
             Before `fit`.
         """
         check_is_fitted(self, "network_")
-        if isinstance(k, bool):
-            raise TypeError("k is a bool; expected an int.")
-        check_scalar(k, "k", Integral, min_val=1)
-        if k > len(self.classes_):
-            raise ValueError(f"k={k} is more than the {len(self.classes_)} labels of the model.")
+        parameters.check_k(k, len(self.classes_))
         columns, logits = prediction.predict_topk(self.network_, self._read(X), k)
         labels = self.classes_[columns]
         return (labels, prediction.sigmoid(logits)) if return_scores else labels
@@ -358,12 +353,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         """Return the logit of every label for every document; as `predict_proba` otherwise."""
         check_is_fitted(self, "network_")
         documents = self._read(X)
-        if len(documents) * len(self.classes_) > MAX_DENSE_SCORES:
-            raise ValueError(
-                f"The scores of {len(documents)} documents x {len(self.classes_)} labels would "
-                f"pass {MAX_DENSE_SCORES} entries. Use predict_topk(X, k, return_scores=True), or "
-                "fewer documents at a time."
-            )
+        check_dense(len(documents), len(self.classes_))
         return prediction.predict_logits(self.network_, documents)
 
     def score(self, X: Any, y: Any) -> float:
@@ -406,8 +396,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
             Before `fit`.
         """
         check_is_fitted(self, "network_")
-        params = self.get_params(deep=False)
-        save_bundle(persistence.pack(type(self).__name__, params, self._fitted()), path)
+        save_bundle(self._to_bundle(), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto") -> Self:
@@ -430,11 +419,16 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         BundleError
             If the folder is no whole, unchanged model of a known format.
         """
-        name, params, fitted = persistence.unpack(load_bundle(path))
-        if name != cls.__name__:
-            raise BundleError(
-                f"{persistence.RECORD}: holds a {name}, not a {cls.__name__}; use lightxml.load."
-            )
+        return cls._from_bundle(load_bundle(path), device)
+
+    def _to_bundle(self) -> Bundle:
+        params = self.get_params(deep=False)
+        return persistence.pack(type(self).__name__, params, self._fitted())
+
+    @classmethod
+    def _from_bundle(cls, bundle: Bundle, device: str | torch.device) -> Self:
+        persistence.check_class(bundle, cls.__name__)
+        params, fitted = persistence.unpack(bundle)
         try:
             model = cls(**{**params, "device": device})
             parameters.check_params(model.get_params(deep=False))
@@ -531,6 +525,16 @@ _FITTED = (
 )  # fmt: skip
 
 
-def load(path: str | os.PathLike[str], device: str | torch.device = "auto") -> LightXMLClassifier:
-    """Load a saved estimator; as `LightXMLClassifier.load`."""
-    return LightXMLClassifier.load(path, device)
+def check_dense(n_documents: int, n_labels: int) -> None:
+    """Refuse an array of documents x labels that is too large.
+
+    Raises
+    ------
+    ValueError
+    """
+    if n_documents * n_labels > MAX_DENSE_SCORES:
+        raise ValueError(
+            f"The scores of {n_documents} documents x {n_labels} labels would pass "
+            f"{MAX_DENSE_SCORES} entries. Use predict_topk(X, k, return_scores=True), or fewer "
+            "documents at a time."
+        )

@@ -30,6 +30,12 @@ DEFAULTS: Mapping[str, Any] = {
     "neighbor_weight": "auto",
     "dropout": 0.5,
     "se_block": False,
+    "loss_correction": False,
+    "n_random_negatives": 0,
+    "label_clusters": "auto",
+    "max_cluster_size": 100,
+    "n_candidate_clusters": 32,
+    "label_dim": "auto",
     "max_epochs": "auto",
     "batch_size": "auto",
     "accumulate": 1,
@@ -42,6 +48,7 @@ DEFAULTS: Mapping[str, Any] = {
     "precision": "auto",
     "device": "auto",
     "random_state": None,
+    "n_jobs": None,
     "verbose": 0,
 }
 
@@ -69,12 +76,23 @@ def describe(path: str | os.PathLike[str], *, width: int = 80) -> str:
     BundleError
         The folder holds no whole model, or its record does not describe one.
     """
-    record, beginning = peek_bundle(path, _WEIGHTS, 8 + MAX_HEADER_BYTES)
+    weights = _WEIGHTS
+    record, beginning = peek_bundle(path, weights, 8 + MAX_HEADER_BYTES)
+    if not beginning:  # of an ensemble, perhaps
+        weights = f"0/{_WEIGHTS}"
+        record, beginning = peek_bundle(path, weights, 8 + MAX_HEADER_BYTES)
     if not beginning:
         raise BundleError(f"{RECORD}: lists no {_WEIGHTS}; this is no whole model.")
     shapes = _shapes(beginning)
     try:
-        rows = _rows(record, shapes)
+        manifest = record["manifest"]
+        members = manifest.get("members")
+        rows = _rows(manifest if members is None else members[0], record["format"], shapes)
+        if members is not None:
+            rows["model"] = (
+                f"{_plain(manifest['estimator'])} of {len(members):,}, the first of them a"
+                f" {rows['model']}:"
+            )
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise BundleError(
             f"{RECORD}: its manifest does not describe a model ({_plain(error)}). "
@@ -86,14 +104,15 @@ def describe(path: str | os.PathLike[str], *, width: int = 80) -> str:
     return "\n".join(_wrap(name, text, width) for name, text in rows.items())
 
 
-def _rows(record: dict[str, Any], shapes: dict[str, list[int]]) -> dict[str, str]:
-    manifest = record["manifest"]
+def _rows(
+    manifest: dict[str, Any], format_number: int, shapes: dict[str, list[int]]
+) -> dict[str, str]:
     network, versions = manifest["network"], dict(manifest.get("versions") or {})
     version = versions.pop("lightxml", "unknown")
     libraries = ", ".join(f"{_plain(name)} {_plain(number)}" for name, number in versions.items())
     rows = {
         "model": _plain(manifest["estimator"]),
-        "format": f"{record['format']}, saved by lightxml {_plain(version)}",
+        "format": f"{format_number}, saved by lightxml {_plain(version)}",
         "libraries": libraries or "unknown",
         "encoder": _encoder(network, shapes),
         "features": _features(network.get("features"), manifest.get("vectorizer")),
@@ -103,8 +122,8 @@ def _rows(record: dict[str, Any], shapes: dict[str, list[int]]) -> dict[str, str
             f"{_count(neighbours['n_documents'])} training documents, weight"
             f" {_number(neighbours['weight'])}"
         )
-    (n_labels,) = shapes["head.bias"]
-    rows["labels"] = f"{n_labels:,}, given as {_plain(manifest['label_form'])}"
+    rows["labels"] = _labels(network.get("head"), shapes)
+    rows["labels"] += f", given as {_plain(manifest['label_form'])}"
     changed = {
         name: value
         for name, value in manifest["params"].items()
@@ -129,6 +148,20 @@ def _encoder(network: dict[str, Any], shapes: dict[str, list[int]]) -> str:
         f"{'; frozen' if network.get('frozen') else ''}"
         f"{'; SE block' if network['se_block'] else ''}"
     )
+
+
+def _labels(head: dict[str, Any] | None, shapes: dict[str, list[int]]) -> str:
+    clustered = head is not None and head["kind"] == "clustered"
+    (n_labels,) = shapes["head.cluster_of" if clustered else "head.bias"]
+    text = f"{n_labels:,}"
+    if head is not None:
+        text += f", embedded in {_count(head['label_dim'])}"
+    if head is not None and clustered:
+        text += (
+            f", in {_count(head['n_clusters'])} clusters of which"
+            f" {_count(head['n_candidate_clusters'])} are ranked"
+        )
+    return text
 
 
 def _features(features: dict[str, Any] | None, vectorizer: dict[str, Any] | None) -> str:

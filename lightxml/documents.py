@@ -30,6 +30,11 @@ class TokenStore:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def part(self, begin: int, end: int) -> TokenStore:
+        """Return the documents from `begin` to before `end`."""
+        starts = self.starts[begin : end + 1]
+        return TokenStore(self.ids[starts[0] : starts[-1]], starts - starts[0])
+
     @property
     def lengths(self) -> np.ndarray:
         """Tokens a document, int64 of shape (n_documents,)."""
@@ -46,18 +51,29 @@ class Documents:
     features : csr_array or ndarray of float32, shape (n_documents, n_features), or None
     summaries : ndarray of float16, shape (n_documents, n_layers, width), or None
         What a frozen encoder made of the tokens; where it is given, they are not read again.
+    representations : ndarray of float32, shape (n_documents, width), or None
+        What the head reads; where it is given, nothing else is read.
     """
 
     tokens: TokenStore | None = None
     features: FeatureMatrix | None = None
     summaries: np.ndarray | None = None
+    representations: np.ndarray | None = None
 
     def __len__(self) -> int:
-        for part in (self.summaries, self.features):
+        for part in (self.representations, self.summaries, self.features):
             if part is not None:
                 return int(part.shape[0])
         assert self.tokens is not None
         return len(self.tokens)
+
+    def part(self, begin: int, end: int) -> Documents:
+        """Return the documents from `begin` to before `end`."""
+        arrays = (self.features, self.summaries, self.representations)
+        return Documents(
+            None if self.tokens is None else self.tokens.part(begin, end),
+            *(None if array is None else array[begin:end] for array in arrays),
+        )
 
     @property
     def lengths(self) -> np.ndarray:

@@ -114,12 +114,12 @@ def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
 
     Parameters
     ----------
-    logits : Tensor of float32, shape (n, n_labels), without NaN
+    logits : Tensor of float32 or float64, shape (n, n_labels), without NaN
     k : int, at most n_labels
 
     Returns
     -------
-    values : Tensor of float32, shape (n, k)
+    values : Tensor, shape (n, k)
     columns : Tensor of int64, shape (n, k)
     """
     # One more than asked for: a tie across the k-th place, where topk may have kept any of the

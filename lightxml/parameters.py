@@ -127,6 +127,20 @@ def check_params(params: dict[str, Any]) -> None:
         )
 
 
+def check_k(k: Any, n_labels: int) -> None:
+    """Check the number of labels asked for.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if isinstance(k, bool):
+        raise TypeError("k is a bool; expected an int.")
+    check_scalar(k, "k", Integral, min_val=1)
+    if k > n_labels:
+        raise ValueError(f"k={k} is more than the {n_labels} labels of the model.")
+
+
 def training_config(
     params: dict[str, Any], seed: int, n_documents: int, n_labels: int, *, trains_encoder: bool
 ) -> TrainingConfig:

@@ -157,15 +157,35 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
             "scikit-learn": sklearn.__version__,
             "numpy": np.__version__,
         },
-        "params": {name: _param_to_json(name, value) for name, value in params.items()},
+        "params": params_to_json(params),
         "vectorizer": vectorizer,
         **model.manifest,
     }
     return Bundle(manifest, blobs)
 
 
-def unpack(bundle: Bundle) -> tuple[str, dict[str, Any], FittedModel]:
-    """Return the class's name, the arguments and the fitted parts; the network on the CPU.
+def params_to_json(params: dict[str, Any]) -> dict[str, Any]:
+    """Return a constructor's arguments as JSON can say them; with a warning, None for the rest."""
+    return {name: _param_to_json(name, value) for name, value in params.items()}
+
+
+def check_class(bundle: Bundle, expected: str) -> None:
+    """Check the name of the class that a bundle holds.
+
+    Raises
+    ------
+    BundleError
+        If it is another.
+    """
+    found = bundle.manifest.get("estimator")
+    if found != expected:
+        raise BundleError(
+            f"{RECORD}: holds a {str(found)[:100]}, not a {expected}; use lightxml.load."
+        )
+
+
+def unpack(bundle: Bundle) -> tuple[dict[str, Any], FittedModel]:
+    """Return the arguments and the fitted parts; the network on the CPU.
 
     Raises
     ------
@@ -173,7 +193,6 @@ def unpack(bundle: Bundle) -> tuple[str, dict[str, Any], FittedModel]:
         If a part is missing, of a wrong kind, or does not fit the others.
     """
     with _manifest_errors():
-        estimator = bundle.manifest["estimator"]
         params = {k: _param_from_json(v) for k, v in bundle.manifest["params"].items()}
         weights = _blob(bundle, _WEIGHTS)
         _count_tensors(weights)
@@ -190,7 +209,7 @@ def unpack(bundle: Bundle) -> tuple[str, dict[str, Any], FittedModel]:
     fitted = unpack_model(bundle, classes, vectorizer, names)
     if params.get("label_clusters") == _AS_FITTED:
         params["label_clusters"] = fitted.label_clusters
-    return estimator, params, fitted
+    return params, fitted
 
 
 @contextmanager

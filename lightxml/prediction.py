@@ -47,6 +47,26 @@ def predict_logits(network: LightXMLNetwork, documents: Documents) -> np.ndarray
     return out
 
 
+def predict_logits_of(
+    network: LightXMLNetwork, documents: Documents, columns: np.ndarray
+) -> np.ndarray:
+    """Return the logits of some labels, of each document its own.
+
+    Parameters
+    ----------
+    columns : ndarray of int64, shape (n_documents, m)
+
+    Returns
+    -------
+    ndarray of float32, shape (n_documents, m)
+    """
+    out = np.empty(columns.shape, dtype=np.float32)
+    for rows, logits in _each(network, documents, network, network.head.n_labels):
+        wanted = torch.from_numpy(columns[rows]).to(logits.device)
+        out[rows] = logits.gather(1, wanted).cpu().numpy()
+    return out
+
+
 def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_array:
     """Return the labels with a score of at least 0.5, a csr_array of (n_documents, n_labels)."""
     rows: list[np.ndarray] = []
@@ -80,6 +100,12 @@ def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tenso
     for rows, represented in representations(network, documents):
         out[torch.from_numpy(rows).to(out.device)] = represented
     return out
+
+
+def represented(network: LightXMLNetwork, documents: Documents) -> Documents:
+    """Return the documents as what the head reads of them, so that they can be ranked twice."""
+    use_one_thread_if_forked()
+    return Documents(representations=represent_all(network, documents).cpu().numpy())
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ FLOORS = [
         "strict_json",
         "arrays",
         "bundle",
+        "joined",
         "progress",
         "evaluation",
         "lines",
@@ -50,6 +51,7 @@ FLOORS = [
         "targets",
     },
     {
+        "averaging",
         "fitted",
         "fitting",
         "footprint",
@@ -60,7 +62,7 @@ FLOORS = [
         "parameters",
     },
     {"classifier"},
-    {"cli", "__main__"},
+    {"ensemble", "cli", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

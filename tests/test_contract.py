@@ -20,13 +20,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lightxml import LightXMLClassifier
+from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.prediction import sigmoid
 from tests.conftest import small_config
 
 
-class Translated(LightXMLClassifier):
-    """LightXMLClassifier behind a translation of scikit-learn's check data, and nothing else.
+class Translation:
+    """An estimator behind a translation of scikit-learn's check data, and nothing else.
 
     The common checks feed numbers, and so run almost nothing on an estimator of texts. Here,
     with an encoder, a row of X becomes a document with a word for each column, such as
@@ -89,6 +89,23 @@ class Translated(LightXMLClassifier):
         return X if self.encoder is None else as_texts(validate_data(self, X, reset=False))
 
 
+class Translated(Translation, LightXMLClassifier):
+    """LightXMLClassifier as the common checks can feed it."""
+
+
+class TranslatedEnsemble(Translation, LightXMLEnsemble):
+    """LightXMLEnsemble as the common checks can feed it."""
+
+    encoder = None
+
+    @property
+    def _label_form(self) -> str:
+        return self.estimators_[0]._label_form
+
+    def __str__(self) -> str:
+        return "EnsembleOfNumbers"
+
+
 def as_texts(X: np.ndarray) -> list[str]:
     """Write each row as one word a column: its number and the value in halves, p or m."""
     halves = np.rint(2 * X).astype(int).tolist()
@@ -124,10 +141,17 @@ NUMBERS = Translated(
 )
 
 
+ENSEMBLE = TranslatedEnsemble(
+    LightXMLClassifier(None, max_epochs=15, batch_size=32, head_learning_rate=5e-3, device="cpu"),
+    n_estimators=2,
+    random_state=0,
+)
+
+
 # A check that must be excused goes into `expected_failed_checks`, with its reason; pytest's
 # `xfail_strict` then tells when the excuse is no longer needed. There is none now.
-@parametrize_with_checks([TEXTS, NUMBERS])
-def test_it_keeps_scikit_learns_contract(estimator: Translated, check: Any) -> None:
+@parametrize_with_checks([TEXTS, NUMBERS, ENSEMBLE])
+def test_it_keeps_scikit_learns_contract(estimator: Translation, check: Any) -> None:
     check(estimator)
 
 
@@ -162,22 +186,33 @@ def name_of(check: Any) -> str:
     ],
     ids=lambda check: check.__name__,
 )
-@pytest.mark.parametrize("params", [{}, {"encoder": small_config()}], ids=["default", "config"])
-def test_the_class_itself_keeps_what_needs_no_data(check: Any, params: dict[str, Any]) -> None:
-    check("LightXMLClassifier", LightXMLClassifier(**params))
+@pytest.mark.parametrize(
+    "model",
+    [
+        LightXMLClassifier(),
+        LightXMLClassifier(small_config()),
+        LightXMLEnsemble(),
+        LightXMLEnsemble(LightXMLClassifier("tiny")),
+        LightXMLEnsemble(estimators=[LightXMLClassifier(), LightXMLClassifier("tiny")]),
+    ],
+    ids=["default", "config", "ensemble", "of one", "of a list"],
+)
+def test_the_class_itself_keeps_what_needs_no_data(check: Any, model: Any) -> None:
+    check(type(model).__name__, model)
 
 
-def documented(section: str) -> dict[str, str]:
+def documented(section: str, of: type = LightXMLClassifier) -> dict[str, str]:
     """Return the names in a section of the class's docstring, each with the rest of its line."""
-    doc = inspect.getdoc(LightXMLClassifier)
+    doc = inspect.getdoc(of)
     assert doc is not None
     body = re.split(r"\n\n?(?=\w[\w ]*\n-+\n)", doc.split(f"{section}\n{'-' * len(section)}\n")[1])
     return dict(re.findall(r"^(\w+) : (.+)$", body[0], flags=re.MULTILINE))
 
 
-def test_every_argument_is_documented_in_order_with_its_default() -> None:
-    arguments = inspect.signature(LightXMLClassifier).parameters
-    described = documented("Parameters")
+@pytest.mark.parametrize("of", [LightXMLClassifier, LightXMLEnsemble])
+def test_every_argument_is_documented_in_order_with_its_default(of: type) -> None:
+    arguments = inspect.signature(of).parameters
+    described = documented("Parameters", of)
     assert [*described] == [*arguments]
     for name, line in described.items():
         default = re.search(r"default=(.+)$", line)

@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from typer.testing import CliRunner
 
 import lightxml
-from lightxml import LightXMLClassifier, cli
+from lightxml import LightXMLClassifier, LightXMLEnsemble, cli
 from lightxml.arrays import encode_arrays
 from lightxml.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
 from lightxml.description import DEFAULTS, describe
@@ -94,6 +94,36 @@ def test_a_model_of_numbers_with_neighbours_and_all_defaults(tmp_path: Path):
     assert found["neighbours"] == "30 training documents, weight 3"
     assert found["labels"] == "4, given as dense"
     assert found["arguments"] == "all as by default"
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ({"label_dim": 16}, "12, embedded in 16, given as csr_array"),
+        (
+            {"label_clusters": np.arange(12) // 3, "n_candidate_clusters": 2},
+            "12, embedded in 400, in 4 clusters of which 2 are ranked, given as csr_array",
+        ),
+    ],
+    ids=["chunked", "clustered"],
+)
+def test_label_embeddings_and_clusters_are_told(
+    documents: Any, tmp_path: Path, head: dict[str, Any], expected: str
+):
+    X, y = documents
+    model = LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=1, device="cpu", **head)
+    model.fit(X, y).save(tmp_path / "model")
+    assert rows(tmp_path / "model")["labels"] == expected
+
+
+def test_an_ensemble_is_described_by_its_first_member(documents: Any, tmp_path: Path):
+    X, y = documents
+    member = LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=1, device="cpu")
+    LightXMLEnsemble(member, n_estimators=2).fit(X, y).save(tmp_path / "model")
+    found = rows(tmp_path / "model")
+    expected = "LightXMLEnsemble of 2, the first of them a LightXMLClassifier:"
+    assert found["model"] == expected
+    assert found["labels"] == "12, given as csr_array"
 
 
 def test_a_frozen_encoder_is_said_to_be(saved: Path, tmp_path: Path):

@@ -21,7 +21,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from lightxml import LightXMLClassifier, load
+from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.arrays import encode_arrays
 from lightxml.bundle import Bundle, load_bundle, save_bundle
 from lightxml.exceptions import BundleError
@@ -67,7 +67,7 @@ def with_nan(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
     blobs[WEIGHTS] = blobs[WEIGHTS][:-4] + np.float32(np.nan).tobytes()
 
 
-def with_manifest(*path: str, value: Any) -> Change:
+def with_manifest(*path: str | int, value: Any) -> Change:
     def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
         *parents, last = path
         for name in parents:
@@ -306,6 +306,67 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
 }  # fmt: skip
 
 
+def with_members(count: int) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        manifest["members"] = [{}] * count
+
+    return apply
+
+
+def nested(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+    manifest["members"][1] = copy.deepcopy(manifest)
+    blobs.update({f"1/{name}": blob for name, blob in list(blobs.items())})
+
+
+ENSEMBLE_TAMPERINGS: dict[str, tuple[Change, str]] = {
+    "no members": (with_manifest("members", value=[]), "lightxml.json"),
+    "no list of members": (without("members"), "lightxml.json"),
+    "members by name": (with_manifest("members", value={"0": {}}), "lightxml.json"),
+    "members that are numbers": (with_manifest("members", value=[0, 1]), "lightxml.json"),
+    "10^5 members": (with_members(10**5), "lightxml.json"),
+    "a member without blobs": (
+        lambda manifest, blobs: manifest["members"].append(manifest["members"][0]),
+        "2/lightxml.json",
+    ),
+    "a member's weights missing": (with_blob("1/weights.safetensors", None), "1/lightxml.json"),
+    "a member's weights damaged": (with_blob("1/weights.safetensors", b"{"), "1/weights"),
+    "a pickle as a member's weights": (
+        with_blob("1/weights.safetensors", pickle.dumps(Payload())),
+        "1/weights",
+    ),
+    "a member that is an ensemble": (nested, "1/lightxml.json"),
+    "a member of another class": (
+        with_manifest("members", 1, "estimator", value="Pipeline"),
+        "1/lightxml.json",
+    ),
+    "a member's argument out of range": (
+        with_manifest("members", 1, "params", "dropout", value=7),
+        "1/lightxml.json",
+    ),
+    "members with other labels": (
+        with_blob("1/classes.json", labels([f"label {j}" for j in range(12)])),
+        "lightxml.json",
+    ),
+    "members with other forms of y": (
+        with_manifest("members", 1, "label_form", value="dense"),
+        "lightxml.json",
+    ),
+    "a member with fewer labels": (
+        with_blob("1/classes.json", b'{"range": 11}'),
+        "1/weights",
+    ),
+    "members that read something else": (
+        lambda manifest, blobs: manifest["members"][1].update(vectorizer=None),
+        "lightxml.json",
+    ),
+    "no arguments of its own": (without("params"), "lightxml.json"),
+    "an argument too many": (with_manifest("params", "estimator", value="x"), "lightxml.json"),
+    "n_estimators of 0": (with_manifest("params", "n_estimators", value=0), "lightxml.json"),
+    "a seed that is a text": (with_manifest("params", "random_state", value="x"), "lightxml.json"),
+    "given what cannot be given": (with_manifest("given", value=["estimator"]), "lightxml.json"),
+}
+
+
 @pytest.fixture(scope="module")
 def saved(fitted: LightXMLClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"
@@ -325,12 +386,30 @@ def saved_features(documents: Documents, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
-@pytest.mark.parametrize("name", [*TAMPERINGS, *FEATURE_TAMPERINGS])
+@pytest.fixture(scope="module")
+def saved_ensemble(documents: Documents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    one = LightXMLClassifier(
+        None, features=TfidfVectorizer(), feature_dim=16, max_epochs=1, device="cpu"
+    )
+    LightXMLEnsemble(one, n_estimators=2, random_state=0).fit(*documents).save(folder)
+    load(folder, "cpu")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("saved", name) for name in TAMPERINGS),
+        *(("saved_features", name) for name in FEATURE_TAMPERINGS),
+        *(("saved_ensemble", name) for name in ENSEMBLE_TAMPERINGS),
+    ],
+)
 def test_what_is_no_model_is_refused(
-    name: str, saved: Path, saved_features: Path, tmp_path: Path
+    kind: str, name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    change, file = (TAMPERINGS | FEATURE_TAMPERINGS)[name]
-    bundle = load_bundle(saved if name in TAMPERINGS else saved_features)
+    change, file = (TAMPERINGS | FEATURE_TAMPERINGS | ENSEMBLE_TAMPERINGS)[name]
+    bundle = load_bundle(request.getfixturevalue(kind))
     manifest, blobs = copy.deepcopy(bundle.manifest), dict(bundle.blobs)
     change(manifest, blobs)
     save_bundle(Bundle(manifest, blobs), tmp_path / "model")
