@@ -18,7 +18,7 @@ WARM_UP = 0.05  # of all steps, with the linear schedule
 # Rates of the feature embedding and of label embeddings, in terms of the head's; chosen on
 # validation documents.
 TABLE_RATE = 40.0
-LABEL_RATE = 10.0
+LABEL_RATE = 3.0
 
 
 def make_optimizers(

@@ -306,6 +306,59 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
 }  # fmt: skip
 
 
+def with_head(**values: Any) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        manifest["network"]["head"].update(values)
+
+    return apply
+
+
+# Of a model with four clusters of three labels.
+CLUSTER_TAMPERINGS: dict[str, tuple[Change, str]] = {
+    "a head of an unknown kind": (with_head(kind="secret"), "lightxml.json"),
+    "a head without a kind": (without("network", "head", "kind"), "lightxml.json"),
+    "a head that is a text": (with_manifest("network", "head", value="clustered"), "lightxml.json"),
+    "one layer where there are clusters": (with_manifest("network", "head", value=None), WEIGHTS),
+    "chunks where there are clusters": (with_head(kind="chunked"), WEIGHTS),
+    "label embeddings of width 10^12": (with_head(label_dim=HUGE), WEIGHTS),
+    "label embeddings of no width": (with_head(label_dim=0), "lightxml.json"),
+    "a width that is a text": (with_head(label_dim="400"), "lightxml.json"),
+    "10^12 clusters": (with_head(n_clusters=HUGE), "lightxml.json"),
+    "a cluster too many": (with_head(n_clusters=5), WEIGHTS),
+    "no clusters": (with_head(n_clusters=0), "lightxml.json"),
+    "clusters without their number": (
+        without("network", "head", "n_clusters"),
+        "lightxml.json",
+    ),
+    "no candidate clusters": (with_head(n_candidate_clusters=0), "lightxml.json"),
+    "half a candidate cluster": (with_head(n_candidate_clusters=0.5), "lightxml.json"),
+    "a negative cluster": (with_numbers("head.cluster_of", 3, -1), "lightxml.json"),
+    "a cluster out of range": (with_numbers("head.cluster_of", 3, 4), "lightxml.json"),
+    "a cluster far out of range": (with_numbers("head.cluster_of", 3, 2**62), "lightxml.json"),
+    "a cluster without a label": (
+        with_arrays(lambda a: a.update({"head.cluster_of": np.minimum(a["head.cluster_of"], 2)})),
+        "lightxml.json",
+    ),
+    "clusters as fractions": (
+        with_arrays(lambda a: a.update({"head.cluster_of": a["head.cluster_of"].astype("<f4")})),
+        WEIGHTS,
+    ),
+    "a label without a cluster": (
+        with_arrays(lambda a: a.update({"head.cluster_of": a["head.cluster_of"][1:]})),
+        WEIGHTS,
+    ),
+    "no clusters of labels": (with_arrays(lambda a: a.pop("head.cluster_of")), WEIGHTS),
+    "clusters as an argument": (
+        with_manifest("params", "label_clusters", value=[0] * 12),
+        "lightxml.json",
+    ),
+    "a clusterer's name": (
+        with_manifest("params", "label_clusters", value="sklearn.cluster.KMeans"),
+        "lightxml.json",
+    ),
+}
+
+
 def with_members(count: int) -> Change:
     def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
         manifest["members"] = [{}] * count
@@ -387,6 +440,24 @@ def saved_features(documents: Documents, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
+def saved_clusters(documents: Documents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    model = LightXMLClassifier(
+        None,
+        features=TfidfVectorizer(),
+        feature_dim=16,
+        label_clusters=np.arange(12) // 3,
+        n_candidate_clusters=2,
+        label_dim=8,
+        max_epochs=1,
+        device="cpu",
+    )
+    model.fit(*documents).save(folder)
+    load(folder, "cpu")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def saved_ensemble(documents: Documents, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"
     one = LightXMLClassifier(
@@ -402,13 +473,15 @@ def saved_ensemble(documents: Documents, tmp_path_factory: pytest.TempPathFactor
     [
         *(("saved", name) for name in TAMPERINGS),
         *(("saved_features", name) for name in FEATURE_TAMPERINGS),
+        *(("saved_clusters", name) for name in CLUSTER_TAMPERINGS),
         *(("saved_ensemble", name) for name in ENSEMBLE_TAMPERINGS),
     ],
 )
 def test_what_is_no_model_is_refused(
     kind: str, name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    change, file = (TAMPERINGS | FEATURE_TAMPERINGS | ENSEMBLE_TAMPERINGS)[name]
+    tables = TAMPERINGS, FEATURE_TAMPERINGS, CLUSTER_TAMPERINGS, ENSEMBLE_TAMPERINGS
+    change, file = next(table[name] for table in tables if name in table)
     bundle = load_bundle(request.getfixturevalue(kind))
     manifest, blobs = copy.deepcopy(bundle.manifest), dict(bundle.blobs)
     change(manifest, blobs)
