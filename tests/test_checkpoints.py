@@ -98,11 +98,13 @@ def subfolders(folder: Path) -> list[str]:
 def slots_by_age(folder: Path) -> list[Path]:
     """The two checkpoints of the one fit in a folder, the older first."""
     (subfolder,) = folder.iterdir()
-    return sorted(subfolder.iterdir(), key=lambda slot: (step_of(slot), slot.name))
+    return sorted(subfolder.iterdir(), key=age)
 
 
-def step_of(slot: Path) -> int:
-    return bundle.read_record(slot)["manifest"]["state"]["step"]
+def age(slot: Path) -> tuple[int, int]:
+    """The steps and the epochs, validation included, that a checkpoint comes after."""
+    state = bundle.read_record(slot)["manifest"]["state"]
+    return state["step"], len(state["history"])
 
 
 @pytest.fixture(scope="module")
@@ -122,10 +124,13 @@ def test_a_fit_stopped_again_and_again_ends_as_an_unbroken_one(
     tmp_path: Path,
 ) -> None:
     model = make_classifier(**HARD, checkpoint_dir=tmp_path)
-    for _ in range((STEPS + HARD["max_epochs"]) // every):
+    moments = [(step, step // 4 - n) for step in range(1, STEPS + 1) for n in (1, 0)
+               if n == 0 or step % 4 == 0]  # fmt: skip
+    for moment in moments[every - 1 :: every]:
         stop_after(every)
         with pytest.raises(Stopped):
             fit(model, documents)
+        assert age(slots_by_age(tmp_path)[-1]) == moment
         assert not hasattr(model, "network_"), "half-trained, but looks fitted"
     stop_after(None)
     fit(model, documents)
@@ -206,7 +211,7 @@ def test_what_decides_the_fit_has_a_subfolder_of_its_own(
 ) -> None:
     X, y = documents
     base: dict[str, Any] = {"encoder": None, "features": TfidfVectorizer(), "max_epochs": 1}
-    other_word = [X[0] + " more", *X[1:]]
+    other_word = [X[0][:-1] + "x", *X[1:]]
     other_label = y.toarray()
     other_label[0, 0] ^= 1
     same: list[tuple[dict[str, Any], Any, Any]] = [
@@ -506,7 +511,7 @@ def test_a_signal_waits_for_the_step_and_a_checkpoint(
     assert signal.getsignal(number) is before
     assert not hasattr(model, "network_")
     (slot,) = slots_by_age(tmp_path)
-    assert step_of(slot) == 7
+    assert age(slot)[0] == 7
     assert_equal(fit(model, documents), unbroken, documents[0])
 
 
@@ -561,7 +566,7 @@ def test_a_second_signal_does_not_wait(
     with pytest.raises(KeyboardInterrupt):
         make_classifier(**HARD, checkpoint_dir=tmp_path).fit(*documents)
     (slot,) = slots_by_age(tmp_path)
-    assert step_of(slot) == 1
+    assert age(slot)[0] == 1
 
 
 @pytest.mark.parametrize("how", ["no folder", "in a thread", "ignored"])
