@@ -29,6 +29,7 @@ from lightxml.exceptions import CheckpointError, CheckpointWarning
 from lightxml.fingerprints import fingerprint
 from lightxml.labels import encode
 from lightxml.training_state import TrainingState
+from tests.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
 # All that makes a training hard to repeat: dropout, a table with an optimizer of its own, averaged
@@ -164,6 +165,31 @@ def test_large_tables_are_files_of_their_own(
     assert len(bundle.read_record(slots_by_age(tmp_path)[1])["blobs"]) > 5
     stop_after(None)
     assert_equal(fit(model, documents), unbroken, documents[0])
+
+
+@pytest.mark.parametrize("what", ["frozen encoder", "dense matrix"])
+def test_what_is_made_anew_before_the_training_is_the_same_again(
+    what: str,
+    make_classifier: Callable[..., LightXMLClassifier],
+    documents: Documents,
+    stop_after: Callable[[int | None], None],
+    tmp_path: Path,
+) -> None:
+    X, y = documents
+    params: dict[str, Any] = {"batch_size": 16}
+    if what == "frozen encoder":
+        encoder = save_pretrained(tmp_path / "encoder", "bert")
+        params |= {"encoder": encoder, "freeze_encoder": True, "se_block": True}
+    else:
+        X = TfidfVectorizer().fit_transform(X).toarray()
+        params |= {"encoder": None}
+    expected = make_classifier(**params).fit(X, y)
+    model = make_classifier(**params, checkpoint_dir=tmp_path / "checkpoints")
+    stop_after(6)
+    with pytest.raises(Stopped):
+        model.fit(X, y)
+    stop_after(None)
+    assert_equal(model.fit(X, y), expected, X)
 
 
 def test_early_stopping_goes_on_too(
