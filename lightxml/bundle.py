@@ -74,6 +74,7 @@ class Bundle:
     blobs : dict of str to bytes
         The large parts, by name, e.g. ``"weights.safetensors"``. Names are one or more
         parts of ASCII letters, digits, ``_``, ``.`` and ``-``, joined by ``/``; at most 200.
+        To save, a memoryview of bytes does as well, and nothing is copied.
     """
 
     manifest: dict[str, Any]
@@ -221,7 +222,7 @@ def _describe(bundle: Bundle) -> tuple[bytes, dict[str, bytes]]:
     for name, blob in bundle.blobs.items():
         if not isinstance(name, str):
             raise TypeError(f"bundle.blobs has the name {name!r}; expected str.")
-        if not isinstance(blob, bytes):
+        if not isinstance(blob, (bytes, memoryview)):
             raise TypeError(f"bundle.blobs[{name!r}] is {type(blob).__name__}; expected bytes.")
         digest = hashlib.sha256(blob).hexdigest()
         file = digest + _suffix(name)

@@ -183,7 +183,7 @@ class ChunkedAdagrad(torch.optim.Optimizer):
         if not pending:
             return
         group["step"] += 1
-        state = self.state[weight]
+        state = self.state[bias]  # of float32, to which a loaded state is cast
         if not state:
             state["sums"] = torch.zeros_like(bias)
         queries = torch.cat([part.queries for part in pending]).to(weight.dtype)

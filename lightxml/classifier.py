@@ -121,10 +121,27 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     precision : {"auto", "bf16", "fp32"}, default="auto"
         Of the encoder; ``"auto"`` is bf16 where the hardware computes in it. Scores are always
         computed in float32 from the text representation on.
+    early_stopping : bool, default=False
+        End the training when it no longer helps, and keep the weights of the best epoch: by P@5
+        of validation documents, scored with the averaged weights (P@3 with 4 or 5 labels, P@1
+        with fewer).
+    validation_fraction : float in (0, 1) or int, default=0.1
+        With early stopping and no `X_val`: the fraction, or number, of the training documents that
+        are drawn for validation and not trained on.
+    n_iter_no_change : int, default=3
+        Epochs without a better one after which early stopping ends the training.
+    checkpoint_dir : str, path or None, default=None
+        A folder for checkpoints. `fit` with the same arguments and data then goes on where it was
+        killed or interrupted, to the same weights (docs/checkpoints.md). They are deleted when
+        the fit is done.
+    checkpoint_minutes : float, default=10
+        From one checkpoint to the next within an epoch; there is one at each epoch's end as well.
+        Where writing takes long there are fewer: it costs at most 2 % of the time.
     device : str or torch.device, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes a GPU where there is one.
     random_state : int, RandomState or None, default=None
-        Decides initial weights, the order of documents and dropout. A ``RandomState`` is copied,
+        Decides initial weights, the order of documents, dropout, and which documents are set
+        aside for validation. A ``RandomState`` is copied,
         never changed.
     n_jobs : int or None, default=None
         Label clusters made at the same time, with ``label_clusters=True``; the result does not
@@ -153,7 +170,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         validation data ``"precision_at_1"``, ``"precision_at_3"`` and ``"precision_at_5"``, as
         far as there are that many labels.
     n_iter_ : int
-        Epochs trained.
+        Epochs trained: with early stopping, those after the best one included.
 
     References
     ----------
@@ -202,6 +219,11 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         swa_start: float | None = 0.5,
         swa_every: int | Literal["auto"] = "auto",
         precision: Literal["auto", "bf16", "fp32"] = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = 10,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
@@ -233,6 +255,11 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         self.swa_start = swa_start
         self.swa_every = swa_every
         self.precision = precision
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_minutes = checkpoint_minutes
         self.device = device
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -252,7 +279,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
             The matrix may be dense or in any scipy sparse format, with entries 0 and 1.
         X_val, y_val : optional
             Validation documents and their labels, in the same forms: measured after each epoch
-            into `history_`, never learnt from.
+            into `history_`, never learnt from. Early stopping goes by them.
 
         Returns
         -------
@@ -265,7 +292,15 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         EncoderUnavailableError
             If the encoder cannot be loaded.
         NonFiniteLossError
-            If the training diverges.
+            If the training diverges; with the step and its documents.
+        DeviceMemoryError
+            If a GPU's memory is not enough.
+        CheckpointError
+            If there are checkpoints of this fit, but none that can be used.
+        OSError
+            If `checkpoint_dir` cannot be written at the start.
+        KeyboardInterrupt, SystemExit
+            With `checkpoint_dir`, after Ctrl-C or SIGTERM and one more checkpoint.
 
         Warns
         -----
@@ -274,6 +309,8 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         UserWarning
             If the training may take more memory than is free, if label clusters are far out of
             balance or fewer than `n_candidate_clusters`, or if an argument has no effect.
+        CheckpointWarning
+            If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """
         use_one_thread_if_forked()
         fitted = fitting.fit_model(self.get_params(deep=False), X, y, X_val, y_val)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from lightxml.exceptions import NonFiniteLossError
+from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
 from lightxml.terminal import WIDTH, answer, peak_memory, sizes, warning_line
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ class _Commands(TyperGroup):
             raise typer.Exit(130) from None
         except BrokenPipeError:  # the reader, such as `head`, has seen enough: typer ends quietly
             raise
-        except (ValueError, TypeError, OSError, ImportError, NonFiniteLossError) as error:
+        except (
+            ValueError, TypeError, OSError, ImportError, NonFiniteLossError, DeviceMemoryError
+        ) as error:  # fmt: skip
             typer.echo(f"lightxml: error: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(1) from None
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from lightxml.clustered import ClusteredHead
 from lightxml.documents import Documents, max_length_of, tokenize
 from lightxml.labels import LabelForm
-from lightxml.matrices import check_matrix
+from lightxml.matrices import FeatureMatrix, check_matrix
 from lightxml.network import LightXMLNetwork
 from lightxml.texts import check_texts, holds_texts
 
@@ -70,17 +70,7 @@ class FittedModel:
         features = self.network.features
         if not self.reads_texts:
             assert features is not None
-            if holds_texts(X):
-                raise TypeError(
-                    f"{name} holds documents, but the model was fitted on a numeric matrix of "
-                    f"{features.n_features} columns. Vectorize them as for fit."
-                )
-            matrix = check_matrix(X, name=name)
-            if matrix.shape[1] != features.n_features:
-                raise ValueError(
-                    f"{name} has {matrix.shape[1]} features, but LightXMLClassifier is expecting "
-                    f"{features.n_features} features as input."
-                )
+            matrix = check_matrix_like(X, features.n_features, name=name)
             return Documents(features=features.prepare(matrix))
         texts = check_texts(X, name=name)
         tokens = None if self.tokenizer is None else tokenize(texts, self.tokenizer)
@@ -89,3 +79,25 @@ class FittedModel:
         assert features is not None
         matrix = check_matrix(self.vectorizer.transform(texts), name="the output of features")
         return Documents(tokens, features.prepare(matrix))
+
+
+def check_matrix_like(X: Any, n_features: int, *, name: str) -> FeatureMatrix:
+    """Check a numeric matrix that comes after one of so many columns.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is documents, has other columns, or as `check_matrix`.
+    """
+    if holds_texts(X):
+        raise TypeError(
+            f"{name} holds documents, but the model was fitted on a numeric matrix of "
+            f"{n_features} columns. Vectorize them as for fit."
+        )
+    matrix = check_matrix(X, name=name)
+    if matrix.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {matrix.shape[1]} features, but LightXMLClassifier is expecting "
+            f"{n_features} features as input."
+        )
+    return matrix

@@ -2,58 +2,44 @@
 
 from __future__ import annotations
 
-import warnings
+import gc
+import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.base import BaseEstimator, clone
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import metrics, parameters, prediction
+from lightxml.checkpoints import Checkpoints, checkpoints_in
 from lightxml.clustered import ClusteredHead
 from lightxml.devices import choose_autocast, choose_device
 from lightxml.documents import Documents, tokenize
 from lightxml.encoders import build_encoder, choose_attention
+from lightxml.exceptions import DeviceMemoryError
 from lightxml.features import feature_embedding
+from lightxml.fingerprints import fingerprint
 from lightxml.fitted import FittedModel
 from lightxml.footprint import warn_if_short
 from lightxml.frozen import cache_folder, summarise_all
 from lightxml.heads import INITIAL_BIAS, start_at_centroids
-from lightxml.label_clusters import make_label_clusters
-from lightxml.labels import Labels, encode, encode_known
-from lightxml.matrices import FeatureMatrix, check_matrix, is_numeric
+from lightxml.inputs import (
+    Inputs,
+    Validation,
+    check_inputs,
+    check_validation,
+    cluster_labels,
+    hold_out,
+    with_features,
+)
+from lightxml.labels import Labels, encode
 from lightxml.neighbours import make_neighbours
 from lightxml.network import LightXMLNetwork
-from lightxml.texts import check_texts, holds_texts
 from lightxml.training import seeded, train
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The training documents, checked; what is not there is None.
-
-    Attributes
-    ----------
-    texts : list of str, or None
-    matrix : csr_array or ndarray of float32, shape (n_documents, n_features), or None
-    encoder : what `build_encoder` takes, or None
-    vectorizer : fitted transformer, or None
-    """
-
-    texts: list[str] | None
-    matrix: FeatureMatrix | None
-    encoder: Any
-    vectorizer: Any
-
-    def __len__(self) -> int:
-        if self.texts is not None:
-            return len(self.texts)
-        assert self.matrix is not None
-        return int(self.matrix.shape[0])
 
 
 def fit_model(
@@ -68,15 +54,54 @@ def fit_model(
     X, y, X_val, y_val
         As `LightXMLClassifier.fit` takes them, with its errors.
     """
+    with out_of_memory_as_advice():
+        return _fit_model(params, X, y, X_val, y_val)
+
+
+def _fit_model(params: dict[str, Any], X: Any, y: Any, X_val: Any, y_val: Any) -> FittedModel:
     parameters.check_params(params)
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val go together; pass both or neither.")
     inputs = check_inputs(X, params["encoder"], params["features"])
     labels = encode(y, len(inputs))
     device = choose_device(params["device"])
+    validation = None
+    if X_val is not None:
+        validation = check_validation(X_val, y_val, inputs, labels)
     seed = parameters.draw_seed(params["random_state"])
+    folder = None
+    if params["checkpoint_dir"] is not None:
+        known = None if params["random_state"] is None else seed
+        name = fingerprint(params, known, inputs.given, labels, validation)
+        folder = Path(params["checkpoint_dir"]) / name
+    with checkpoints_in(folder, 60 * params["checkpoint_minutes"], seed) as checkpoints:
+        if checkpoints is not None:
+            seed = checkpoints.seed
+        if params["early_stopping"] and validation is None:
+            inputs, labels, validation = hold_out(
+                inputs, labels, params["validation_fraction"], seed
+            )
+        inputs = with_features(inputs)
+        return _train_model(params, inputs, labels, validation, device, seed, checkpoints)
+
+
+def _train_model(
+    params: dict[str, Any],
+    inputs: Inputs,
+    labels: Labels,
+    validation: Validation | None,
+    device: torch.device,
+    seed: int,
+    checkpoints: Checkpoints | None,
+) -> FittedModel:
     folder = cache_folder(params["memory"])
-    clusters = _cluster_labels(params, inputs, labels, seed)
+    clusters = None
+    if checkpoints is not None:
+        clusters = checkpoints.extra.get("clusters")
+    if clusters is None:
+        clusters = cluster_labels(params, inputs, labels, seed)
+    if checkpoints is not None and clusters is not None:
+        checkpoints.extra["clusters"] = clusters
     with seeded(seed, device):
         model = _build(params, inputs, labels, clusters)
         place(model, params["precision"], device)
@@ -101,11 +126,9 @@ def fit_model(
             )
 
     validate = None
-    if X_val is not None:
-        documents_val = model.read(X_val, name="X_val")
-        n_val = len(documents_val)
-        y_val = encode_known(y_val, labels.classes, labels.form, n_val, name="y_val")
-        documents_val = encoded(documents_val)
+    if validation is not None:
+        X_val, y_val = validation
+        documents_val = encoded(model.read(X_val, name="X_val"))
 
         def validate(network: LightXMLNetwork) -> dict[str, float]:
             remember()
@@ -138,43 +161,34 @@ def fit_model(
         averages = config.swa_start is not None
         longest = int(documents.lengths.max())
         warn_if_short(network, config.batch_size, longest, averages=averages)
-        history = train(network, documents, labels.matrix, config, validate)
+        history = train(
+            network, documents, labels.matrix, config, validate, checkpoints, inputs.numbers
+        )
     remember()
     return replace(model, history=history)
 
 
-def check_inputs(X: Any, encoder: Any, features: Any) -> Inputs:
-    """Tell documents from a numeric matrix, and fit the vectorizer on the documents.
+@contextmanager
+def out_of_memory_as_advice() -> Iterator[None]:
+    """Say what helps where a GPU's memory is not enough, and free what the fit held there.
 
     Raises
     ------
-    TypeError, ValueError
-        If `X` is neither, or does not go with `encoder` and `features`.
+    DeviceMemoryError
     """
-    is_auto = parameters.is_auto(encoder)
-    if encoder is None and features is None and holds_texts(X):
-        raise ValueError(
-            "X holds documents, but encoder is None and features is None: nothing reads them. "
-            "Pass features=TfidfVectorizer(), an encoder, or a numeric matrix as X."
-        )
-    if is_numeric(X) or (encoder is None and features is None):
-        if encoder is not None and not is_auto:
-            raise ValueError(
-                f"X is a numeric matrix, but encoder={_shown(encoder)} reads documents. Pass "
-                "documents (a list of str), or encoder=None to learn from the matrix alone."
-            )
-        if features is not None:
-            raise ValueError(
-                "X is a numeric matrix, but features is a vectorizer, which reads documents. "
-                "Pass documents (a list of str), or features=None."
-            )
-        return Inputs(None, check_matrix(X), None, None)
-    texts = check_texts(X)
-    vectorizer = matrix = None
-    if features is not None:
-        vectorizer = clone(features)
-        matrix = check_matrix(vectorizer.fit_transform(texts), name="the output of features")
-    return Inputs(texts, matrix, "bert-base-uncased" if is_auto else encoder, vectorizer)
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        # The frames that the error came through hold the network and the batch.
+        traceback.clear_frames(error.__traceback__)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise DeviceMemoryError(
+            "The GPU's memory is not enough for this fit. Lower batch_size and raise accumulate "
+            "by as much (the steps stay the same), or lower max_length; a smaller encoder or "
+            f"feature_dim helps too. Cause: {str(error).strip().splitlines()[0]}"
+        ) from error
 
 
 def place(model: FittedModel, precision: str, device: torch.device) -> None:
@@ -185,52 +199,6 @@ def place(model: FittedModel, precision: str, device: torch.device) -> None:
         bf16 = network.autocast_dtype is not None
         choose_attention(network.encoder, model.max_length, device, bf16)
     network.to(device)
-
-
-def _cluster_labels(
-    params: dict[str, Any], inputs: Inputs, labels: Labels, seed: int
-) -> np.ndarray | None:
-    """Return each label's cluster, or None where labels are not to be clustered."""
-    n_labels = len(labels.classes)
-    if not parameters.wants_clusters(params, n_labels):
-        for name, without in (("loss_correction", False), ("n_random_negatives", 0)):
-            if params[name] != without:
-                warnings.warn(
-                    f"{name}={params[name]} has no effect: without label clusters there is no "
-                    "generator, and every label is a negative already. Pass label_clusters=True, "
-                    f"or leave {name} out.",
-                    UserWarning,
-                    stacklevel=4,
-                )
-        return None
-    given = params["label_clusters"]
-    matrix = inputs.matrix
-    if matrix is None and (isinstance(given, (bool, np.bool_, BaseEstimator)) or given == "auto"):
-        matrix = sp.csr_array(TfidfVectorizer(sublinear_tf=True).fit_transform(inputs.texts))
-    clusters = make_label_clusters(
-        True if isinstance(given, (str, np.bool_)) else given,
-        matrix,
-        labels.matrix,
-        max_cluster_size=params["max_cluster_size"],
-        random_state=seed,
-        n_jobs=params["n_jobs"],
-    )
-    sizes = np.sort(np.bincount(clusters))[::-1]
-    n_taken, n_random = params["n_candidate_clusters"], params["n_random_negatives"]
-    if n_taken > len(sizes):
-        warnings.warn(
-            f"n_candidate_clusters={n_taken} is more than the {len(sizes)} clusters of labels; "
-            "all are taken. Lower it, or max_cluster_size.",
-            UserWarning,
-            stacklevel=4,
-        )
-    n_left = int(sizes[n_taken:].sum())
-    if n_random > n_left:
-        raise ValueError(
-            f"n_random_negatives={n_random} is more than the {n_left} labels that are left beside "
-            f"{n_taken} clusters of {sizes[0]}. Lower it, or n_candidate_clusters."
-        )
-    return clusters
 
 
 def _start_head(network: LightXMLNetwork, documents: Documents, y: sp.csr_array) -> None:
@@ -295,7 +263,3 @@ def _build(
     )
     tokenizer = None if encoder is None else encoder.tokenizer
     return FittedModel(network, tokenizer, inputs.vectorizer, labels.classes, labels.form, [])
-
-
-def _shown(encoder: Any) -> str:
-    return repr(encoder) if isinstance(encoder, str) else type(encoder).__name__

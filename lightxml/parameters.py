@@ -56,8 +56,8 @@ def check_params(params: dict[str, Any]) -> None:
     TypeError, ValueError
         Naming the argument, what was found and what is expected.
     """
-    for name in ("max_length", "n_feature_layers", "accumulate", "max_cluster_size",
-                 "n_candidate_clusters"):  # fmt: skip
+    for name in ("max_length", "n_feature_layers", "accumulate", "n_iter_no_change",
+                 "max_cluster_size", "n_candidate_clusters"):  # fmt: skip
         check_scalar(params[name], name, Integral, min_val=1)
     if params["n_jobs"] is not None:
         check_scalar(params["n_jobs"], "n_jobs", Integral)
@@ -87,7 +87,20 @@ def check_params(params: dict[str, Any]) -> None:
         check_scalar(
             params["swa_start"], "swa_start", Real, min_val=0, max_val=1, include_boundaries="left"
         )
-    for name in ("se_block", "freeze_encoder", "loss_correction"):
+    _check_fraction(params["validation_fraction"])
+    check_scalar(
+        params["checkpoint_minutes"],
+        "checkpoint_minutes",
+        Real,
+        min_val=0,
+        include_boundaries="neither",
+    )
+    folder = params["checkpoint_dir"]
+    if folder is not None and not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(
+            f"checkpoint_dir is {folder!r} ({type(folder).__name__}); expected a folder or None."
+        )
+    for name in ("se_block", "freeze_encoder", "early_stopping", "loss_correction"):
         if not isinstance(params[name], (bool, np.bool_)):
             raise TypeError(f"{name} is {params[name]!r}; expected True or False.")
     _check_choice(params, "schedule", ("linear", "constant"))
@@ -175,7 +188,17 @@ def training_config(
         swa_every=or_default("swa_every", max(1, steps_an_epoch // averages_an_epoch)),
         seed=seed,
         verbose=params["verbose"],
+        stop_on=f"precision_at_{stopping_k(n_labels)}" if params["early_stopping"] else None,
+        n_iter_no_change=params["n_iter_no_change"],
     )
+
+
+def stopping_k(n_labels: int) -> int:
+    """Return the k of the P@k that early stopping goes by.
+
+    Of all the labels' ranks no ranking is better than another, so k is less than their number.
+    """
+    return max(k for k in (1, 3, 5) if k < max(n_labels, 2))
 
 
 def feature_dim(params: dict[str, Any], n_labels: int) -> int:
@@ -225,6 +248,15 @@ def draw_seed(random_state: Any) -> int:
 def is_auto(value: Any) -> bool:
     """Tell the string ``"auto"`` from a number."""
     return isinstance(value, str) and value == "auto"
+
+
+def _check_fraction(value: Any) -> None:
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        check_scalar(value, "validation_fraction", Integral, min_val=1)
+    else:
+        check_scalar(
+            value, "validation_fraction", Real, min_val=0, max_val=1, include_boundaries="neither"
+        )
 
 
 def _check_choice(params: dict[str, Any], name: str, choices: tuple[str, ...]) -> None:

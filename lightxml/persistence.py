@@ -35,8 +35,8 @@ from lightxml.vectorizers import pack_vectorizer, unpack_vectorizer
 
 _WEIGHTS, _TOKENIZER = "weights.safetensors", "tokenizer.json"
 _CLASSES, _NAMES = "classes.json", "feature_names.json"
-# The fitted vectorizer gives the first one back; the second is a folder of this machine.
-_NOT_SAVED = ("features", "memory")
+# The fitted vectorizer gives the first one back; the others are folders of this machine.
+_NOT_SAVED = ("features", "memory", "checkpoint_dir")
 # A clusterer, or an array of clusters: the fitted clusters stand for it.
 _AS_FITTED = "as fitted"
 _FORMS = ("dense", "csr_matrix", "csr_array", "collections")

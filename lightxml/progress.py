@@ -125,7 +125,7 @@ class Progress:
                 "encoder='tiny', a smaller pretrained encoder, max_length=128, fewer max_epochs; "
                 "or a machine with a GPU.",
                 LongFitWarning,
-                stacklevel=6,  # the caller of LightXMLClassifier.fit
+                stacklevel=8,  # the caller of LightXMLClassifier.fit
             )
 
 

@@ -13,15 +13,17 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from lightxml.batches import Batch, collate, training_batches
+from lightxml.checkpoints import Checkpoints
+from lightxml.divergence import LossWatch
 from lightxml.documents import Documents
-from lightxml.exceptions import NonFiniteLossError
+from lightxml.interrupts import HeldSignals
 from lightxml.network import LightXMLNetwork
 from lightxml.optimizers import learning_rate_factor, make_optimizers
 from lightxml.progress import Progress
 from lightxml.targets import Targets, make_targets
+from lightxml.training_state import TrainingState
 
 Made = TypeVar("Made")
 
@@ -30,7 +32,9 @@ Made = TypeVar("Made")
 class TrainingConfig:
     """How to train; the names are those of `LightXMLClassifier`'s arguments.
 
-    `seed` decides the order of the documents.
+    `seed` decides the order of the documents and what dropout draws. `stop_on` names a figure of
+    the history: the weights of the epoch with the best are kept, and after `n_iter_no_change`
+    epochs without a better one the training ends. None: no such end, and the last weights.
     """
 
     max_epochs: int
@@ -44,6 +48,8 @@ class TrainingConfig:
     swa_every: int
     seed: int
     verbose: int
+    stop_on: str | None = None
+    n_iter_no_change: int = 3
 
 
 def train(
@@ -52,16 +58,20 @@ def train(
     y: sp.csr_array,
     config: TrainingConfig,
     validate: Callable[[LightXMLNetwork], dict[str, float]] | None = None,
+    checkpoints: Checkpoints | None = None,
+    numbers: np.ndarray | None = None,
 ) -> list[dict[str, float]]:
     """Train the network on its device, and leave the averaged weights in it.
 
-    Dropout draws from torch's current generator; the caller seeds it.
+    torch's generators are seeded before each batch, from the seed, the step and the batch's place
+    in it: a training that goes on from a checkpoint draws what an unbroken one does. The caller
+    keeps its own (`seeded`).
 
     Parameters
     ----------
     network : LightXMLNetwork
-        Changed in place: it ends with the averaged weights, if averaging had begun, and in
-        evaluation mode.
+        Changed in place: it ends with the averaged weights, if averaging had begun, or with those
+        of the best epoch, and in evaluation mode.
     documents : Documents
         With the summary vectors, if the encoder is frozen.
     y : csr_array of shape (n_documents, n_labels)
@@ -69,6 +79,11 @@ def train(
     validate : callable, optional
         Called after each epoch with the weights that prediction would use; what it returns
         joins the epoch's history.
+    checkpoints : Checkpoints, optional
+        Where to go on from and to write to. Ctrl-C and SIGTERM then wait for the end of the step
+        and a checkpoint.
+    numbers : ndarray of int64, shape (n_documents,), optional
+        What an error calls the documents.
 
     Returns
     -------
@@ -79,7 +94,9 @@ def train(
     Raises
     ------
     NonFiniteLossError
-        If an epoch's loss is NaN or infinite.
+        If a step's loss is NaN or infinite. On a CPU the weights are then those before the step.
+    CheckpointError
+        If the checkpoint is not of such a network.
     """
     n_documents, device = len(documents), network.device
     n_batches = math.ceil(n_documents / config.batch_size)
@@ -89,96 +106,108 @@ def train(
         network, config.learning_rate, config.head_learning_rate, config.weight_decay, config.seed
     )
     factor = learning_rate_factor(config.schedule, n_steps)
-    schedules = [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimizers]
-    trained = nn.ParameterList(p for p in network.parameters() if p.requires_grad)
     swa_from = math.inf if config.swa_start is None else config.swa_start * n_steps
-    averaged: AveragedModel | None = None
-    history: list[dict[str, float]] = []
+    trained = nn.ParameterList(p for p in network.parameters() if p.requires_grad)
+    state = TrainingState(trained, optimizers, epoch_loss=torch.zeros((), device=device))
+    watch = LossWatch(
+        device,
+        f"Lower learning_rate ({config.learning_rate}) or head_learning_rate "
+        f"({config.head_learning_rate}), or set precision='fp32'.",
+        numbers,
+    )
+    if checkpoints is not None:
+        checkpoints.restore(state)
+    rates = [(group, group["lr"]) for o in optimizers for group in o.param_groups]
     shown: dict[str, str] = {}
-    step = 0
 
     def make_batch(rows: np.ndarray) -> tuple[Batch, Targets]:
         batch = collate(documents, rows, network.pad_id, device, training=True)
         return batch, make_targets(y, rows, device)
 
+    def pause(*, at_epoch_end: bool = False) -> None:
+        if checkpoints is not None:
+            if signals.caught or checkpoints.is_due(at_epoch_end=at_epoch_end):
+                watch.settle(state.trained)
+                checkpoints.write(state)
+            signals.deliver()
+
     progress = Progress(
         f"{n_documents:,} documents, {y.shape[1]:,} labels, {n_steps:,} steps in "
-        f"{config.max_epochs} epochs",
-        n_documents=n_documents * config.max_epochs,
+        f"{config.max_epochs} epochs" + (f", from step {state.step:,} on" if state.step else ""),
+        n_documents=round(n_documents * (config.max_epochs - state.step / steps_an_epoch)),
         on_cpu=device.type == "cpu",
         verbose=config.verbose,
     )
-    with progress:
-        for epoch in range(config.max_epochs):
+    with progress, HeldSignals(active=checkpoints is not None) as signals:
+        for epoch in range(len(state.history), config.max_epochs):
+            if config.stop_on and (
+                epochs_since_best(state.history, config.stop_on) >= config.n_iter_no_change
+            ):
+                break
             network.train()
             rng = np.random.default_rng([config.seed, epoch])
-            epoch_loss = torch.zeros((), device=device)
-            seen = 0
             batches = training_batches(documents.lengths, config.batch_size, rng)
-            made = ahead(batches, make_batch)
-            for group in in_groups(batches, config.accumulate):
+            begin = state.step - epoch * steps_an_epoch
+            seen = sum(map(len, batches[: begin * config.accumulate]))
+            groups = in_groups(batches, config.accumulate)[begin:]
+            made = ahead([rows for group in groups for rows in group], make_batch)
+            for group in groups:
                 n_in_step = sum(len(rows) for rows in group)
-                for _ in group:
+                step_loss = torch.zeros((), device=device)
+                for j in range(len(group)):
                     batch, targets = next(made)
+                    seed_generators(config.seed, state.step, j, device=device)
                     loss = network.loss(batch, targets) / n_in_step
                     loss.backward()
-                    epoch_loss += loss.detach() * n_in_step
+                    step_loss += loss.detach()
+                watch.look(step_loss, state.step + 1, np.concatenate(group))
+                for parameters, rate in rates:
+                    parameters["lr"] = rate * factor(state.step)
                 for optimizer in optimizers:
                     optimizer.step()
                     optimizer.zero_grad(set_to_none=True)
-                for schedule in schedules:
-                    schedule.step()
-                step += 1
+                state.epoch_loss += step_loss * n_in_step
+                state.step += 1
                 seen += n_in_step
-                if step >= swa_from and step % config.swa_every == 0:
-                    averaged = averaged or AveragedModel(trained)
-                    averaged.update_parameters(trained)
+                if state.step >= swa_from and state.step % config.swa_every == 0:
+                    state.add_to_mean()
                 if progress.wants_estimate and device.type == "cuda":
                     torch.cuda.synchronize(device)
                 progress.step(n_in_step)
                 if progress.wants_values:
-                    shown |= {"epoch": str(epoch + 1), "loss": f"{epoch_loss.item() / seen:.2f}"}
+                    mean_loss = state.epoch_loss.item() / seen
+                    shown |= {"epoch": str(epoch + 1), "loss": f"{mean_loss:.2f}"}
                     progress.show(shown)
-            record: dict[str, float] = {"epoch": epoch + 1, "loss": epoch_loss.item() / n_documents}
-            if not math.isfinite(record["loss"]):
-                raise NonFiniteLossError(
-                    f"The loss of epoch {epoch + 1} is {record['loss']}. Lower learning_rate "
-                    f"({config.learning_rate}) or head_learning_rate "
-                    f"({config.head_learning_rate}), or set precision='fp32'."
-                )
-            if validate is not None:
-                with mean_weights(trained, averaged):
+                pause()
+            watch.settle(state.trained)
+            record = {"epoch": epoch + 1, "loss": state.epoch_loss.item() / n_documents}
+            state.epoch_loss.zero_()
+            with state.mean_weights():
+                if validate is not None:
                     record.update(validate(network.eval()))
-                shown["P@1"] = f"{record['precision_at_1']:.3f}"
-            history.append(record)
+                    shown["P@1"] = f"{record['precision_at_1']:.3f}"
+                state.history.append(record)
+                if config.stop_on and epochs_since_best(state.history, config.stop_on) == 0:
+                    state.keep_as_best()
             if config.verbose:
                 shown |= {"epoch": str(epoch + 1), "loss": f"{record['loss']:.2f}"}
                 progress.show(shown)
-    if averaged is not None:
-        _exchange(trained, averaged)
+            pause(at_epoch_end=True)
+    state.finish()
     network.eval()
-    return history
+    return state.history
 
 
-@contextmanager
-def mean_weights(trained: nn.ParameterList, averaged: AveragedModel | None) -> Iterator[None]:
-    """Let the network have the averaged weights, where there are any, and then its own again."""
-    if averaged is not None:
-        _exchange(trained, averaged)
-    try:
-        yield
-    finally:
-        if averaged is not None:
-            _exchange(trained, averaged)
-
-
-def _exchange(trained: nn.ParameterList, averaged: AveragedModel) -> None:
-    for own, mean in zip(trained, averaged.module.parameters(), strict=True):
-        own.data, mean.data = mean.data, own.data
+def epochs_since_best(history: list[dict[str, float]], figure: str) -> int:
+    """Return how many epochs have passed since the first with the largest such figure."""
+    figures = [record[figure] for record in history]
+    return len(figures) - 1 - figures.index(max(figures)) if figures else 0
 
 
 def ahead(batches: list[np.ndarray], make: Callable[[np.ndarray], Made]) -> Iterator[Made]:
     """Make one batch in a thread while another is learnt from."""
+    if not batches:
+        return
     with ThreadPoolExecutor(max_workers=1) as pool:
         waiting = pool.submit(make, batches[0])
         for rows in batches[1:]:
@@ -187,26 +216,34 @@ def ahead(batches: list[np.ndarray], make: Callable[[np.ndarray], Made]) -> Iter
         yield waiting.result()
 
 
-def in_groups(batches: list[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
-    """Yield the batches of each optimizer step."""
-    for begin in range(0, len(batches), size):
-        yield batches[begin : begin + size]
+def in_groups(batches: list[np.ndarray], size: int) -> list[list[np.ndarray]]:
+    """Return the batches of each optimizer step."""
+    return [batches[begin : begin + size] for begin in range(0, len(batches), size)]
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Let torch draw from `seed` on the CPU and `device`; put the caller's generators back."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        if device.type != "mps":
-            yield
-            return
-        state = torch.mps.get_rng_state()  # fork_rng knows CUDA's form of several devices only
-        torch.mps.manual_seed(seed)
+        # fork_rng knows CUDA's form of several devices only.
+        state = torch.mps.get_rng_state() if device.type == "mps" else None
+        _seed(seed, device)
         try:
             yield
         finally:
-            torch.mps.set_rng_state(state)
+            if state is not None:
+                torch.mps.set_rng_state(state)
+
+
+def seed_generators(*numbers: int, device: torch.device) -> None:
+    """Seed torch's generators, on the CPU and `device`, from some numbers together."""
+    _seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]), device)
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

@@ -101,7 +101,7 @@ def test_its_state_comes_back(head: ChunkedHead) -> None:
     again = ChunkedAdagrad(head, 0.1, seed=0)
     again.load_state_dict(optimizer.state_dict())
     assert again.param_groups[0]["step"] == 1
-    assert torch.equal(again.state[head.weight]["sums"], optimizer.state[head.weight]["sums"])
+    assert torch.equal(again.state[head.bias]["sums"], optimizer.state[head.bias]["sums"])
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, N_LABELS])
