@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightxml.heads import INITIAL_BIAS, Shares, above, top_k
+from lightxml.heads import INITIAL_BIAS, Shares, above, make_query, top_k
 from lightxml.targets import Targets
 
 # Numbers in a chunk of the weights: on a CPU they stay in its cache between the products that
@@ -68,8 +68,6 @@ class ChunkedHead(nn.Module):
     def __init__(self, width: int, n_labels: int, label_dim: int) -> None:
         super().__init__()
         self.project = nn.Linear(width, label_dim)
-        # Lengths are kept, on average: the first gradients do not depend on `label_dim`.
-        nn.init.normal_(self.project.weight, std=label_dim**-0.5)
         self.weight = nn.Parameter(torch.empty(n_labels, label_dim))
         nn.init.normal_(self.weight, std=0.1 * label_dim**-0.5)
         self.bias = nn.Parameter(torch.full((n_labels,), INITIAL_BIAS))
@@ -87,17 +85,15 @@ class ChunkedHead(nn.Module):
 
     def query(self, representation: torch.Tensor) -> torch.Tensor:
         """Return what the labels' weights are multiplied with, (batch, label_dim)."""
-        query: torch.Tensor = self.project(representation)
-        return query
+        return make_query(self.project, representation)
 
     def loss(
         self, representation: torch.Tensor, targets: Targets, dtype: torch.dtype
     ) -> torch.Tensor:
         """Return the training loss, the bottleneck's product in `dtype`; float32 of shape ()."""
-        project = self.project
-        query = F.linear(representation.to(dtype), project.weight.to(dtype), project.bias.to(dtype))
+        query = make_query(self.project, representation, dtype)
         loss: torch.Tensor = _ChunkedLoss.apply(
-            query.float(), self.weight, self.bias, targets, self.pending
+            query, self.weight, self.bias, targets, self.pending
         )
         return loss
 
