@@ -64,10 +64,10 @@ class Recipe:
     Attributes
     ----------
     name : str
-        The data set's, in the Extreme Classification Repository.
+        The data set's, as papers have it.
     folders : tuple of str
-        What its folder is called in the downloads of AttentionXML (which LightXML shares) and
-        of PECOS.
+        What it or its folder is called elsewhere: in the downloads of AttentionXML (which
+        LightXML shares) and of PECOS, in the Extreme Classification Repository.
     members : tuple of Member
         The ensemble: three encoders, or one encoder and three clusterings of the labels.
     max_epochs : int
@@ -177,7 +177,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "wiki500k": Recipe(
         name="Wiki-500K",
-        folders=("Wiki-500K", "wiki-500k"),
+        folders=("Wiki-500K", "Wikipedia-500K", "wiki-500k"),
         members=(Member(BERT, swa_every=3_000, batch_size=32, max_length=128),) * 3,
         max_epochs=10,
         swa_from_epoch=4,

@@ -83,13 +83,13 @@ def read_data(recipe: Recipe, folder: Path | None, smoke: Smoke | None = None) -
 
 
 def _wanted(recipe: Recipe) -> str:
-    names = " or ".join(dict.fromkeys(recipe.folders))
+    names = ", ".join(dict.fromkeys([recipe.name, *recipe.folders]))
     return (
-        f"Expected the texts of {recipe.name} (the Extreme Classification Repository's name; a"
-        f" folder {names} in the downloads of AttentionXML, LightXML and PECOS), a part for"
-        " training and one for test: train_texts.txt or train_raw_texts.txt with"
-        " train_labels.txt, and the same for test; or X.trn.txt with Y.trn.npz, and the same for"
-        " tst; or trn.json.gz or trn.raw.json.gz, and the same for tst."
+        f"Expected the texts of {recipe.name}, from the Extreme Classification Repository or the"
+        f" downloads of AttentionXML, LightXML or PECOS (called {names}), a part for training and"
+        " one for test: train_texts.txt or train_raw_texts.txt with train_labels.txt, and the same"
+        " for test; or X.trn.txt with Y.trn.npz, and the same for tst; or trn.json.gz or"
+        " trn.raw.json.gz, and the same for tst."
     )
 
 
@@ -259,24 +259,26 @@ def comparison(
     published = published_figures(recipe)
     rows = {**figures, **published}
     table = format_table({n: {c: row.get(c) for c in _SHOWN} for n, row in rows.items()})
-    notes = []
     if smoke is not None:
-        notes.append(
+        opening = [
             f"A SMOKE TEST on up to {smoke.n_documents} documents: it shows that the recipe runs."
             " Its figures are not comparable with the published ones."
-        )
+        ]
+        notes = []
     else:
-        notes.append(
+        opening = []
+        notes = [
             f"The published figures are of {recipe.name}; ours compare only if this was that data"
             f" set. The released code trains {EXTRA_EPOCHS} epochs more than it is told, and keeps"
             f" the epoch with the best P@5 on {recipe.selected_on}; ours are the averaged weights"
             " after the last epoch, and nothing was selected on the test part."
-        )
+        ]
     if improvements:
         notes.append(f"Ours have {', '.join(improvements)}, which the published ones have not.")
     if any(name.endswith("(m)") for name in published):
         notes.append("(m): from memory, not checked against the paper.")
-    return "\n".join([table, "", *(fill(note, WIDTH) for note in notes)])
+    above, below = ("\n".join(fill(note, WIDTH) for note in part) for part in (opening, notes))
+    return "\n\n".join(part for part in (above, table, below) if part)
 
 
 def record(
