@@ -11,10 +11,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from lightxml.batches import SparseRows
-from lightxml.heads import INITIAL_BIAS, Shares, above, make_query, top_k
+from lightxml.heads import INITIAL_BIAS, Shares, above, linear, top_k
 from lightxml.tables import TableGradient, group_by_column, weighted_sum
 from lightxml.targets import Targets
 
+# Of what label embeddings are multiplied with, so that no document speaks louder than others.
+# Behind a bottleneck with all labels (`ChunkedHead`), one length only slowed the training down.
+QUERY_LENGTH = 8.0
 _BLOCK = 2**27  # numbers of label embeddings gathered at a time on a GPU
 
 
@@ -142,7 +145,11 @@ class ClusteredHead(nn.Module):
 
     def query(self, representation: torch.Tensor) -> torch.Tensor:
         """Return what the embeddings are multiplied with, (batch, label_dim + 1)."""
-        return F.pad(make_query(self.project, representation), (0, 1), value=1.0)
+        return self._query(representation, torch.float32)
+
+    def _query(self, representation: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        projected = linear(self.project, representation, dtype)
+        return F.pad(QUERY_LENGTH * F.normalize(projected), (0, 1), value=1.0)
 
     def loss(
         self, representation: torch.Tensor, targets: Targets, dtype: torch.dtype
@@ -151,8 +158,7 @@ class ClusteredHead(nn.Module):
         to_generator = to_discriminator = representation
         if self.loss_correction:
             to_generator, to_discriminator = _Rescaled.apply(representation)
-        weight, bias = self.generator.weight.to(dtype), self.generator.bias.to(dtype)
-        logits = F.linear(to_generator.to(dtype), weight, bias).float()  # (batch, n_clusters)
+        logits = linear(self.generator, to_generator, dtype)  # (batch, n_clusters)
         clusters = self.cluster_of[targets.columns]
         gold = torch.zeros_like(logits)
         gold[targets.rows, clusters] = 1  # a cluster with two of the labels is one positive
@@ -164,7 +170,7 @@ class ClusteredHead(nn.Module):
         if self.n_random_negatives:
             drawn, there = self._random_negatives(chosen)
             labels, present = torch.cat([labels, drawn], 1), torch.cat([present, there], 1)
-        query = F.pad(make_query(self.project, to_discriminator, dtype), (0, 1), value=1.0)
+        query = self._query(to_discriminator, dtype)
         discriminator_loss: torch.Tensor = _CandidateLoss.apply(
             query, self.embeddings, labels, present, targets.rows, slots, self.pending
         )

@@ -17,10 +17,6 @@ from lightxml.targets import Targets
 # instead of that most of them do not.
 INITIAL_BIAS = -6.0
 
-# Of what label embeddings are multiplied with: no document speaks louder than others, and labels
-# and bottleneck cannot drive each other ever further.
-QUERY_LENGTH = 8.0
-
 # What is added to the logits of the labels from one number up to another, (batch, end - begin).
 Shares = Callable[[int, int], torch.Tensor]
 
@@ -83,18 +79,9 @@ class OneVsAllHead(nn.Linear):
         return above(self.logits(representation, shares), least)
 
 
-def make_query(
-    project: nn.Linear, representation: torch.Tensor, dtype: torch.dtype = torch.float32
-) -> torch.Tensor:
-    """Return what label embeddings are multiplied with, its product in `dtype`.
-
-    Returns
-    -------
-    Tensor of float32, shape (batch, label_dim)
-        Each row of one length.
-    """
-    projected = F.linear(representation.to(dtype), project.weight.to(dtype), project.bias.to(dtype))
-    return QUERY_LENGTH * F.normalize(projected.float())
+def linear(layer: nn.Linear, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return what a layer makes of values, with its product in `dtype`; float32."""
+    return F.linear(values.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype)).float()
 
 
 @torch.no_grad()
