@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 
 from lightxml import metrics, parameters, prediction
 from lightxml.checkpoints import Checkpoints, checkpoints_in
+from lightxml.chunked import ChunkedHead
 from lightxml.clustered import ClusteredHead
 from lightxml.devices import choose_autocast, choose_device
 from lightxml.documents import Documents, tokenize
@@ -161,9 +162,11 @@ def _train_model(
         averages = config.swa_start is not None
         longest = int(documents.lengths.max())
         warn_if_short(network, config.batch_size, longest, averages=averages)
-        history = train(
-            network, documents, labels.matrix, config, validate, checkpoints, inputs.numbers
-        )
+        head = network.head
+        with head.in_training() if isinstance(head, ChunkedHead) else nullcontext():
+            history = train(
+                network, documents, labels.matrix, config, validate, checkpoints, inputs.numbers
+            )
     remember()
     return replace(model, history=history)
 

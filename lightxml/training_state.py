@@ -44,7 +44,7 @@ class TrainingState:
 
     def add_to_mean(self) -> None:
         """Let the weights count in their mean."""
-        self.averaged = self.averaged or AveragedModel(self.trained)
+        self.averaged = self.averaged or _mean_of(self.trained)
         self.averaged.update_parameters(self.trained)
 
     @contextmanager
@@ -66,7 +66,7 @@ class TrainingState:
     def keep_as_best(self) -> None:
         """Copy the network's weights: no epoch was better."""
         if self.best is None:
-            self.best = [own.detach().clone() for own in self.trained]
+            self.best = [own.detach().to(torch.float32, copy=True) for own in self.trained]
         else:
             for best, own in zip(self.best, self.trained, strict=True):
                 best.copy_(own)
@@ -118,7 +118,7 @@ class TrainingState:
         self.step, self.history = numbers["step"], numbers["history"]
         _fill("weights", self.trained, tensors)
         if numbers["n_averaged"]:
-            self.averaged = AveragedModel(self.trained)
+            self.averaged = _mean_of(self.trained)
             self.averaged.n_averaged.fill_(numbers["n_averaged"])
             _fill("mean", self.averaged.module.parameters(), tensors)
         if numbers["has_best"]:
@@ -134,6 +134,18 @@ class TrainingState:
         for optimizer, state in zip(self.optimizers, states, strict=True):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _mean_of(trained: nn.ParameterList) -> AveragedModel:
+    """Return a mean of weights, in float32 whatever they are: in bf16 it would drift."""
+
+    def add(mean: torch.Tensor, own: torch.Tensor, n_averaged: torch.Tensor | int) -> torch.Tensor:
+        return mean.lerp_(own.to(mean.dtype), 1 / (n_averaged + 1))
+
+    averaged = AveragedModel(trained, avg_fn=add)
+    for mean in averaged.module.parameters():
+        mean.data = mean.data.float()
+    return averaged
 
 
 def _fill(part: str, own: Iterable[torch.Tensor], tensors: dict[str, torch.Tensor]) -> None:

@@ -23,7 +23,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV
 
-from lightxml import LightXMLClassifier, bundle, checkpoints, training
+from lightxml import LightXMLClassifier, bundle, checkpoints, chunked, training
 from lightxml.checkpoints import Checkpoints, checkpoints_in
 from lightxml.exceptions import CheckpointError, CheckpointWarning
 from lightxml.fingerprints import fingerprint
@@ -195,9 +195,12 @@ def test_clusters_come_from_the_checkpoint(
     assert_equal(fit(model, documents), unbroken, documents[0])
 
 
-@pytest.mark.parametrize("what", ["frozen encoder", "dense matrix", "labels in chunks"])
+@pytest.mark.parametrize(
+    "what", ["frozen encoder", "dense matrix", "labels in chunks", "labels of 16 bits"]
+)
 def test_what_is_made_anew_before_the_training_is_the_same_again(
     what: str,
+    monkeypatch: pytest.MonkeyPatch,
     make_classifier: Callable[..., LightXMLClassifier],
     documents: Documents,
     stop_after: Callable[[int | None], None],
@@ -214,7 +217,9 @@ def test_what_is_made_anew_before_the_training_is_the_same_again(
         if what == "dense matrix":
             X = X.toarray()
         else:
-            params |= {"label_dim": 8}
+            params |= {"label_dim": 8, "swa_start": 0.3, "swa_every": 1}
+        if what == "labels of 16 bits":
+            monkeypatch.setitem(chunked.TRAINING_DTYPE, "cpu", torch.bfloat16)
     expected = make_classifier(**params).fit(X, y)
     model = make_classifier(**params, checkpoint_dir=tmp_path / "checkpoints")
     stop_after(6)

@@ -7,8 +7,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
+from sklearn.feature_extraction.text import TfidfVectorizer
 
-from lightxml.chunked import ChunkedHead, ChunkedRMSprop, round_at_random
+from lightxml import LightXMLClassifier
+from lightxml.chunked import TRAINING_DTYPE, ChunkedHead, ChunkedRMSprop, round_at_random
 from lightxml.heads import above, top_k
 from lightxml.targets import Targets, make_targets
 from tests.test_clustered import Largest
@@ -102,7 +104,7 @@ def test_its_state_comes_back(head: ChunkedHead) -> None:
     optimizer.step()
     again = ChunkedRMSprop(head, 0.1, seed=0)
     again.load_state_dict(optimizer.state_dict())
-    assert again.param_groups[0]["step"] == 1
+    assert again.state[head.bias]["step"] == 1
     assert torch.equal(again.state[head.bias]["squares"], optimizer.state[head.bias]["squares"])
 
 
@@ -181,3 +183,22 @@ def test_weights_of_16_bits_move_by_steps_that_rounding_would_lose() -> None:
     plain = F.binary_cross_entropy_with_logits(before, truth, reduction="sum").item()
     assert losses[0] == pytest.approx(plain, rel=0.01)
     assert losses[-1] < losses[0]
+
+
+def test_a_fit_in_16_bits_averages_in_32_and_ends_in_32(
+    documents: tuple[list[str], sp.csr_array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = documents
+    params = {"features": TfidfVectorizer(), "feature_dim": 16, "label_dim": 8, "max_epochs": 6}
+    model = LightXMLClassifier(None, **params, swa_every=1, random_state=0, device="cpu")
+    plain = model.fit(X, y).decision_function(X)
+    monkeypatch.setitem(TRAINING_DTYPE, "cpu", torch.bfloat16)
+    with_validation = {"X_val": X, "y_val": y}
+    rounded = model.fit(X, y, **with_validation).decision_function(X)
+    weight = model.network_.head.weight
+    assert weight.dtype == torch.float32
+    assert not torch.equal(weight.bfloat16().float(), weight), "the mean has more digits"
+    assert 0 < np.abs(rounded - plain).max() < 0.5
+    stopping = model.set_params(early_stopping=True, swa_start=None).fit(X, y, **with_validation)
+    assert torch.equal(stopping.network_.head.weight.bfloat16().float(),
+                       stopping.network_.head.weight)  # fmt: skip

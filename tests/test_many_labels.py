@@ -278,3 +278,21 @@ def test_the_estimate_counts_weights_moments_means_and_candidates(data: Data) ->
     assert needed["optimizer"] == 12 * (32 + 33 * (7 + 8))
     assert needed["average"] == 0
     assert needed["output"] == 10 * (72 * 3 * 5 + 40 * 8)
+
+
+@pytest.mark.gpu
+@HEADS
+def test_a_gpu_learns_as_a_cpu_does_and_both_rank_alike(
+    make_classifier: Callable[..., LightXMLClassifier], data: Data, head: dict[str, Any]
+) -> None:
+    X, y = data
+    params = {"features": TfidfVectorizer(), "feature_dim": 32, "max_epochs": 15, **head}
+    if head is CLUSTERED:
+        params |= {"n_random_negatives": 7, "loss_correction": True}
+    model = make_classifier(**params, device="cuda").fit(X, y)
+    assert model.score(X, y) > 0.6
+    on_gpu, scores = model.predict_topk(X, 5, return_scores=True)
+    on_cpu = pickle.loads(pickle.dumps(model.set_params(device="cpu")))
+    assert on_cpu.network_.device.type == "cpu"
+    assert (on_cpu.predict_topk(X, 5) == on_gpu).mean() > 0.95
+    np.testing.assert_allclose(on_cpu.predict_topk(X, 5, return_scores=True)[1], scores, atol=0.05)
