@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightxml.heads import INITIAL_BIAS, Shares, above, top_k
+from lightxml.heads import INITIAL_BIAS, Shares, above, linear, top_k
 from lightxml.targets import Targets
 
 # Numbers in a chunk of the weights: on a CPU they stay in its cache between the products that
 # read them; a GPU wants large products.
 _BLOCK = {"cpu": 2**21, "cuda": 2**25, "mps": 2**25}
+_DECAY = 0.999  # of the mean of squares, a step
 _LABELS_RANKED = 2**16  # at a time, in prediction
 
 
@@ -43,7 +44,7 @@ class ChunkedHead(nn.Module):
     The loss is binary cross-entropy, summed over all labels and documents. Its gradient of the
     logits, ``sigmoid(z) - y``, is computed chunk by chunk, and so nothing is kept that is larger
     than batch x chunk. The labels' own gradient is not made in the backward pass: what it is made
-    of is left to `ChunkedAdagrad`, which moves the labels chunk by chunk, once a step.
+    of is left to `ChunkedRMSprop`, which moves the labels chunk by chunk, once a step.
 
     Parameters
     ----------
@@ -87,17 +88,15 @@ class ChunkedHead(nn.Module):
 
     def query(self, representation: torch.Tensor) -> torch.Tensor:
         """Return what the labels' weights are multiplied with, (batch, label_dim)."""
-        query: torch.Tensor = self.project(representation)
-        return query
+        return linear(self.project, representation, torch.float32)
 
     def loss(
         self, representation: torch.Tensor, targets: Targets, dtype: torch.dtype
     ) -> torch.Tensor:
         """Return the training loss, the bottleneck's product in `dtype`; float32 of shape ()."""
-        project = self.project
-        query = F.linear(representation.to(dtype), project.weight.to(dtype), project.bias.to(dtype))
+        query = linear(self.project, representation, dtype)
         loss: torch.Tensor = _ChunkedLoss.apply(
-            query.float(), self.weight, self.bias, targets, self.pending
+            query, self.weight, self.bias, targets, self.pending
         )
         return loss
 
@@ -144,14 +143,15 @@ class ChunkedHead(nn.Module):
             yield begin, logits if shares is None else logits + shares(begin, end)
 
 
-class ChunkedAdagrad(torch.optim.Optimizer):
-    """Adagrad with one accumulator a label for a `ChunkedHead`, a chunk at a time.
+class ChunkedRMSprop(torch.optim.Optimizer):
+    """RMSprop without momentum, with one mean of squares a label, a chunk of labels at a time.
 
-    A label moves by ``-lr g / sqrt(sum over the steps of mean(g^2))``, its bias being one of its
-    weights. A chunk's logits are computed once more, for its gradient; the gradient of all labels
-    never exists, and the state is one number a label. Weights in bf16 are rounded at random, up
-    or down as often as makes the mean right: rounded to the nearest, most steps would move
-    nothing.
+    A label moves by ``-lr g / sqrt(v)``, where v is a running mean over the steps of the mean of
+    ``g^2`` over its weights, its bias among them: over the first 1,000 steps the mean of all, then
+    with a decay of 0.999. A chunk's logits are computed once more, for its gradient; the gradient
+    of all labels never exists, and the state is one number a label. Weights in bf16 are rounded at
+    random, up or down as often as makes the mean right: rounded to the nearest, most steps would
+    move nothing.
 
     Parameters
     ----------
@@ -163,7 +163,8 @@ class ChunkedAdagrad(torch.optim.Optimizer):
 
     References
     ----------
-    As `lightxml.tables.RowAdagrad`.
+    Tieleman, Hinton, "RMSprop", Coursera lecture 6.5, 2012; one number a row as in Shazeer, Stern,
+    "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost", ICML 2018.
     """
 
     def __init__(self, head: ChunkedHead, lr: float, seed: int) -> None:
@@ -186,7 +187,8 @@ class ChunkedAdagrad(torch.optim.Optimizer):
         group["step"] += 1
         state = self.state[bias]  # of float32, to which a loaded state is cast
         if not state:
-            state["sums"] = torch.zeros_like(bias)
+            state["squares"] = torch.zeros_like(bias)
+        share = max(1 / group["step"], 1 - _DECAY)
         queries = torch.cat([part.queries for part in pending]).to(weight.dtype)
         chunks = zip(*(_chunks(weight, part.targets) for part in pending), strict=True)
         for number, chunk in enumerate(chunks):
@@ -201,9 +203,9 @@ class ChunkedAdagrad(torch.optim.Optimizer):
             )  # (chunk, all documents)
             change, of_bias = of_logits.to(weight.dtype) @ queries, of_logits.sum(dim=1)
             squares = torch.linalg.vector_norm(change, dim=1, dtype=torch.float32).square()
-            sums = state["sums"][labels]
-            sums += (squares + of_bias.square()) / (weight.shape[1] + 1)
-            rates = -group["lr"] / sums.sqrt().clamp(min=1e-10)
+            mean = state["squares"][labels]
+            mean.lerp_((squares + of_bias.square()) / (weight.shape[1] + 1), share)
+            rates = -group["lr"] / mean.sqrt().clamp(min=1e-10)
             bias[labels] += rates * of_bias
             if weight.dtype == torch.float32:
                 weight[labels] += change.mul_(rates[:, None])

@@ -1,4 +1,4 @@
-"""The command line: ``lightxml demo``, ``train``, ``predict``, ``evaluate`` and ``info``."""
+"""The command line: ``demo``, ``train``, ``predict``, ``evaluate``, ``info``, ``reproduce``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
+from lightxml.recipes import IMPROVEMENTS, RECIPES, Smoke
 from lightxml.terminal import WIDTH, answer, peak_memory, sizes, warning_line
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def train(
 
     A dev part, if there is one, is measured after each epoch and not learnt from.
     """
-    _check_writable(output)
+    _check_writable(output, "--output")
     from lightxml import LightXMLClassifier
     from lightxml.datasets import label_sets
 
@@ -316,6 +317,88 @@ def info(model: Model) -> None:
     typer.echo(describe(model, width=WIDTH))
 
 
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="|".join(RECIPES), show_default=False)],
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The data set.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Save the model, and the figures as figures.json."),
+    ] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Save the figures here instead.")
+    ] = None,
+    improvements: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Of {','.join(IMPROVEMENTS)}, with commas.")
+    ] = "",
+    members: Annotated[
+        int | None, typer.Option(metavar="N", help="Train the first N of the three members only.")
+    ] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FOLDER", help="In place of the published ones: once, or once for each member."
+        ),
+    ] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="The whole recipe in a minute, made tiny.")
+    ] = False,
+    checkpoint_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where a killed member goes on from.")
+    ] = None,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(help="The same seed, the same model.")] = 0,
+) -> None:
+    """Train LightXML with its published settings, and compare.
+
+    Three members are trained one after the other and averaged. Their figures on the test part
+    are shown beside the published ones.
+    """
+    if name not in RECIPES:
+        raise typer.BadParameter(f"{name}: expected one of {', '.join(RECIPES)}.")
+    if output is not None:
+        _check_writable(output, "--output")
+        json_ = json_ or output / "figures.json"
+    if json_ is not None:
+        _check_writable(json_.parent, "--json")
+        if json_.is_dir():
+            raise ValueError(f"--json {json_} is a folder; expected a file.")
+    from lightxml import reproduction
+    from lightxml.datasets import label_sets
+
+    recipe, cuts = RECIPES[name], Smoke() if smoke else None
+    chosen, idle = reproduction.choose_improvements(recipe, improvements)
+    model = reproduction.make_ensemble(
+        recipe,
+        encoders=encoder or [],
+        n_members=members,
+        improvements=chosen,
+        smoke=cuts,
+        checkpoint_dir=checkpoint_dir,
+        device=device,
+        seed=seed,
+        verbose=1,
+    )
+    bunch = reproduction.read_data(recipe, data, cuts)
+    reproduction.check_encoders(model)
+    typer.echo(sizes(bunch))
+    if idle:
+        typer.echo(f"Left out, having no effect without label clusters: {', '.join(idle)}.")
+    began = time.monotonic()
+    model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels))
+    seconds = time.monotonic() - began
+    if output is not None:
+        model.save(output)
+    figures = reproduction.measure(model, bunch, recipe)
+    typer.echo(f"Trained in {seconds:,.0f} s, {peak_memory()}.\n")
+    typer.echo(reproduction.comparison(recipe, figures, improvements=chosen, smoke=cuts))
+    if json_ is not None:
+        record = reproduction.record(recipe, model, figures, improvements=chosen, smoke=cuts)
+        record |= {"folder": str(data), "seed": seed, "seconds": round(seconds, 1)}
+        json_.parent.mkdir(parents=True, exist_ok=True)
+        json_.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Run the command line."""
     warnings.formatwarning = warning_line
@@ -334,13 +417,13 @@ def _vectorizer(tfidf: str | None) -> Any:
     return TfidfVectorizer(sublinear_tf=True, min_df=2, **pairs)
 
 
-def _check_writable(output: Path) -> None:
-    """Refuse, before hours of training, a place where the model cannot be saved."""
-    place = next(path for path in (output, *output.parents) if path.exists())
+def _check_writable(folder: Path, option: str) -> None:
+    """Refuse, before hours of training, a folder that cannot be written."""
+    place = next(path for path in (folder, *folder.parents) if path.exists())
     if not place.is_dir():
-        raise ValueError(f"--output {output}: {place} is a file; expected a folder.")
+        raise ValueError(f"{option} {folder}: {place} is a file; expected a folder.")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(f"--output {output}: {place} is not writable.")
+        raise ValueError(f"{option} {folder}: {place} is not writable.")
 
 
 def _settings(pairs: Iterable[str], estimator: Any) -> dict[str, Any]:

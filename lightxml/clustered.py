@@ -11,10 +11,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from lightxml.batches import SparseRows
-from lightxml.heads import INITIAL_BIAS, Shares, above, top_k
+from lightxml.heads import INITIAL_BIAS, Shares, above, linear, top_k
 from lightxml.tables import TableGradient, group_by_column, weighted_sum
 from lightxml.targets import Targets
 
+# Of what label embeddings are multiplied with, so that no document speaks louder than others.
+# Behind a bottleneck with all labels (`ChunkedHead`), one length only slowed the training down.
+QUERY_LENGTH = 8.0
 _BLOCK = 2**27  # numbers of label embeddings gathered at a time on a GPU
 
 
@@ -23,7 +26,8 @@ class ClusteredHead(nn.Module):
 
     The *generator*, a linear layer, gives each cluster a logit. The *discriminator*, a linear
     layer to width `label_dim`, gives each label of the best clusters a logit: the product of what
-    it makes of the document with the label's embedding, plus the label's bias. A label's score is
+    it makes of the document, scaled to one length, with the label's embedding, plus the label's
+    bias. A label's score is
     ``sigmoid(its logit) * sigmoid(its cluster's logit)``.
 
     In training, the clusters of a document's own labels are always among its candidates, which
@@ -54,7 +58,7 @@ class ClusteredHead(nn.Module):
     References
     ----------
     Jiang et al., LightXML, AAAI 2021, sections "Label Recall" and "Label Ranking"; the random
-    negatives as in Mittal et al., "DeepXML", WSDM 2021. The bias is ours.
+    negatives as in Mittal et al., "DeepXML", WSDM 2021. The length and the bias are ours.
     """
 
     cluster_of: torch.Tensor
@@ -81,8 +85,6 @@ class ClusteredHead(nn.Module):
         self.generator = nn.Linear(width, n_clusters)
         nn.init.constant_(self.generator.bias, INITIAL_BIAS)
         self.project = nn.Linear(width, label_dim)
-        # Lengths are kept, on average: the first gradients do not depend on `label_dim`.
-        nn.init.normal_(self.project.weight, std=label_dim**-0.5)
         self.embeddings = nn.Parameter(torch.empty(n_labels, label_dim + 1))
         nn.init.normal_(self.embeddings, std=0.1 * label_dim**-0.5)
         nn.init.constant_(self.embeddings[:, -1], INITIAL_BIAS)
@@ -143,7 +145,11 @@ class ClusteredHead(nn.Module):
 
     def query(self, representation: torch.Tensor) -> torch.Tensor:
         """Return what the embeddings are multiplied with, (batch, label_dim + 1)."""
-        return F.pad(self.project(representation), (0, 1), value=1.0)
+        return self._query(representation, torch.float32)
+
+    def _query(self, representation: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        projected = linear(self.project, representation, dtype)
+        return F.pad(QUERY_LENGTH * F.normalize(projected), (0, 1), value=1.0)
 
     def loss(
         self, representation: torch.Tensor, targets: Targets, dtype: torch.dtype
@@ -152,7 +158,7 @@ class ClusteredHead(nn.Module):
         to_generator = to_discriminator = representation
         if self.loss_correction:
             to_generator, to_discriminator = _Rescaled.apply(representation)
-        logits = _linear(self.generator, to_generator, dtype)  # (batch, n_clusters)
+        logits = linear(self.generator, to_generator, dtype)  # (batch, n_clusters)
         clusters = self.cluster_of[targets.columns]
         gold = torch.zeros_like(logits)
         gold[targets.rows, clusters] = 1  # a cluster with two of the labels is one positive
@@ -164,7 +170,7 @@ class ClusteredHead(nn.Module):
         if self.n_random_negatives:
             drawn, there = self._random_negatives(chosen)
             labels, present = torch.cat([labels, drawn], 1), torch.cat([present, there], 1)
-        query = F.pad(_linear(self.project, to_discriminator, dtype), (0, 1), value=1.0)
+        query = self._query(to_discriminator, dtype)
         discriminator_loss: torch.Tensor = _CandidateLoss.apply(
             query, self.embeddings, labels, present, targets.rows, slots, self.pending
         )
@@ -325,10 +331,6 @@ def _sparse(starts: torch.Tensor, columns: torch.Tensor, shape: tuple[int, int])
 with warnings.catch_warnings():  # torch's, that this kind of tensor is young: said once a process
     warnings.simplefilter("ignore")
     _sparse(torch.zeros(2, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), (1, 1))
-
-
-def _linear(layer: nn.Linear, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return F.linear(values.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype)).float()
 
 
 def _logit_of_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,8 @@ def frequency_ranking(y_train: sp.csr_array, n_documents: int, k: int) -> np.nda
     return np.tile(best, (n_documents, 1))
 
 
-def format_table(rows: dict[str, dict[str, float]]) -> str:
-    """Return fractions as a table of percentages; the first row names the columns.
+def format_table(rows: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Return fractions as a table of percentages; the first row names the columns, None is "-".
 
     Examples
     --------
@@ -76,5 +77,6 @@ def format_table(rows: dict[str, dict[str, float]]) -> str:
     width = max(map(len, rows))
     lines = [f"{'%':<{width}}" + "".join(f"{column:>9}" for column in next(iter(rows.values())))]
     for name, figures in rows.items():
-        lines.append(f"{name:<{width}}" + "".join(f"{100 * v:9.2f}" for v in figures.values()))
+        cells = ("-" if value is None else f"{100 * value:.2f}" for value in figures.values())
+        lines.append(f"{name:<{width}}" + "".join(f"{cell:>9}" for cell in cells))
     return "\n".join(lines)

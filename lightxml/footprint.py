@@ -54,9 +54,9 @@ def training_memory(
         assert network.encoder is not None
         config = network.encoder.config
         per_layer = 34 * config.hidden_size + 5 * config.num_attention_heads * length
-        bits = 1 if network.autocast_dtype is not None else 2
-        n_layers = config.num_hidden_layers
-        needed["encoder"] = bits * n_layers * per_layer * batch_size * length
+        width = 1 if network.autocast_dtype is not None else 2  # in units of 16 bits
+        per_token = width * config.num_hidden_layers * per_layer
+        needed["encoder"] = per_token * batch_size * length
     if isinstance(head, ClusteredHead):
         n_candidates = head.n_candidate_clusters * head.largest + head.n_random_negatives
         # Labels, masks, places, logits and their order by label; then the clusters' logits.

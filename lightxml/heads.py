@@ -79,6 +79,11 @@ class OneVsAllHead(nn.Linear):
         return above(self.logits(representation, shares), least)
 
 
+def linear(layer: nn.Linear, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return what a layer makes of values, with its product in `dtype`; float32."""
+    return F.linear(values.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype)).float()
+
+
 @torch.no_grad()
 def start_at_centroids(
     weight: torch.Tensor,

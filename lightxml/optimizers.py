@@ -8,17 +8,18 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lightxml.chunked import ChunkedAdagrad, ChunkedHead
+from lightxml.chunked import ChunkedHead, ChunkedRMSprop
 from lightxml.clustered import ClusteredHead
 from lightxml.features import SparseEmbedding
 from lightxml.network import LightXMLNetwork
 from lightxml.tables import RowAdagrad
 
 WARM_UP = 0.05  # of all steps, with the linear schedule
-# Rates of the feature embedding and of label embeddings, in terms of the head's; chosen on
-# validation documents.
+# Rates of the feature embedding, of label embeddings beside clusters, and of labels behind a
+# bottleneck, in terms of the head's; chosen on validation documents.
 TABLE_RATE = 40.0
-LABEL_RATE = 3.0
+LABEL_RATE = 10.0
+CHUNKED_RATE = 0.3
 
 
 def make_optimizers(
@@ -41,7 +42,7 @@ def make_optimizers(
     if isinstance(head, ClusteredHead):
         others.append(RowAdagrad(head.embeddings, head.pending, LABEL_RATE * head_learning_rate))
     elif isinstance(head, ChunkedHead):
-        others.append(ChunkedAdagrad(head, LABEL_RATE * head_learning_rate, seed))
+        others.append(ChunkedRMSprop(head, CHUNKED_RATE * head_learning_rate, seed))
     elsewhere = {id(p) for other in others for p in other.param_groups[0]["params"]}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

@@ -69,7 +69,7 @@ FLOORS = [
         "parameters",
     },
     {"classifier"},
-    {"ensemble", "cli", "__main__"},
+    {"ensemble", "recipes", "reproduction", "cli", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

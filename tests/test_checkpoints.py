@@ -32,8 +32,9 @@ from lightxml.training_state import TrainingState
 from tests.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
-# All that makes a training hard to repeat: dropout, a table with an optimizer of its own, averaged
-# weights, several batches a step, of which the last is smaller. 7 batches are 4 steps an epoch.
+# All that makes a training hard to repeat: dropout and negatives drawn at random, label clusters,
+# tables with optimizers of their own, averaged weights, several batches a step, of which the last
+# is smaller. 7 batches are 4 steps an epoch.
 HARD: dict[str, Any] = {
     "features": TfidfVectorizer(),
     "feature_dim": 16,
@@ -44,6 +45,12 @@ HARD: dict[str, Any] = {
     "swa_every": 1,
     "max_epochs": 3,
     "neighbor_weight": 1.0,
+    "label_clusters": True,
+    "max_cluster_size": 2,
+    "n_candidate_clusters": 2,
+    "label_dim": 8,
+    "n_random_negatives": 2,
+    "loss_correction": True,
 }
 STEPS = 12
 
@@ -167,7 +174,28 @@ def test_large_tables_are_files_of_their_own(
     assert_equal(fit(model, documents), unbroken, documents[0])
 
 
-@pytest.mark.parametrize("what", ["frozen encoder", "dense matrix"])
+def test_clusters_come_from_the_checkpoint(
+    make_classifier: Callable[..., LightXMLClassifier],
+    documents: Documents,
+    unbroken: LightXMLClassifier,
+    stop_after: Callable[[int | None], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
+    stop_after(2)
+    with pytest.raises(Stopped):
+        fit(model, documents)
+    stop_after(None)
+
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("clustered anew")
+
+    monkeypatch.setattr("lightxml.fitting.cluster_labels", refuse)
+    assert_equal(fit(model, documents), unbroken, documents[0])
+
+
+@pytest.mark.parametrize("what", ["frozen encoder", "dense matrix", "labels in chunks"])
 def test_what_is_made_anew_before_the_training_is_the_same_again(
     what: str,
     make_classifier: Callable[..., LightXMLClassifier],
@@ -181,8 +209,12 @@ def test_what_is_made_anew_before_the_training_is_the_same_again(
         encoder = save_pretrained(tmp_path / "encoder", "bert")
         params |= {"encoder": encoder, "freeze_encoder": True, "se_block": True}
     else:
-        X = TfidfVectorizer().fit_transform(X).toarray()
+        X = TfidfVectorizer().fit_transform(X)
         params |= {"encoder": None}
+        if what == "dense matrix":
+            X = X.toarray()
+        else:
+            params |= {"label_dim": 8}
     expected = make_classifier(**params).fit(X, y)
     model = make_classifier(**params, checkpoint_dir=tmp_path / "checkpoints")
     stop_after(6)
