@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from lightxml.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
+from lightxml.distributed import ALONE, Ranks
 from lightxml.exceptions import BundleError, CheckpointError, CheckpointWarning
 from lightxml.training_state import TrainingState
 
@@ -46,6 +47,8 @@ class Checkpoints:
         From one checkpoint to the next, within an epoch.
     seed : int
         Of this fit; `seed` is then that of the checkpoint, if there is one.
+    ranks : Ranks, optional
+        The processes of this fit. Only the first reads and writes, and tells the others.
 
     Attributes
     ----------
@@ -66,29 +69,39 @@ class Checkpoints:
         If the newest checkpoint is damaged, and the one before is used.
     """
 
-    def __init__(self, folder: Path, seconds: float, seed: int) -> None:
+    def __init__(self, folder: Path, seconds: float, seed: int, ranks: Ranks = ALONE) -> None:
         self.seed = seed
         self.extra: dict[str, np.ndarray] = {}
+        self._ranks = ranks
         self._folder, self._seconds = folder, seconds
         self._duration = 0.0
         self._written_at = time.monotonic()
         self._warned = False
         self._next = _SLOTS[0]
         self._found: Bundle | None = None
+        self.seed, self.extra = ranks.from_first(self._begin)
+
+    def _begin(self) -> tuple[int, dict[str, np.ndarray]]:
         self._find()
-        if self._found is not None:
-            self.seed = self._found.manifest["seed"]
-            tensors = _unpack(self._found, extra=True)
-            self.extra = {name.removeprefix(_EXTRA): tensor.numpy() for name, tensor in tensors}
+        if self._found is None:
+            return self.seed, {}
+        tensors = _unpack(self._found, extra=True)
+        extra = {name.removeprefix(_EXTRA): tensor.numpy() for name, tensor in tensors}
+        return self._found.manifest["seed"], extra
 
     def restore(self, state: TrainingState) -> None:
         """Put what the checkpoint holds into a state that has just begun, if there is one.
+
+        That of the first process; `TrainingState.share` is how the others get it.
 
         Raises
         ------
         CheckpointError
             If it is not of such a network.
         """
+        self._ranks.from_first(lambda: self._restore(state))
+
+    def _restore(self, state: TrainingState) -> None:
         bundle, self._found = self._found, None
         if bundle is not None:
             try:
@@ -102,7 +115,12 @@ class Checkpoints:
         self._written_at = time.monotonic()
 
     def is_due(self, *, at_epoch_end: bool) -> bool:
-        """Tell whether it is time for a checkpoint, and the last one's cost has been earned."""
+        """Tell whether it is time for a checkpoint, and the last one's cost has been earned.
+
+        Only the first process ever says so.
+        """
+        if not self._ranks.is_first:
+            return False
         rest = REST * self._duration
         passed = time.monotonic() - self._written_at
         return passed >= (rest if at_epoch_end else max(rest, self._seconds))
@@ -115,6 +133,8 @@ class Checkpoints:
         CheckpointWarning
             If the disk refuses, or has no room for two; the one before is kept.
         """
+        if not self._ranks.is_first:
+            return
         began = time.monotonic()
         extra = {_EXTRA + name: torch.from_numpy(a) for name, a in self.extra.items()}
         table, blobs = _pack({**state.tensors(), **extra})
@@ -183,14 +203,16 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def checkpoints_in(folder: Path | None, seconds: float, seed: int) -> Iterator[Checkpoints | None]:
+def checkpoints_in(
+    folder: Path | None, seconds: float, seed: int, ranks: Ranks = ALONE
+) -> Iterator[Checkpoints | None]:
     """Let one fit have its checkpoints: nobody else meanwhile, and nobody after it was done.
 
     Parameters
     ----------
     folder : Path or None
         None: no checkpoints.
-    seconds, seed : as `Checkpoints` takes them
+    seconds, seed, ranks : as `Checkpoints` takes them
 
     Raises
     ------
@@ -202,22 +224,29 @@ def checkpoints_in(folder: Path | None, seconds: float, seed: int) -> Iterator[C
     if folder is None:
         yield None
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"checkpoint_dir: the folder {folder} cannot be made ({error}). Pass one that can be "
-            "written."
-        ) from error
-    with _locked(folder):
+
+    def enter() -> None:
         try:
-            yield Checkpoints(folder, seconds, seed)
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"checkpoint_dir: the folder {folder} cannot be made ({error}). Pass one that can "
+                "be written."
+            ) from error
+        stack.enter_context(_locked(folder))
+
+    with contextlib.ExitStack() as stack:
+        ranks.from_first(enter)
+        try:
+            yield Checkpoints(folder, seconds, seed, ranks)
         except BaseException:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # unless there is a checkpoint
+            if ranks.is_first:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # unless there is a checkpoint
             raise
-        # What cannot be deleted is left: the next such fit ends where this one did.
-        shutil.rmtree(folder, ignore_errors=True)
+        if ranks.is_first:
+            # What cannot be deleted is left: the next such fit ends where this one did.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -184,16 +184,17 @@ class ChunkedRMSprop(torch.optim.Optimizer):
     def __init__(self, head: ChunkedHead, lr: float, seed: int) -> None:
         super().__init__([head.weight, head.bias], {"lr": lr})
         self.head = head
+        self.pending = head.pending
         self.seed = seed
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget what is pending."""
-        self.head.pending.clear()
+        self.pending.clear()
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move all labels."""
-        group, pending = self.param_groups[0], self.head.pending
+        group, pending = self.param_groups[0], self.pending
         weight, bias = self.head.weight, self.head.bias
         if not pending:
             return

@@ -19,6 +19,7 @@ from lightxml.checkpoints import Checkpoints, checkpoints_in
 from lightxml.chunked import ChunkedHead
 from lightxml.clustered import ClusteredHead
 from lightxml.devices import choose_autocast, choose_device
+from lightxml.distributed import Ranks, joined
 from lightxml.documents import Documents, tokenize
 from lightxml.encoders import build_encoder, choose_attention
 from lightxml.exceptions import DeviceMemoryError
@@ -56,26 +57,33 @@ def fit_model(
         As `LightXMLClassifier.fit` takes them, with its errors.
     """
     with out_of_memory_as_advice():
-        return _fit_model(params, X, y, X_val, y_val)
+        parameters.check_params(params)
+        with joined(params["device"]) as ranks:
+            if not ranks.is_first:
+                params = {**params, "verbose": 0}
+            return _fit_model(params, X, y, X_val, y_val, ranks)
 
 
-def _fit_model(params: dict[str, Any], X: Any, y: Any, X_val: Any, y_val: Any) -> FittedModel:
-    parameters.check_params(params)
+def _fit_model(
+    params: dict[str, Any], X: Any, y: Any, X_val: Any, y_val: Any, ranks: Ranks
+) -> FittedModel:
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val go together; pass both or neither.")
     inputs = check_inputs(X, params["encoder"], params["features"])
     labels = encode(y, len(inputs))
+    ranks.check_same("The sizes of X and y", (len(inputs), *labels.matrix.shape, labels.matrix.nnz))
     device = choose_device(params["device"])
     validation = None
     if X_val is not None:
         validation = check_validation(X_val, y_val, inputs, labels)
-    seed = parameters.draw_seed(params["random_state"])
+    seed = ranks.from_first(lambda: parameters.draw_seed(params["random_state"]))
     folder = None
     if params["checkpoint_dir"] is not None:
         known = None if params["random_state"] is None else seed
         name = fingerprint(params, known, inputs.given, labels, validation)
         folder = Path(params["checkpoint_dir"]) / name
-    with checkpoints_in(folder, 60 * params["checkpoint_minutes"], seed) as checkpoints:
+    seconds = 60 * params["checkpoint_minutes"]
+    with checkpoints_in(folder, seconds, seed, ranks) as checkpoints:
         if checkpoints is not None:
             seed = checkpoints.seed
         if params["early_stopping"] and validation is None:
@@ -83,7 +91,9 @@ def _fit_model(params: dict[str, Any], X: Any, y: Any, X_val: Any, y_val: Any) -
                 inputs, labels, params["validation_fraction"], seed
             )
         inputs = with_features(inputs)
-        return _train_model(params, inputs, labels, validation, device, seed, checkpoints)
+        model = _train_model(params, inputs, labels, validation, device, seed, checkpoints, ranks)
+        ranks.gather(None)  # all are done before the checkpoints are deleted
+        return model
 
 
 def _train_model(
@@ -94,15 +104,18 @@ def _train_model(
     device: torch.device,
     seed: int,
     checkpoints: Checkpoints | None,
+    ranks: Ranks,
 ) -> FittedModel:
     folder = cache_folder(params["memory"])
-    clusters = None
-    if checkpoints is not None:
-        clusters = checkpoints.extra.get("clusters")
+    kept = {} if checkpoints is None else checkpoints.extra
+    clusters = kept.get("clusters")
     if clusters is None:
-        clusters = cluster_labels(params, inputs, labels, seed)
-    if checkpoints is not None and clusters is not None:
-        checkpoints.extra["clusters"] = clusters
+        clusters = ranks.from_first(lambda: cluster_labels(params, inputs, labels, seed))
+    if clusters is not None:
+        kept["clusters"] = clusters
+    # With another number of processes, too, a fit goes on with the steps that it began with.
+    batches = kept.setdefault("batches_a_step", np.array(params["accumulate"] * ranks.size))
+    params = {**params, "accumulate": int(batches)}
     with seeded(seed, device):
         model = _build(params, inputs, labels, clusters)
         place(model, params["precision"], device)
@@ -134,7 +147,11 @@ def _train_model(
         def validate(network: LightXMLNetwork) -> dict[str, float]:
             remember()
             ks = [k for k in (1, 3, 5) if k <= len(labels.classes)]
-            columns, _ = prediction.predict_topk(network, documents_val, ks[-1])
+            begin, end = (
+                len(documents_val) * n // ranks.size for n in (ranks.rank, ranks.rank + 1)
+            )
+            own, _ = prediction.predict_topk(network, documents_val.part(begin, end), ks[-1])
+            columns = np.concatenate(ranks.gather(own))
             return {f"precision_at_{k}": metrics.precision_at_k(y_val, columns, k) for k in ks}
 
     tokens = features = None
@@ -165,7 +182,14 @@ def _train_model(
         head = network.head
         with head.in_training() if isinstance(head, ChunkedHead) else nullcontext():
             history = train(
-                network, documents, labels.matrix, config, validate, checkpoints, inputs.numbers
+                network,
+                documents,
+                labels.matrix,
+                config,
+                validate,
+                checkpoints,
+                inputs.numbers,
+                ranks,
             )
     remember()
     return replace(model, history=history)

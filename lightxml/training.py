@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,12 +16,15 @@ from torch import nn
 
 from lightxml.batches import Batch, collate, training_batches
 from lightxml.checkpoints import Checkpoints
+from lightxml.chunked import ChunkedRMSprop
+from lightxml.distributed import ALONE, Ranks, within_step
 from lightxml.divergence import LossWatch
 from lightxml.documents import Documents
 from lightxml.interrupts import HeldSignals
 from lightxml.network import LightXMLNetwork
 from lightxml.optimizers import learning_rate_factor, make_optimizers
 from lightxml.progress import Progress
+from lightxml.tables import RowAdagrad
 from lightxml.targets import Targets, make_targets
 from lightxml.training_state import TrainingState
 
@@ -32,7 +35,8 @@ Made = TypeVar("Made")
 class TrainingConfig:
     """How to train; the names are those of `LightXMLClassifier`'s arguments.
 
-    `seed` decides the order of the documents and what dropout draws. `stop_on` names a figure of
+    `accumulate` counts the batches of a step over all processes. `seed` decides the order of the
+    documents and what dropout draws. `stop_on` names a figure of
     the history: the weights of the epoch with the best are kept, and after `n_iter_no_change`
     epochs without a better one the training ends. None: no such end, and the last weights.
     """
@@ -60,12 +64,17 @@ def train(
     validate: Callable[[LightXMLNetwork], dict[str, float]] | None = None,
     checkpoints: Checkpoints | None = None,
     numbers: np.ndarray | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[dict[str, float]]:
     """Train the network on its device, and leave the averaged weights in it.
 
     torch's generators are seeded before each batch, from the seed, the step and the batch's place
     in it: a training that goes on from a checkpoint draws what an unbroken one does. The caller
     keeps its own (`seeded`).
+
+    Several processes deal the batches of each step out in turn, and add up their gradients. So all
+    end with the same weights: those that one process has, which computes these batches one after
+    the other, but for the rounding of the sums.
 
     Parameters
     ----------
@@ -84,6 +93,9 @@ def train(
         and a checkpoint.
     numbers : ndarray of int64, shape (n_documents,), optional
         What an error calls the documents.
+    ranks : Ranks, optional
+        The processes that train together, all with the same arguments. They begin with the first
+        one's weights.
 
     Returns
     -------
@@ -117,6 +129,10 @@ def train(
     )
     if checkpoints is not None:
         checkpoints.restore(state)
+    state.share(ranks)
+    dense = [p for group in optimizers[0].param_groups for p in group["params"]]
+    loss_of = ranks.share_loss(network.loss, dense)
+    tables = [o.pending for o in optimizers if isinstance(o, (RowAdagrad, ChunkedRMSprop))]
     rates = [(group, group["lr"]) for o in optimizers for group in o.param_groups]
     shown: dict[str, str] = {}
 
@@ -125,10 +141,17 @@ def train(
         return batch, make_targets(y, rows, device)
 
     def pause(*, at_epoch_end: bool = False) -> None:
-        if checkpoints is not None:
-            if signals.caught or checkpoints.is_due(at_epoch_end=at_epoch_end):
-                watch.settle(state.trained)
-                checkpoints.write(state)
+        if checkpoints is None:
+            return
+        # A signal may have come to one process only; they go on, or end, together.
+        is_due = checkpoints.is_due(at_epoch_end=at_epoch_end)
+        caught, due = ranks.largest(signals.caught or 0, is_due)
+        if caught or due:
+            watch.settle(state.trained)
+            checkpoints.write(state)
+            (caught,) = ranks.largest(signals.caught or caught)
+        if caught:
+            signals.caught = caught
             signals.deliver()
 
     progress = Progress(
@@ -150,19 +173,28 @@ def train(
             begin = state.step - epoch * steps_an_epoch
             seen = sum(map(len, batches[: begin * config.accumulate]))
             groups = in_groups(batches, config.accumulate)[begin:]
-            made = ahead([rows for group in groups for rows in group], make_batch)
-            for group in groups:
+            shares = [own_share(len(group), ranks) for group in groups]
+            made = ahead(
+                [group[j] for group, own in zip(groups, shares, strict=True) for j in own],
+                make_batch,
+            )
+            for group, own in zip(groups, shares, strict=True):
                 n_in_step = sum(len(rows) for rows in group)
                 step_loss = torch.zeros((), device=device)
-                for j in range(len(group)):
+                for j in own:
                     batch, targets = next(made)
                     seed_generators(config.seed, state.step, j, device=device)
-                    loss = network.loss(batch, targets) / n_in_step
-                    loss.backward()
+                    with within_step(loss_of, is_last=j == own[-1]):
+                        loss = loss_of(batch, targets)
+                        # A process without a batch takes part with nought.
+                        loss = loss / (n_in_step if ranks.rank < len(group) else math.inf)
+                        loss.backward()
                     step_loss += loss.detach()
+                ranks.add_up(step_loss)
                 watch.look(step_loss, state.step + 1, np.concatenate(group))
                 for parameters, rate in rates:
                     parameters["lr"] = rate * factor(state.step)
+                share_tables(tables, len(group), ranks)
                 for optimizer in optimizers:
                     optimizer.step()
                     optimizer.zero_grad(set_to_none=True)
@@ -196,6 +228,17 @@ def train(
     state.finish()
     network.eval()
     return state.history
+
+
+def own_share(n_batches: int, ranks: Ranks) -> range:
+    """Return which of a step's batches this process computes: the first, where it has none."""
+    return range(ranks.rank, n_batches, ranks.size) or range(1)
+
+
+def share_tables(tables: Sequence[list[Any]], n_batches: int, ranks: Ranks) -> None:
+    """Put what is pending in all processes in the place of each table's own, batch by batch."""
+    for own, of_all in zip(tables, ranks.gather_pieces(tables, n_batches), strict=True):
+        own[:] = of_all
 
 
 def epochs_since_best(history: list[dict[str, float]], figure: str) -> int:

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from lightxml.distributed import Ranks
+
 
 @dataclass
 class TrainingState:
@@ -134,6 +136,15 @@ class TrainingState:
         for optimizer, state in zip(self.optimizers, states, strict=True):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    def share(self, ranks: Ranks) -> None:
+        """Let all processes have what the first one has."""
+        if ranks.size == 1:
+            return
+        numbers = ranks.from_first(self.numbers)
+        tensors = ranks.share(self.tensors(), self.epoch_loss.device)
+        if not ranks.is_first:
+            self.restore(numbers, tensors)
 
 
 def _mean_of(trained: nn.ParameterList) -> AveragedModel:

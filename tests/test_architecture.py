@@ -37,6 +37,7 @@ FLOORS = [
     },
     {
         "devices",
+        "distributed",
         "documents",
         "encoders",
         "batches",
