@@ -168,6 +168,7 @@ def train(
     _check_writable(output, "--output")
     from lightxml import LightXMLClassifier
     from lightxml.datasets import label_sets
+    from lightxml.distributed import is_first_process
 
     params = {
         "encoder": None if encoder == "none" else encoder,
@@ -182,7 +183,9 @@ def train(
     }
     model = LightXMLClassifier(**{**params, **_settings(set_ or [], LightXMLClassifier())})
     bunch = _read_data(data, text_column, label_column, label_separator)
-    typer.echo(sizes(bunch))
+    is_first = is_first_process()
+    if is_first:
+        typer.echo(sizes(bunch))
     validation = {}
     if bunch.X_validation is not None:
         y_val = label_sets(bunch.y_validation, bunch.labels)
@@ -190,6 +193,8 @@ def train(
     began = time.monotonic()
     model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels), **validation)
     seconds = time.monotonic() - began
+    if not is_first:
+        return
     model.save(output)
     last = ", ".join(f"{name} {value:.4g}" for name, value in model.history_[-1].items())
     typer.echo(last.replace("precision_at_", "P@"))

@@ -271,6 +271,9 @@ def _sum(group: Any, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tens
     return work.get_future().then(lambda future: future.value()[0])
 
 
+_sum.__annotations__ = {}  # torch compares them, and finds names where it wants classes
+
+
 def _size_in_environment() -> int:
     if not dist.is_available() or not all(name in os.environ for name in _VARIABLES):
         return 1

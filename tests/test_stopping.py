@@ -83,7 +83,7 @@ def test_documents_set_aside_are_not_learnt_from(
     train = lightxml.fitting.train
 
     def spy(*arguments: Any) -> Any:
-        kept.append(arguments[-1])
+        kept.append(arguments[-2])
         return train(*arguments)
 
     monkeypatch.setattr(lightxml.fitting, "train", spy)
