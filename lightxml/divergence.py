@@ -75,7 +75,7 @@ class LossWatch:
         """
         seen = self._last
         self._check(seen)
-        if seen is not None and not all(bool(torch.isfinite(w).all()) for w in weights):
+        if seen is not None and not all(map(_are_finite, weights)):
             raise self._error(seen, "The weights hold NaN or infinite values after")
 
     def _check(self, seen: _Seen | None) -> None:
@@ -94,3 +94,9 @@ class LossWatch:
             shown += f" and {len(documents) - _MOST_SHOWN} more"
         message = f"{what} step {seen.step}, on the documents {shown} of X. {self._advice}"
         return NonFiniteLossError(message, step=seen.step, documents=documents)
+
+
+def _are_finite(weights: torch.Tensor) -> bool:
+    # In parts: torch makes two copies of what it looks at.
+    parts = weights.detach().reshape(-1).split(2**22)
+    return all(bool(torch.isfinite(part).all()) for part in parts)
