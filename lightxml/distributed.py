@@ -105,22 +105,29 @@ class Ranks:
             dist.broadcast(shared[name], src=0, group=self.group)
         return shared
 
-    def check_same(self, what: str, own: Any) -> None:
-        """Refuse what is not the same in all processes.
+    def check_same(self, own: dict[str, Any]) -> None:
+        """Refuse what is not the same in all processes; they would wait for each other in vain.
+
+        Parameters
+        ----------
+        own : dict
+            By the name that an error gives it: the same names in all.
 
         Raises
         ------
         ValueError
         """
-        found = self.gather(own)
-        for rank, other in enumerate(found):
-            if other != found[0]:
-                raise ValueError(
-                    f"{what} differ between the processes of this training: {found[0]} in process "
-                    f"0, {other} in process {rank}. Pass the same to fit in all of them."
-                )
+        first, *others = self.gather(own)
+        for rank, other in enumerate(others, start=1):
+            for name, value in first.items():
+                if other.get(name) != value:
+                    raise ValueError(
+                        f"{name}: differs between the processes of this training, {value!r} in "
+                        f"process 0, {other.get(name)!r} in process {rank}. Pass the same to fit "
+                        "in all of them; what is drawn at random wants a fixed seed."
+                    )
 
-    def share_loss(self, loss: Loss, dense: Sequence[nn.Parameter]) -> Loss:
+    def share_loss(self, loss: Loss, dense: Sequence[nn.Parameter], *, some_unused: bool) -> Loss:
         """Return the same loss, whose backward pass adds up the gradients of all processes.
 
         Parameters
@@ -128,6 +135,8 @@ class Ranks:
         loss : callable
         dense : sequence of Parameter
             Those with a gradient in ``grad``. Others that the loss reads are left alone.
+        some_unused : bool
+            Whether the loss may not read all of them. torch warns where it does.
         """
         if self.group is None:
             return loss
@@ -136,7 +145,7 @@ class Ranks:
             _Loss(loss, dense),
             process_group=self.group,
             gradient_as_bucket_view=True,
-            find_unused_parameters=True,  # such as an encoder's pooler
+            find_unused_parameters=some_unused,
         )
         shared.register_comm_hook(self.group, _sum)
         return shared

@@ -1,4 +1,4 @@
-"""The fingerprint of a fit: of its arguments and data, as far as they decide what it learns."""
+"""By what a fit is known: its arguments and data, as far as they decide what it learns."""
 
 from __future__ import annotations
 
@@ -62,6 +62,44 @@ def fingerprint(
             f"checkpoints again, and one of these cannot be pickled ({error}). Use a named "
             "function in place of a lambda in features."
         ) from error
+    return _with_data(arguments, X, labels, validation)
+
+
+def common_ground(
+    params: dict[str, Any],
+    X: list[str] | FeatureMatrix,
+    labels: Labels,
+    validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
+) -> dict[str, Any]:
+    """Return what the processes of one training must all be given alike, by name.
+
+    The encoder is left out: a folder may have another path on another machine.
+
+    Parameters
+    ----------
+    params, X, labels, validation : as `fingerprint` takes them
+    """
+    plain = {
+        name: value
+        for name, value in params.items()
+        if name not in (*_LEFT_OUT, "encoder")
+        and isinstance(value, (bool, int, float, str, type(None)))
+    }
+    return {
+        **plain,
+        "checkpoint_dir is None": params["checkpoint_dir"] is None,
+        "X_val is None": validation is None,
+        "the shape of y": labels.matrix.shape,
+        "the content of X, y, X_val and y_val": _with_data("", X, labels, validation),
+    }
+
+
+def _with_data(
+    arguments: str,
+    X: list[str] | FeatureMatrix,
+    labels: Labels,
+    validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
+) -> str:
     digest = hashlib.sha256(arguments.encode())
     _add_documents(digest, X)
     _add_labels(digest, labels.matrix)

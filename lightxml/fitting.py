@@ -24,7 +24,7 @@ from lightxml.documents import Documents, tokenize
 from lightxml.encoders import build_encoder, choose_attention
 from lightxml.exceptions import DeviceMemoryError
 from lightxml.features import feature_embedding
-from lightxml.fingerprints import fingerprint
+from lightxml.fingerprints import common_ground, fingerprint
 from lightxml.fitted import FittedModel
 from lightxml.footprint import warn_if_short
 from lightxml.frozen import cache_folder, summarise_all
@@ -71,11 +71,12 @@ def _fit_model(
         raise ValueError("X_val and y_val go together; pass both or neither.")
     inputs = check_inputs(X, params["encoder"], params["features"])
     labels = encode(y, len(inputs))
-    ranks.check_same("The sizes of X and y", (len(inputs), *labels.matrix.shape, labels.matrix.nnz))
     device = choose_device(params["device"])
     validation = None
     if X_val is not None:
         validation = check_validation(X_val, y_val, inputs, labels)
+    if ranks.size > 1:
+        ranks.check_same(common_ground(params, inputs.given, labels, validation))
     seed = ranks.from_first(lambda: parameters.draw_seed(params["random_state"]))
     folder = None
     if params["checkpoint_dir"] is not None:

@@ -131,7 +131,8 @@ def train(
         checkpoints.restore(state)
     state.share(ranks)
     dense = [p for group in optimizers[0].param_groups for p in group["params"]]
-    loss_of = ranks.share_loss(network.loss, dense)
+    # An encoder may have a pooler, say, or other weights of no use here.
+    loss_of = ranks.share_loss(network.loss, dense, some_unused=network.trains_encoder)
     tables = [o.pending for o in optimizers if isinstance(o, (RowAdagrad, ChunkedRMSprop))]
     rates = [(group, group["lr"]) for o in optimizers for group in o.param_groups]
     shown: dict[str, str] = {}

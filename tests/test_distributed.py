@@ -24,6 +24,7 @@ import lightxml.checkpoints
 import lightxml.training
 from lightxml import LightXMLClassifier, load
 from lightxml.datasets import label_sets, make_xmc
+from lightxml.exceptions import NonFiniteLossError
 from tests.conftest import small_config
 
 ROOT = Path(__file__).parent.parent
@@ -55,10 +56,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def fit(setting: str, **params: Any) -> LightXMLClassifier:
+def fit(setting: str, begin: int = 0, **params: Any) -> LightXMLClassifier:
     X, y = make_xmc(72, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
     model = LightXMLClassifier(**{**SETTINGS[setting], **params})
-    return model.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+    own = slice(begin, begin + 60)
+    return model.fit(X[own], y[own], X_val=X[60:], y_val=y[60:])
 
 
 def outcome(model: LightXMLClassifier) -> dict[str, Any]:
@@ -69,26 +71,54 @@ def outcome(model: LightXMLClassifier) -> dict[str, Any]:
     return {"weights": weights, "scores": scores, "history": model.history_}
 
 
-def main(out: str, kill_at: str = "0", folder: str = "") -> None:
+def error_of(setting: str, **params: Any) -> str:
+    """Return the kind and the text of the error that a fit ends with."""
+    try:
+        fit(setting, **params)
+    except (NonFiniteLossError, ValueError, SystemExit) as error:
+        return f"{type(error).__name__}: {error}"
+    return "none"
+
+
+def signal_second(number: int, at_step: int) -> list[int]:
+    """Let the second process send itself a signal, once; return the steps as they begin."""
+    steps: list[int] = []
+    seed_generators = lightxml.training.seed_generators
+
+    def send(seed: int, step: int, *rest: int, device: torch.device) -> None:
+        if os.environ["RANK"] == "1" and step == at_step and step not in steps:
+            os.kill(os.getpid(), number)
+        steps.append(step)
+        seed_generators(seed, step, *rest, device=device)
+
+    lightxml.training.seed_generators = send
+    return steps
+
+
+def main(out: str, kill_at: str = "-1", folder: str = "") -> None:
     """Fit as one of several processes, and leave the outcome in a file of its own."""
     torch.set_num_threads(1)
     rank = os.environ["RANK"]
-    if not folder:
+    if folder:
+        lightxml.checkpoints.REST = 0
+        signal_second(signal.SIGKILL, int(kill_at))
+        params = {"checkpoint_dir": folder, "checkpoint_minutes": 1e-9}
+        found = {"label clusters": outcome(fit("label clusters", **params))}
+    else:
         found = {setting: outcome(fit(setting)) for setting in SETTINGS}
         # Of a fit without a seed, all have the first process's.
         found["no seed"] = outcome(fit("labels in chunks", random_state=None))
-    else:
-        lightxml.checkpoints.REST = 0
-        seed_generators = lightxml.training.seed_generators
-
-        def die_at(seed: int, step: int, *rest: int, device: torch.device) -> None:
-            if rank == "1" and step == int(kill_at) > 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            seed_generators(seed, step, *rest, device=device)
-
-        lightxml.training.seed_generators = die_at
-        params = {"checkpoint_dir": folder, "checkpoint_minutes": 1e-9}
-        found = {"label clusters": outcome(fit("label clusters", **params))}
+        found["errors"] = {
+            "diverges": error_of("an encoder and features", head_learning_rate=1e30),
+            "arguments": error_of("labels in chunks", batch_size=7 + int(rank)),
+            "documents": error_of("labels in chunks", begin=int(rank)),
+        }
+        found["no errors left"] = outcome(fit("labels in chunks"))
+        steps = signal_second(signal.SIGTERM, at_step=6)
+        found["errors"]["signal"] = error_of("label clusters", checkpoint_dir=Path(out, "kept"))
+        stopped_at = steps[-1]
+        found["resumed"] = outcome(fit("label clusters", checkpoint_dir=Path(out, "kept")))
+        found["steps"] = [stopped_at, steps[steps.index(stopped_at) + 1 :][0], steps[-1]]
     Path(out, f"{rank}.json").write_text(json.dumps(found), "utf-8")
 
 
@@ -123,6 +153,32 @@ def test_all_processes_end_with_the_same_model(of_two: list[dict[str, Any]]) -> 
 
 
 @pytest.mark.slow
+def test_what_ends_one_fit_ends_it_in_all_processes_and_they_can_fit_again(
+    of_two: list[dict[str, Any]],
+) -> None:
+    first, second = of_two
+    errors = first["errors"]
+    assert second["errors"] == errors
+    diverging = {"head_learning_rate": 1e30, "accumulate": 2}
+    assert errors["diverges"] == error_of("an encoder and features", **diverging)
+    assert errors["diverges"].startswith("NonFiniteLossError")
+    assert "batch_size: differs" in errors["arguments"]
+    assert "7 in process 0, 8 in process 1" in errors["arguments"]
+    assert "the content of X, y, X_val and y_val: differs" in errors["documents"]
+    assert first["no errors left"] == first["labels in chunks"]
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all_after_its_step_and_they_go_on(
+    of_two: list[dict[str, Any]],
+) -> None:
+    for found in of_two:
+        assert found["errors"]["signal"] == "SystemExit: 143"
+        assert found["steps"] == [6, 7, 9]
+        assert found["resumed"] == found["label clusters"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_two_processes_are_one_that_accumulates_two_batches(
     of_two: list[dict[str, Any]], setting: str
@@ -151,10 +207,10 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path: Path) ->
     assert not list(out.iterdir())
     assert len(list(folder.glob("*/*"))) >= 2, "checkpoints"
     copied = shutil.copytree(folder, tmp_path / "copied")
-    resumed = run("tests.test_distributed", str(out), "0", str(folder))
+    resumed = run("tests.test_distributed", str(out), "-1", str(folder))
     assert resumed.returncode == 0, resumed.stderr[-3_000:]
     after_a_break = outcomes(out)
-    unbroken = run("tests.test_distributed", str(out), "0", str(tmp_path / "others"))
+    unbroken = run("tests.test_distributed", str(out), "-1", str(tmp_path / "others"))
     assert unbroken.returncode == 0, unbroken.stderr[-3_000:]
     assert after_a_break == outcomes(out)
     assert after_a_break[0] == after_a_break[1]
