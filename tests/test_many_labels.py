@@ -82,6 +82,37 @@ def test_the_improvements_go_together_and_each_changes_the_training(
     assert np.array_equal(model.decision_function(X), again.decision_function(X))
 
 
+@pytest.fixture(scope="module")
+def plain_scores(data: Data) -> np.ndarray:
+    """The logits of a model with clusters and every argument at its place."""
+    return features_only(**CLUSTERED, label_dim=16).fit(*data).decision_function(data[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label_clusters": False},
+        {"max_cluster_size": 12},
+        {"n_candidate_clusters": 2},
+        {"label_dim": 8},
+        {"n_random_negatives": 3},
+        {"loss_correction": True},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_argument_changes_the_model(
+    data: Data, plain_scores: np.ndarray, change: dict[str, Any]
+) -> None:
+    changed = features_only(**{**CLUSTERED, "label_dim": 16, **change}).fit(*data)
+    assert not np.allclose(changed.decision_function(data[0]), plain_scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_jobs", [2, -1])
+def test_jobs_change_nothing(data: Data, plain_scores: np.ndarray, n_jobs: int) -> None:
+    model = features_only(**CLUSTERED, label_dim=16, n_jobs=n_jobs).fit(*data)
+    assert np.array_equal(model.decision_function(data[0]), plain_scores)
+
+
 def test_clusters_are_those_of_the_labels_documents(data: Data) -> None:
     X, y = data
     model = features_only(**CLUSTERED).fit(X, y)
