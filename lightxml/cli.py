@@ -370,6 +370,7 @@ def reproduce(
             raise ValueError(f"--json {json_} is a folder; expected a file.")
     from lightxml import reproduction
     from lightxml.datasets import label_sets
+    from lightxml.distributed import is_first_process
 
     recipe, cuts = RECIPES[name], Smoke() if smoke else None
     chosen, idle = reproduction.choose_improvements(recipe, improvements)
@@ -386,12 +387,16 @@ def reproduce(
     )
     bunch = reproduction.read_data(recipe, data, cuts)
     reproduction.check_encoders(model)
-    typer.echo(sizes(bunch))
-    if idle:
+    is_first = is_first_process()
+    if is_first:
+        typer.echo(sizes(bunch))
+    if idle and is_first:
         typer.echo(f"Left out, having no effect without label clusters: {', '.join(idle)}.")
     began = time.monotonic()
     model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels))
     seconds = time.monotonic() - began
+    if not is_first:
+        return
     if output is not None:
         model.save(output)
     figures = reproduction.measure(model, bunch, recipe)
