@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from joblib import Memory
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -20,12 +20,13 @@ from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
 from lightxml.fitted import FittedModel
 from lightxml.labels import decode, encode_known
+from lightxml.representation import DocumentedEstimator
 
 # The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
 MAX_DENSE_SCORES = 2**28
 
 
-class LightXMLClassifier(ClassifierMixin, BaseEstimator):
+class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
     """Extreme multi-label text classification with a transformer.
 
     Documents are ranked against thousands to millions of labels by LightXML [1]_: the summary

@@ -34,6 +34,7 @@ FLOORS = [
         "memory",
         "vectorizers",
         "interrupts",
+        "representation",
     },
     {
         "devices",
