@@ -67,6 +67,11 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         model for that. 0: off. Without a trained encoder, and with at most 200,000 training
         documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on average;
         else 0.
+    propensity_weight : float, default=0
+        How much rare labels are preferred: when the training is done, each label's logit is
+        raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`
+        has it. 1 costs next to nothing in P@k and gains in PSP@k; more trades one for the other
+        (docs/features.md). Scores, `predict` and `predict_proba` are raised with it.
     dropout : float in [0, 1), default=0.5
         On the text representation, in training.
     se_block : bool, default=False
@@ -180,6 +185,8 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
     .. [2] Hu, Shen, Sun, "Squeeze-and-Excitation Networks", CVPR 2018.
     .. [3] Izmailov et al., "Averaging Weights Leads to Wider Optima and Better
        Generalization", UAI 2018.
+    .. [4] Jain, Prabhu, Varma, "Extreme Multi-label Loss Functions for Recommendation, Tagging,
+       Ranking & Other Missing Label Applications", KDD 2016.
 
     Examples
     --------
@@ -202,6 +209,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         max_length: int = 512,
         n_feature_layers: int = 5,
         neighbor_weight: float | Literal["auto"] = "auto",
+        propensity_weight: float = 0,
         dropout: float = 0.5,
         se_block: bool = False,
         loss_correction: bool = False,
@@ -238,6 +246,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         self.max_length = max_length
         self.n_feature_layers = n_feature_layers
         self.neighbor_weight = neighbor_weight
+        self.propensity_weight = propensity_weight
         self.dropout = dropout
         self.se_block = se_block
         self.loss_correction = loss_correction

@@ -51,6 +51,7 @@ FLOORS = [
         "network",
         "optimizers",
         "tables",
+        "tail",
         "divergence",
         "targets",
     },
