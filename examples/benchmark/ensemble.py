@@ -4,7 +4,7 @@
         [--jsonl FILE]
 
 DATA is a folder that `lightxml.datasets.load_xmc` reads. `--pairs` adds pairs of words to the
-TF-IDF, as in `features.py` beside this file. The members and the ensemble rank the same
+TF-IDF, as in `run.py` beside this file. The members and the ensemble rank the same
 documents; times are in seconds of wall time, ``train`` without the vectorizer.
 
 `--validation` splits a tenth off the training part (seed 0) and measures on that; the test part
@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from features import K, clock, peak_gib, read, vectorizer
+from data import K, peak_gib, read, vectorizer
+from peers.outcome import timed
 
 from lightxml import LightXMLEnsemble
 from lightxml.evaluation import format_table, rank_metrics
@@ -37,11 +38,12 @@ def main() -> None:
     parser.add_argument("--jsonl", type=Path, help="append the result to this file")
     arguments = parser.parse_args()
 
-    X, y, X_new, y_new = read(arguments.data, arguments.validation)
-    tfidf = vectorizer("features+pairs" if arguments.pairs else "features")
+    train, test = read(arguments.data, validation=arguments.validation)
+    X, y, X_new, y_new = train.texts, train.y, test.texts, test.y
+    tfidf = vectorizer(pairs=arguments.pairs)
     features, new = tfidf.fit_transform(X), tfidf.transform(X_new)
     ensemble = LightXMLEnsemble(n_estimators=arguments.members, random_state=arguments.seed)
-    train_seconds = clock(lambda: ensemble.fit(features, y))
+    _, train_seconds = timed(lambda: ensemble.fit(features, y))
     began = time.perf_counter()
     topk = ensemble.predict_topk(new, K)
     predict_seconds = time.perf_counter() - began

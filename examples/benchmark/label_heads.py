@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from features import peak_gib, read, vectorizer
+from data import Part, peak_gib, read, vectorizer
 
 from lightxml import LightXMLClassifier
 from lightxml.clustered import ClusteredHead
@@ -57,20 +57,21 @@ SETTINGS = {
 }
 
 
-def split(folder: str, validation: bool) -> tuple[list[str], Any, list[str], Any]:
-    """Return the documents and labels to learn from and those to measure on."""
+def split(folder: str, validation: bool) -> tuple[Part, Part]:
+    """Return the documents to learn from and those to measure on."""
     data = load_xmc(folder)
     if validation and "X_validation" in data:
-        return data.X_train, data.y_train, data.X_validation, data.y_validation
-    return read(folder, validation)
+        return Part(data.X_train, data.y_train), Part(data.X_validation, data.y_validation)
+    return read(folder, validation=validation)
 
 
 def run(arguments: argparse.Namespace, setting: str, seed: int) -> dict[str, Any]:
     """Train and measure one setting in this process."""
-    X, y, X_new, y_new = split(arguments.data, arguments.validation)
+    train, new = split(arguments.data, arguments.validation)
+    X, y, X_new, y_new = train.texts, train.y, new.texts, new.y
     model = LightXMLClassifier(
         arguments.encoder,
-        features=vectorizer("features"),
+        features=vectorizer(),
         freeze_encoder=arguments.encoder is not None,
         memory=arguments.memory,
         max_length=arguments.max_length,

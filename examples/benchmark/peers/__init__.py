@@ -1,0 +1,1 @@
+"""One module a learner, each with ``run(train, texts, options) -> Outcome``."""

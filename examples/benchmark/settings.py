@@ -1,0 +1,37 @@
+"""What the names of our settings mean, as arguments of `LightXMLClassifier`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# What a learner's name means, and what a variant of it adds. Each variant is also an ablation:
+# it changes one thing of the setting before it.
+LEARNERS: dict[str, dict[str, Any]] = {
+    "features": {"encoder": None},
+    "frozen": {"freeze_encoder": True},
+    "trained": {},
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "clusters": {"label_clusters": True},
+    "bottleneck": {"label_dim": 400},
+    "se": {"se_block": True},
+    "correction": {"loss_correction": True},
+    "random50": {"n_random_negatives": 50},
+    "random200": {"n_random_negatives": 200},
+    "random1000": {"n_random_negatives": 1000},
+    "no_averaging": {"swa_start": None},
+    "no_neighbours": {"neighbor_weight": 0},
+    "neighbours1": {"neighbor_weight": 1.0},
+    "rare1": {"propensity_weight": 1.0},
+    "rare2": {"propensity_weight": 2.0},
+    "layers1": {"n_feature_layers": 1},
+    "layers3": {"n_feature_layers": 3},
+    "dropout0": {"dropout": 0.0},
+    "dropout0.3": {"dropout": 0.3},
+    "length64": {"max_length": 64},
+    "length256": {"max_length": 256},
+    "constant": {"schedule": "constant"},
+    "epochs12": {"max_epochs": 12},
+}
+MEMBERS = {"three": 3}  # of an ensemble of seeds
+INPUTS = ("pairs", "text")  # pairs of words; of an encoder: without features

@@ -1,0 +1,150 @@
+"""The benchmark's runner: every run in a process of its own, once; tables from its results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightxml.datasets import label_sets, make_xmc
+
+pytestmark = pytest.mark.slow  # a process for each run
+
+FOLDER = Path(__file__).parent.parent / "examples" / "benchmark"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of 120 documents and 12 labels."""
+    folder = tmp_path_factory.mktemp("benchmark") / "tiny"
+    folder.mkdir()
+    texts, y = make_xmc(120, 12, n_words_per_document=12, random_state=0)
+    labels = label_sets(y, np.array([f"l{j}" for j in range(12)]))
+    for name, part in {"train": slice(0, 90), "test": slice(90, 120)}.items():
+        (folder / f"{name}_texts.txt").write_text("\n".join(texts[part]) + "\n")
+        lines = (" ".join(row) for row in labels[part])
+        (folder / f"{name}_labels.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def call(script: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, FOLDER / script, *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def results(data: Path) -> Path:
+    """What `nearest` and `features+clusters` gave with two seeds."""
+    path = data.parent / "results.jsonl"
+    settings = ["--settings", "nearest", "features+clusters", "--seeds", 0, 1, "--threads", 1]
+    done = call("run.py", data, "--results", path, *settings)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_each_run_says_what_it_was_and_what_came_of_it(results: Path) -> None:
+    found = rows(results)
+    turns = [(row["job"]["setting"], row["job"]["seed"]) for row in found]
+    assert turns == [
+        ("nearest", 0),
+        ("features+clusters", 0),
+        ("nearest", 1),
+        ("features+clusters", 1),
+    ]
+    for row in found:
+        assert row["job"]["data"] == "tiny"
+        assert row["job"]["part"] == "test"
+        assert row["documents"] == [90, 30]
+        assert {"P@1", "P@5", "nDCG@3", "R@5", "PSP@1", "PSnDCG@5"} <= row["figures"].keys()
+        assert 0.3 < row["figures"]["P@1"] <= 1
+        assert row["train_s"] > 0
+        assert row["documents_a_second"] > 0
+        assert row["model_bytes"] > 1000
+        assert 0.05 < row["peak_gib"] < 4
+        assert row["machine"]["cores"] >= 1
+    nearest = [row["figures"] for row in found if row["job"]["setting"] == "nearest"]
+    assert nearest[0] == nearest[1]  # nothing in it is drawn
+
+
+def test_what_is_there_is_not_run_again(results: Path, data: Path) -> None:
+    before = results.read_text()
+    again = call(
+        "run.py", data, "--results", results, "--settings", "nearest", "--seeds", 1, "--threads", 1
+    )
+    assert again.stdout == "nearest on tiny, seed 1: already there\n"
+    assert results.read_text() == before
+
+
+def test_the_test_part_is_not_read_for_validation(data: Path, tmp_path: Path) -> None:
+    blind = tmp_path / "blind"
+    blind.mkdir()
+    for file in data.glob("train_*"):
+        (blind / file.name).write_bytes(file.read_bytes())
+    for name, content in {"texts": "never\n", "labels": "read\n"}.items():
+        (blind / f"test_{name}.txt").write_text(content)
+    path = tmp_path / "results.jsonl"
+    done = call("run.py", blind, "--results", path, "--settings", "nearest", "--validation")
+    assert done.returncode == 0, done.stderr
+    (row,) = rows(path)
+    assert (row["job"]["part"], row["documents"]) == ("validation", [81, 9])
+
+
+def test_a_run_over_budget_is_ended_and_said_so(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    done = call("run.py", data, "--results", path, "--settings", "nearest", "--budget", 0.05)
+    assert done.returncode == 0
+    assert "over 0 s" in done.stdout
+    (row,) = rows(path)
+    assert row["over_budget_s"] == 0.05
+    assert "Without a result: nearest: over 0 s." in call("tables.py", path).stdout
+
+
+def test_a_run_that_fails_does_not_end_the_benchmark(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    settings = ["--settings", "frozen", "nearest", "--encoder", tmp_path / "nowhere"]
+    done = call("run.py", data, "--results", path, *settings)
+    assert done.returncode == 0
+    failed, good = rows(path)
+    assert "nowhere" in failed["failed"]
+    assert "figures" in good
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--settings", "magic"], "magic: expected a learner among features"),
+        (["--settings", "nearest+se"], "nearest+se: se is not among pairs"),
+        (["--settings", "frozen"], "frozen needs --encoder"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_runs(
+    data: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = call("run.py", data, "--results", tmp_path / "r.jsonl", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_tables_hold_the_mean_over_seeds_and_mark_the_best(results: Path, tmp_path: Path) -> None:
+    done = call("tables.py", results, "--plot", tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "### `tiny`, test part"
+    of = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
+    found = [row for row in rows(results) if row["job"]["setting"] == "features+clusters"]
+    values = [100 * row["figures"]["P@1"] for row in found]
+    mean, spread = np.mean(values), np.std(values, ddof=1)
+    cell = of["features+clusters, 2 seeds"].split("|")[2].split("/")[0].strip()
+    assert cell.replace("**", "") == f"{mean:.2f} ±{spread:.2f}"
+    assert "**" in done.stdout
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    assert (tmp_path / "tiny.svg").read_text().startswith("<?xml")
