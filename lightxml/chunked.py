@@ -91,6 +91,11 @@ class ChunkedHead(nn.Module):
         """Numbers that ranking holds at a time for each document."""
         return min(self.n_labels, _LABELS_RANKED)
 
+    @property
+    def label_bias(self) -> torch.Tensor:
+        """The labels' biases themselves, shape (n_labels,), outside of differentiation."""
+        return self.bias.data
+
     @contextmanager
     def in_training(self) -> Iterator[None]:
         """Keep the labels' weights in the device's `TRAINING_DTYPE`, and in float32 afterwards."""

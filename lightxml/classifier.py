@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from joblib import Memory
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -20,12 +20,13 @@ from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
 from lightxml.fitted import FittedModel
 from lightxml.labels import decode, encode_known
+from lightxml.representation import DocumentedEstimator
 
 # The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
 MAX_DENSE_SCORES = 2**28
 
 
-class LightXMLClassifier(ClassifierMixin, BaseEstimator):
+class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
     """Extreme multi-label text classification with a transformer.
 
     Documents are ranked against thousands to millions of labels by LightXML [1]_: the summary
@@ -66,6 +67,11 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         model for that. 0: off. Without a trained encoder, and with at most 200,000 training
         documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on average;
         else 0.
+    propensity_weight : float, default=0
+        How much rare labels are preferred: when the training is done, each label's logit is
+        raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`
+        has it. 1 costs next to nothing in P@k and gains in PSP@k; more trades one for the other
+        (docs/features.md). Scores, `predict` and `predict_proba` are raised with it.
     dropout : float in [0, 1), default=0.5
         On the text representation, in training.
     se_block : bool, default=False
@@ -179,6 +185,8 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
     .. [2] Hu, Shen, Sun, "Squeeze-and-Excitation Networks", CVPR 2018.
     .. [3] Izmailov et al., "Averaging Weights Leads to Wider Optima and Better
        Generalization", UAI 2018.
+    .. [4] Jain, Prabhu, Varma, "Extreme Multi-label Loss Functions for Recommendation, Tagging,
+       Ranking & Other Missing Label Applications", KDD 2016.
 
     Examples
     --------
@@ -201,6 +209,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         max_length: int = 512,
         n_feature_layers: int = 5,
         neighbor_weight: float | Literal["auto"] = "auto",
+        propensity_weight: float = 0,
         dropout: float = 0.5,
         se_block: bool = False,
         loss_correction: bool = False,
@@ -237,6 +246,7 @@ class LightXMLClassifier(ClassifierMixin, BaseEstimator):
         self.max_length = max_length
         self.n_feature_layers = n_feature_layers
         self.neighbor_weight = neighbor_weight
+        self.propensity_weight = propensity_weight
         self.dropout = dropout
         self.se_block = se_block
         self.loss_correction = loss_correction

@@ -255,6 +255,9 @@ def evaluate(
         typer.Option(metavar="A B", help="Of the propensity model.", show_default="0.55 1.5"),
     ] = None,
     jsonl: JSONLines = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a picture too: png, svg or pdf.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Measure a model on held-out documents.
@@ -269,6 +272,10 @@ def evaluate(
     from lightxml.labels import encode_known
     from lightxml.metrics import propensities
 
+    if plot is not None:
+        from lightxml.plot.report import N_LABELS, check_picture, draw_evaluation
+
+        check_picture(plot)
     in_file = data.is_file()
     if in_file and (validation or propensity):
         raise ValueError("--validation and --propensity are about a folder's parts, not a file.")
@@ -289,11 +296,14 @@ def evaluate(
             " common. Fit on label_sets(y_train, labels), which keeps the names."
         )
     began = time.monotonic()
-    topk = estimator.predict_topk(X, min(5, len(classes)))
+    topk = estimator.predict_topk(X, min(5 if plot is None else N_LABELS, len(classes)))
     seconds = time.monotonic() - began
     a, b = propensity or (0.55, 1.5)
     weights = None if in_file else propensities(y_train, a=a, b=b)
     figures = rank_metrics(y_true, topk, weights, classes=classes)
+    if plot is not None:
+        known = None if in_file else y_train
+        draw_evaluation(plot, y_true, topk, known, weights, classes=classes)
     if jsonl:
         typer.echo(json.dumps(figures))
         return

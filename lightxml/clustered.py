@@ -129,6 +129,11 @@ class ClusteredHead(nn.Module):
         return len(self.embeddings)
 
     @property
+    def label_bias(self) -> torch.Tensor:
+        """The labels' biases themselves, shape (n_labels,), outside of differentiation."""
+        return self.embeddings.data[:, -1]
+
+    @property
     def n_clusters(self) -> int:
         """Clusters of labels."""
         return len(self.sizes)

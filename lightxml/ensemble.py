@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
@@ -19,9 +19,10 @@ from lightxml.classifier import LightXMLClassifier, check_dense
 from lightxml.exceptions import BundleError
 from lightxml.joined import join, split
 from lightxml.labels import decode, encode_known
+from lightxml.representation import DocumentedEstimator
 
 
-class LightXMLEnsemble(ClassifierMixin, BaseEstimator):
+class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
     """Several `LightXMLClassifier` whose scores are averaged.
 
     The members differ in seed, encoder, features or any other argument. A label's score is the

@@ -41,6 +41,7 @@ from lightxml.inputs import (
 from lightxml.labels import Labels, encode
 from lightxml.neighbours import make_neighbours
 from lightxml.network import LightXMLNetwork
+from lightxml.tail import RareLabels
 from lightxml.training import seeded, train
 
 
@@ -133,6 +134,8 @@ def _train_model(
         params, labels.matrix, trains_encoder=network.trains_encoder
     )
 
+    rare = RareLabels(labels.matrix, w) if (w := float(params["propensity_weight"])) else None
+
     def remember() -> None:
         if weight:
             representations = prediction.represent_all(network, documents)
@@ -151,7 +154,8 @@ def _train_model(
             begin, end = (
                 len(documents_val) * n // ranks.size for n in (ranks.rank, ranks.rank + 1)
             )
-            own, _ = prediction.predict_topk(network, documents_val.part(begin, end), ks[-1])
+            with nullcontext() if rare is None else rare.lifted(network.head):
+                own, _ = prediction.predict_topk(network, documents_val.part(begin, end), ks[-1])
             columns = np.concatenate(ranks.gather(own))
             return {f"precision_at_{k}": metrics.precision_at_k(y_val, columns, k) for k in ks}
 
@@ -193,6 +197,8 @@ def _train_model(
                 ranks,
             )
     remember()
+    if rare is not None:
+        rare.lift(network.head)
     return replace(model, history=history)
 
 

@@ -49,6 +49,11 @@ class OneVsAllHead(nn.Linear):
         """Numbers that ranking holds at a time for each document."""
         return self.out_features
 
+    @property
+    def label_bias(self) -> torch.Tensor:
+        """The labels' biases themselves, shape (n_labels,), outside of differentiation."""
+        return self.bias.data
+
     def query(self, representation: torch.Tensor) -> torch.Tensor:
         """Return what the labels' weights are multiplied with."""
         return representation

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.pipeline import Pipeline
 
 from lightxml.rankings import (
     FloatArray,
@@ -29,6 +28,7 @@ from lightxml.rankings import (
     check_k,
     is_matrix,
     positives,
+    rank_labels,
     read_ranking,
 )
 
@@ -326,18 +326,8 @@ class _TopKScorer:
     metric_arguments: dict[str, Any]
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
-        # A Pipeline has no predict_topk of its own.
-        if isinstance(estimator, Pipeline):
-            if len(estimator) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator[-1]
-        if not hasattr(estimator, "predict_topk"):
-            raise TypeError(
-                f"estimator is a {type(estimator).__name__}, which has no predict_topk; expected "
-                "a fitted LightXMLClassifier or a Pipeline that ends in one."
-            )
-        topk = estimator.predict_topk(X, k=self.k)
-        return self.metric(y, topk, k=self.k, classes=estimator.classes_, **self.metric_arguments)
+        topk, classes = rank_labels(estimator, X, self.k)
+        return self.metric(y, topk, k=self.k, classes=classes, **self.metric_arguments)
 
     def __repr__(self) -> str:
         name = getattr(self.metric, "__name__", repr(self.metric))

@@ -80,9 +80,11 @@ def check_params(params: dict[str, Any]) -> None:
             min_val=0,
             include_boundaries="neither",
         )
-    if not is_auto(params["neighbor_weight"]):
-        check_scalar(params["neighbor_weight"], "neighbor_weight", Real, min_val=0)
-    check_scalar(params["weight_decay"], "weight_decay", Real, min_val=0)
+    for name in ("weight_decay", "neighbor_weight", "propensity_weight"):
+        if not is_auto(params[name]) or name != "neighbor_weight":
+            check_scalar(params[name], name, Real, min_val=0)
+            if not math.isfinite(params[name]):
+                raise ValueError(f"{name} is {params[name]}; expected a finite number.")
     if params["swa_start"] is not None:
         check_scalar(
             params["swa_start"], "swa_start", Real, min_val=0, max_val=1, include_boundaries="left"

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -52,8 +54,43 @@ def read_ranking(y_true: Any, topk: Any, k: int, classes: Any) -> tuple[Truth, I
     """Check the arguments of a metric; the truth and the first k predicted columns, (n, k)."""
     check_k(k)
     index = None if classes is None else _index(classes)
-    truth = _read_truth(y_true, index)
+    truth = _read_truth(y_true, index, "y_true")
     return truth, _read_topk(topk, k, truth, index)
+
+
+def read_truth(y: Any, classes: Any, name: str) -> Truth:
+    """Check true labels, which an error calls by `name`, and bring them to column numbers."""
+    return _read_truth(y, None if classes is None else _index(classes), name)
+
+
+def rank_labels(estimator: Any, X: Any, k: int | None) -> tuple[npt.NDArray[Any], Any]:
+    """Return a fitted estimator's k best labels of each document, and its classes.
+
+    Of a Pipeline the last step ranks what the others make of `X`: it has no `predict_topk` of its
+    own. Without k they are 10 labels, or all if there are fewer.
+
+    Raises
+    ------
+    TypeError
+        If there is no `predict_topk`.
+    """
+    model = last_step(estimator)
+    if model is not estimator and len(estimator) > 1:
+        X = estimator[:-1].transform(X)
+    if not hasattr(model, "predict_topk"):
+        raise TypeError(
+            f"estimator is a {type(model).__name__}, which has no predict_topk; expected "
+            "a fitted LightXMLClassifier or a Pipeline that ends in one."
+        )
+    if k is None:
+        check_is_fitted(model)
+        k = min(10, len(model.classes_))
+    return model.predict_topk(X, k=k), model.classes_
+
+
+def last_step(estimator: Any) -> Any:
+    """Return a Pipeline's last step, or the estimator itself."""
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
 def check_k(k: int) -> None:
@@ -81,13 +118,13 @@ def _index(classes: Any) -> dict[Any, int]:
     return index
 
 
-def _read_truth(y_true: Any, index: dict[Any, int] | None) -> Truth:
-    if not is_matrix(y_true):
-        return _read_collections(y_true, index)
-    rows, columns, (n, n_labels) = positives(y_true, "y_true")
+def _read_truth(y: Any, index: dict[Any, int] | None, name: str) -> Truth:
+    if not is_matrix(y):
+        return _read_collections(y, index, name)
+    rows, columns, (n, n_labels) = positives(y, name)
     if index is not None and len(index) != n_labels:
         raise ValueError(
-            f"classes has {len(index)} labels and y_true {n_labels} columns; expected one label "
+            f"classes has {len(index)} labels and {name} {n_labels} columns; expected one label "
             "for each column."
         )
     return Truth(rows, columns, np.bincount(rows, minlength=n), n_labels)
@@ -122,20 +159,20 @@ def positives(y: Any, name: str) -> tuple[IntArray, IntArray, tuple[int, int]]:
     return keys // max(n_labels, 1), keys % max(n_labels, 1), (n, n_labels)
 
 
-def _read_collections(y_true: Any, index: dict[Any, int] | None) -> Truth:
+def _read_collections(y: Any, index: dict[Any, int] | None, name: str) -> Truth:
     if index is None:
         raise ValueError(
-            f"y_true is a {type(y_true).__name__}, not 2-D, and classes is None; expected a 2-D "
+            f"{name} is a {type(y).__name__}, not 2-D, and classes is None; expected a 2-D "
             "indicator matrix (np.asarray makes one of nested lists of 0 and 1). Collections of "
             "labels need classes, the label of each column."
         )
     rows: list[int] = []
     columns: list[int] = []
     n_true: list[int] = []
-    for i, labels in enumerate(y_true):
+    for i, labels in enumerate(y):
         if isinstance(labels, str | bytes) or not isinstance(labels, Collection):
             raise TypeError(
-                f"y_true[{i}] is {labels!r}; expected a collection of labels, such as a list."
+                f"{name}[{i}] is {labels!r}; expected a collection of labels, such as a list."
             )
         labels = set(labels)
         known = sorted(index[label] for label in labels if label in index)

@@ -34,6 +34,7 @@ FLOORS = [
         "memory",
         "vectorizers",
         "interrupts",
+        "representation",
     },
     {
         "devices",
@@ -50,6 +51,7 @@ FLOORS = [
         "network",
         "optimizers",
         "tables",
+        "tail",
         "divergence",
         "targets",
     },
@@ -69,7 +71,7 @@ FLOORS = [
         "parameters",
     },
     {"classifier"},
-    {"ensemble", "recipes", "reproduction", "cli", "__main__"},
+    {"ensemble", "recipes", "reproduction", "plot", "cli", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -433,6 +433,39 @@ def test_evaluate_prints_a_table_of_80_columns_and_what_was_left_out(model: Path
     assert rows[-1].startswith("Predicted in ")
 
 
+@pytest.mark.parametrize("name", ["picture.png", "picture.svg", "PICTURE.PDF"])
+def test_evaluate_writes_a_picture_and_the_same_figures(
+    model: Path, data: Path, tmp_path: Path, name: str
+):
+    plain = run("evaluate", model, data, "--jsonl")
+    drawn = run("evaluate", model, data, "--jsonl", "--plot", tmp_path / name)
+    assert drawn.exit_code == 0
+    assert json.loads(drawn.stdout) == json.loads(plain.stdout)
+    begin = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[name[-3:].lower()]
+    assert (tmp_path / name).read_bytes().startswith(begin)
+
+
+def test_evaluate_refuses_a_picture_it_cannot_write_before_it_measures(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lightxml, "load", raising(AssertionError("it has begun")))
+    for name, expected in {
+        "picture.bmp": "expected a name that ends in one of",
+        "picture": "expected a name that ends in one of",
+        "no/picture.png": "is no folder that can be written to",
+    }.items():
+        assert is_one_line(
+            run("evaluate", model, data, "--plot", tmp_path / name), "--plot", expected
+        )
+    (tmp_path / "folder.png").mkdir()
+    assert is_one_line(
+        run("evaluate", model, data, "--plot", tmp_path / "folder.png"), "is a folder"
+    )
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    refused = run("evaluate", model, data, "--plot", tmp_path / "picture.png")
+    assert is_one_line(refused, 'pip install "lightxml[plot]"')
+
+
 def test_evaluate_counts_labels_of_the_data_that_the_model_never_saw(
     model: Path, data: Path, tmp_path: Path
 ):

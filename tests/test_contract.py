@@ -262,3 +262,14 @@ def test_it_is_shown_with_the_arguments_that_were_changed(fitted: LightXMLClassi
     with config_context(display="diagram"):
         for model in (LightXMLClassifier("tiny"), fitted, make_pipeline(clone(fitted))):
             assert "LightXMLClassifier" in model._repr_html_()
+
+
+def test_a_notebook_shows_what_each_argument_and_attribute_means(
+    fitted: LightXMLClassifier,
+) -> None:
+    with config_context(display="diagram"):
+        shown = make_pipeline(clone(fitted))._repr_html_()
+        assert "Tokens a document, special ones included" in shown
+        assert "turns documents into features" not in shown  # vectorizer_, before `fit`
+        assert "turns documents into features" in fitted._repr_html_()
+        assert "Decides the members" in LightXMLEnsemble(fitted)._repr_html_()
