@@ -57,10 +57,13 @@ print(model.predict([text]))
 # %%
 # Measure
 # -------
-# Precision at k is the part of the first k labels that are true.
+# Precision at k is the part of the first k labels that are true. A document has three on average,
+# so it must fall for larger k.
 from lightxml.metrics import precision_at_k
+from lightxml.plot import TopKDisplay
 
-test_labels = model.predict_topk(data.X_test, k=5)
 y_test = label_sets(data.y_test, data.labels)
-for k in (1, 3, 5):
-    print(f"P@{k}  {precision_at_k(y_test, test_labels, k, classes=model.classes_):.3f}")
+topk = model.predict_topk(data.X_test, k=3)
+print(f"P@3  {precision_at_k(y_test, topk, k=3, classes=model.classes_):.3f}")
+
+_ = TopKDisplay.from_estimator(model, data.X_test, y_test)

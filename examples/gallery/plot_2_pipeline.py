@@ -47,3 +47,13 @@ print(f"micro-F1   {f1_score(data.y_test, y_pred, average='micro', zero_division
 print(f"LRAP       {label_ranking_average_precision_score(data.y_test, y_proba):.3f}")
 print(f"P@1        {precision_at_k(data.y_test, labels, k=1):.3f}")
 print(f"nDCG@5     {ndcg_at_k(data.y_test, labels, k=5):.3f}")
+
+# %%
+# Did the letters help? The same pipeline from words alone, beside it.
+from lightxml.plot import TopKDisplay
+
+words_only = make_pipeline(words, LightXMLClassifier(random_state=0))
+words_only.fit(data.X_train, data.y_train)
+
+display = TopKDisplay.from_estimator(pipe, data.X_test, data.y_test, name="words and letters")
+_ = TopKDisplay.from_estimator(words_only, data.X_test, data.y_test, name="words", ax=display.ax_)

@@ -24,7 +24,7 @@ X, y = make_xmc(
 model = LightXMLClassifier(
     "tiny",
     max_length=20,
-    max_epochs=20,
+    max_epochs=16,
     batch_size=32,
     learning_rate=1e-3,
     head_learning_rate=5e-3,
@@ -36,6 +36,15 @@ model = LightXMLClassifier(
 model.fit(X[:800], y[:800], X_val=X[800:], y_val=y[800:])
 
 # %%
-# ``history_`` has a line for each epoch.
-for epoch in model.history_:
-    print(*(f"{name} {value:<6.3g}" for name, value in epoch.items()))
+# The loss of each epoch, and the precision on the validation documents after it. These have two
+# labels each, so P@5 cannot come near 100 %; it decides when to end all the same.
+from lightxml.plot import TrainingDisplay
+
+_ = TrainingDisplay.from_estimator(model)
+
+# %%
+# From the dotted line on (``swa_start``, as a part of the epochs that were to be), what is measured
+# and kept is the mean of the weights since then. The figures behind the picture are in
+# ``history_``, a dictionary for each epoch. Of its epochs, the model keeps the best one's weights.
+best = max(model.history_, key=lambda epoch: epoch["precision_at_5"])
+print(f"{model.n_iter_} epochs of at most {model.max_epochs}; the best was epoch {best['epoch']}.")
