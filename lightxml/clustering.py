@@ -64,7 +64,7 @@ class BalancedKMeans(ClusterMixin, BaseEstimator):
         The number of clusters.
     n_features_in_ : int
         The number of columns seen in `fit`.
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+    feature_names_in_ : ndarray of str, shape (n_features,)
         The names of the columns. Only when `X` has some, all of them str.
 
     Notes
