@@ -116,7 +116,7 @@ class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
 
         The ranking is that of the mean over all labels: a label outside every member's best is
         missed only if a rounding hides it. No array of all documents x labels is made; see
-        `lightxml.averaging`.
+        ``lightxml.averaging``.
 
         Parameters
         ----------
