@@ -2,13 +2,13 @@
 Grid search
 ===========
 
-The arguments of a ``LightXMLClassifier`` and those of the vectorizer in it are searched as those of
-every estimator, by a metric of the ranking.
+The arguments of a ``LightXMLClassifier`` and those of the vectorizer in it are
+searched as those of every estimator, by a metric of the ranking.
 """
 
 # %%
-# Cross-validation fits many times, so take some of the documents, and a narrow embedding of their
-# features.
+# Cross-validation fits many times, so take some of the documents, and a narrow
+# embedding of their features.
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier
@@ -18,20 +18,30 @@ data = load_pydocs(["stdlib"])
 X_train, y_train = data.X_train[:2000], data.y_train[:2000]
 
 words = TfidfVectorizer(sublinear_tf=True)
-model = LightXMLClassifier(None, features=words, feature_dim=128, random_state=0)
+model = LightXMLClassifier(
+    None, features=words, feature_dim=128, random_state=0
+)
 
 # %%
-# Two questions: What should the features be made of? And how much should the most similar training
-# documents count (``neighbor_weight``)? A name with two underscores, such as
-# ``features__ngram_range``, would reach into the vectorizer; here whole vectorizers stand to choose
-# from. :func:`make_topk_scorer <lightxml.metrics.make_topk_scorer>` makes a scorer of a metric.
+# Two questions: What should the features be made of? And how much should the
+# most similar training documents count (``neighbor_weight``)? A name with two
+# underscores, such as ``features__ngram_range``, would reach into the
+# vectorizer; here whole vectorizers stand to choose from.
+# :func:`make_topk_scorer <lightxml.metrics.make_topk_scorer>` makes a scorer
+# of a metric.
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_union
 
 from lightxml.metrics import make_topk_scorer, precision_at_k
 
-letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), sublinear_tf=True)
-features = {"words": words, "letters": letters, "both": make_union(words, letters)}
+letters = TfidfVectorizer(
+    analyzer="char_wb", ngram_range=(3, 3), sublinear_tf=True
+)
+features = {
+    "words": words,
+    "letters": letters,
+    "both": make_union(words, letters),
+}
 weights = [0, 3]
 search = GridSearchCV(
     model,
@@ -42,21 +52,32 @@ search = GridSearchCV(
 search.fit(X_train, y_train)
 
 # %%
-# The mean P@3 of the three folds, and its spread. Parameters are tried with the first name
-# outermost.
-means = search.cv_results_["mean_test_score"].reshape(len(features), len(weights))
+# The mean P@3 of the three folds, and its spread. Parameters are tried with
+# the first name outermost.
+means = search.cv_results_["mean_test_score"].reshape(
+    len(features), len(weights)
+)
 spreads = search.cv_results_["std_test_score"].reshape(means.shape)
 print("neighbor_weight", *(f"{weight:>15}" for weight in weights))
 for name, mean, spread in zip(features, means, spreads, strict=True):
-    print(f"{name:<15}", *(f"{m:7.3f} +- {s:.3f}" for m, s in zip(mean, spread, strict=True)))
+    print(
+        f"{name:<15}",
+        *(f"{m:7.3f} +- {s:.3f}" for m, s in zip(mean, spread, strict=True)),
+    )
 
 # %%
-# The best setting was fitted again to all the documents. How does it do on the test part, which the
-# search has not seen?
+# The best setting was fitted again to all the documents. How does it do on the
+# test part, which the search has not seen?
 from lightxml.plot import TopKDisplay
 
 model.fit(X_train, y_train)
-display = TopKDisplay.from_estimator(model, data.X_test, data.y_test, name="words")
+display = TopKDisplay.from_estimator(
+    model, data.X_test, data.y_test, name="words"
+)
 _ = TopKDisplay.from_estimator(
-    search.best_estimator_, data.X_test, data.y_test, name="best of the search", ax=display.ax_
+    search.best_estimator_,
+    data.X_test,
+    data.y_test,
+    name="best of the search",
+    ax=display.ax_,
 )

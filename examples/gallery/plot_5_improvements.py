@@ -2,16 +2,18 @@
 Is it better, or was it luck?
 =============================
 
-Three arguments change LightXML's network and its training: ``se_block`` weighs the layers of the
-encoder against each other, ``loss_correction`` gives the gradients of labels and label clusters
-the same length, and ``n_random_negatives`` adds labels that a document should not have. This
-example compares them as every change should be compared: with several seeds, and beside the
-differences that chance makes.
+Three arguments change LightXML's network and its training: ``se_block`` weighs
+the layers of the encoder against each other, ``loss_correction`` gives the
+gradients of labels and label clusters the same length, and
+``n_random_negatives`` adds labels that a document should not have. This
+example compares them as every change should be compared: with several seeds,
+and beside the differences that chance makes.
 """
 
 # %%
-# The same for all: some docstrings of Python's standard library, labels in clusters, and a very
-# small transformer, which is trained from nothing beside the features of a vectorizer.
+# The same for all: some docstrings of Python's standard library, labels in
+# clusters, and a very small transformer, which is trained from nothing beside
+# the features of a vectorizer.
 from sklearn.feature_extraction.text import TfidfVectorizer
 from transformers import BertConfig
 
@@ -42,9 +44,10 @@ model = LightXMLClassifier(
 )
 
 # %%
-# Each setting is fitted with the same three seeds. A seed gives all settings the same beginning
-# and the same order of documents, so that results can be compared in pairs: how often one model's
-# first label is true on the very documents where the other's is not.
+# Each setting is fitted with the same three seeds. A seed gives all settings
+# the same beginning and the same order of documents, so that results can be
+# compared in pairs: how often one model's first label is true on the very
+# documents where the other's is not.
 import numpy as np
 from sklearn.base import clone
 
@@ -59,25 +62,40 @@ rows = np.arange(len(y_test))
 hits = np.empty((len(settings), 3, len(rows)))  # is the first label true?
 for setting, arguments in enumerate(settings.values()):
     for seed in range(3):
-        fitted = clone(model).set_params(random_state=seed, **arguments).fit(X_train, y_train)
-        hits[setting, seed] = y_test[rows, fitted.predict_topk(data.X_test, k=1)[:, 0]]
+        fitted = (
+            clone(model)
+            .set_params(random_state=seed, **arguments)
+            .fit(X_train, y_train)
+        )
+        hits[setting, seed] = y_test[
+            rows, fitted.predict_topk(data.X_test, k=1)[:, 0]
+        ]
 
 for name, hit in zip(settings, hits, strict=True):
     print(f"{name:<20} P@1 {hit.mean():.3f}")
 
 # %%
-# The gain of each seed over the same seed without improvements, their mean, and twice the standard
-# error of that mean over the test documents.
+# The gain of each seed over the same seed without improvements, their mean,
+# and twice the standard error of that mean over the test documents.
 import matplotlib.pyplot as plt
 
-gains = 100 * (hits - hits[0])[1:]  # (setting, seed, document), percentage points
+gains = (
+    100 * (hits - hits[0])[1:]
+)  # (setting, seed, document), percentage points
 by_document = gains.mean(axis=1)
 error = 2 * by_document.std(axis=1, ddof=1) / np.sqrt(len(rows))
 
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 ax.axvline(0, color="gray", linestyle=":")
 places = np.arange(len(gains))
-ax.errorbar(by_document.mean(axis=1), places, xerr=error, fmt="D", capsize=5, label="mean")
+ax.errorbar(
+    by_document.mean(axis=1),
+    places,
+    xerr=error,
+    fmt="D",
+    capsize=5,
+    label="mean",
+)
 for seed, marker in enumerate("os^"):
     gain = gains[:, seed].mean(axis=1)
     ax.plot(gain, places - 0.25, marker, alpha=0.6, label=f"seed {seed}")
@@ -86,8 +104,9 @@ ax.set(xlabel="Gain in P@1, percentage points", ylim=(len(gains) - 0.5, -0.5))
 _ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%
-# Where the bar reaches zero, these documents do not tell the setting from luck; on data as small as
-# these, expect that of all three. Even a bar that misses zero counts for less when the best of
-# three is picked. So compare on your own data with several seeds, on documents that are used for
-# nothing else. What the three do on large data is measured in :doc:`/results`, and how they work is
-# told in :doc:`/many_labels`.
+# Where the bar reaches zero, these documents do not tell the setting from
+# luck; on data as small as these, expect that of all three. Even a bar that
+# misses zero counts for less when the best of three is picked. So compare on
+# your own data with several seeds, on documents that are used for nothing
+# else. What the three do on large data is measured in :doc:`/results`, and how
+# they work is told in :doc:`/many_labels`.

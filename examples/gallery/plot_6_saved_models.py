@@ -2,9 +2,10 @@
 Saved models, pickles and trust
 ===============================
 
-A saved model is a folder of JSON and safetensors files. Nothing in it is run when it is loaded,
-and every file is checked first, so that a model from somebody else can be looked at without fear.
-A pickle, in contrast, runs whatever its author put into it.
+A saved model is a folder of JSON and safetensors files. Nothing in it is run
+when it is loaded, and every file is checked first, so that a model from
+somebody else can be looked at without fear. A pickle, in contrast, runs
+whatever its author put into it.
 """
 
 # %%
@@ -15,14 +16,16 @@ from lightxml import LightXMLClassifier
 from lightxml.datasets import make_xmc
 
 X, y = make_xmc(n_documents=1000, n_labels=50, random_state=0)
-model = LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=5, random_state=0)
+model = LightXMLClassifier(
+    None, features=TfidfVectorizer(), max_epochs=5, random_state=0
+)
 model.fit(X, y)
 
 # %%
 # Save and load
 # -------------
-# A second ``save`` to the same place replaces the first as a whole: wherever it is interrupted,
-# one of the two is there.
+# A second ``save`` to the same place replaces the first as a whole: wherever
+# it is interrupted, one of the two is there.
 import tempfile
 from pathlib import Path
 
@@ -31,7 +34,9 @@ from lightxml import load
 folder = Path(tempfile.mkdtemp(), "model")
 model.save(folder)
 loaded = load(folder)
-print("The same labels:", (loaded.predict_topk(X) == model.predict_topk(X)).all())
+print(
+    "The same labels:", (loaded.predict_topk(X) == model.predict_topk(X)).all()
+)
 
 # %%
 # The files are named after their contents. ``lightxml.json`` lists them.
@@ -39,17 +44,22 @@ for file in sorted(folder.iterdir()):
     print(f"{file.stat().st_size:>10,}  {file.name}")
 
 # %%
-# What is inside? On the command line, ``lightxml info MODEL`` tells without loading the weights.
+# What is inside? On the command line, ``lightxml info MODEL`` tells without
+# loading the weights.
 import subprocess
 import sys
 
 info = subprocess.run(
-    [sys.executable, "-m", "lightxml", "info", folder], capture_output=True, text=True, check=True
+    [sys.executable, "-m", "lightxml", "info", folder],
+    capture_output=True,
+    text=True,
+    check=True,
 )
 print(info.stdout)
 
 # %%
-# A file that was changed, on its way or by somebody, is not loaded. One bit is enough.
+# A file that was changed, on its way or by somebody, is not loaded. One bit is
+# enough.
 from lightxml.exceptions import BundleError
 
 largest = max(folder.iterdir(), key=lambda file: file.stat().st_size)
@@ -62,16 +72,45 @@ except BundleError as error:
     print(str(error).partition(": ")[2])
 
 # %%
+# Size
+# ----
+# Most of it is a row of ``feature_dim`` numbers for each word of the
+# vectorizer. The training documents that predictions are compared with
+# (``neighbor_weight``) are kept in the model too.
+import matplotlib.pyplot as plt
+from sklearn.base import clone
+
+sizes = {}
+for name, params in {
+    "as it stands": {},
+    "neighbor_weight=0": {"neighbor_weight": 0},
+    "feature_dim=128": {"feature_dim": 128},
+    "min_df=5 in the vectorizer": {"features__min_df": 5},
+}.items():
+    smaller = clone(model).set_params(**params).fit(X, y)
+    smaller.save(folder)
+    sizes[name] = sum(file.stat().st_size for file in folder.iterdir()) / 2**20
+
+_, ax = plt.subplots(figsize=(6.4, 2.4), layout="constrained")
+bars = ax.barh(list(sizes), list(sizes.values()), color="#0072B2")
+ax.bar_label(bars, fmt="%.1f", padding=3)
+ax.invert_yaxis()
+ax.spines[["top", "right"]].set_visible(False)
+_ = ax.set(xlabel="size of the saved model, MiB")
+
+# %%
 # Pickle and joblib
 # -----------------
-# They work as with every estimator of scikit-learn, for whole pipelines too. ``save`` keeps a model
-# with the vectorizer given as ``features``, but no steps before it. Keep pickles to yourself, and
-# load none but your own.
+# They work as with every estimator of scikit-learn, for whole pipelines too.
+# ``save`` keeps a model with the vectorizer given as ``features``, but no
+# steps before it. Keep pickles to yourself, and load none but your own.
 import pickle
 
 from sklearn.pipeline import make_pipeline
 
-pipe = make_pipeline(TfidfVectorizer(), LightXMLClassifier(max_epochs=5, random_state=0))
+pipe = make_pipeline(
+    TfidfVectorizer(), LightXMLClassifier(max_epochs=5, random_state=0)
+)
 pipe.fit(X, y)
 copy = pickle.loads(pickle.dumps(pipe))
 print("The same labels:", (copy.predict(X) != pipe.predict(X)).nnz == 0)

@@ -2,14 +2,16 @@
 Watching a training
 ===================
 
-A transformer takes many epochs, and too many make it worse. With validation documents, each epoch
-is measured, and ``early_stopping`` ends the training in time.
+A transformer takes many epochs, and too many make it worse. With validation
+documents, each epoch is measured, and ``early_stopping`` ends the training in
+time.
 """
 
 # %%
-# Synthetic documents, and "tiny": a small transformer that learns its words and its weights from
-# the training documents alone. The last documents are set aside for validation; without ``X_val``,
-# a tenth of the training documents would be.
+# Synthetic documents, and "tiny": a small transformer that learns its words
+# and its weights from the training documents alone. The last documents are set
+# aside for validation; without ``X_val``, a tenth of the training documents
+# would be.
 from lightxml import LightXMLClassifier
 from lightxml.datasets import make_xmc
 
@@ -36,15 +38,18 @@ model = LightXMLClassifier(
 model.fit(X[:800], y[:800], X_val=X[800:], y_val=y[800:])
 
 # %%
-# The loss of each epoch, and the precision on the validation documents after it. These have two
-# labels each, so P@5 cannot come near 100 %; it decides when to end all the same.
+# The loss of each epoch, and the precision on the validation documents after
+# it. These have two labels each, so P@5 cannot come near 100 %; it decides
+# when to end all the same.
 from lightxml.plot import TrainingDisplay
 
 _ = TrainingDisplay.from_estimator(model)
 
 # %%
-# From the dotted line on (``swa_start``, as a part of the epochs that were to be), what is measured
-# and kept is the mean of the weights since then. The figures behind the picture are in
-# ``history_``, a dictionary for each epoch. Of its epochs, the model keeps the best one's weights.
+# From the dotted line on (``swa_start``, as a part of the epochs that were to
+# be), what is measured and kept is the mean of the weights since then. The
+# figures behind the picture are in ``history_``, a dictionary for each epoch.
+# Of its epochs, the model keeps the best one's weights.
 best = max(model.history_, key=lambda epoch: epoch["precision_at_5"])
-print(f"{model.n_iter_} epochs of at most {model.max_epochs}; the best was epoch {best['epoch']}.")
+print(f"{model.n_iter_} epochs of at most {model.max_epochs}")
+print(f"the best was epoch {best['epoch']}")
