@@ -38,7 +38,7 @@ from lightxml import LightXMLClassifier
 
 words = TfidfVectorizer(sublinear_tf=True, min_df=2)
 letters = TfidfVectorizer(
-    analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, min_df=5
+    analyzer="char_wb", ngram_range=(3, 3), sublinear_tf=True, min_df=5
 )
 columns = make_column_transformer(
     (words, "summary"),
