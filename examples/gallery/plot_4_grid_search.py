@@ -54,16 +54,27 @@ search.fit(X_train, y_train)
 # %%
 # The mean P@3 of the three folds, and its spread. Parameters are tried with
 # the first name outermost.
+import matplotlib.pyplot as plt
+import numpy as np
+
 means = search.cv_results_["mean_test_score"].reshape(
     len(features), len(weights)
 )
 spreads = search.cv_results_["std_test_score"].reshape(means.shape)
-print("neighbor_weight", *(f"{weight:>15}" for weight in weights))
-for name, mean, spread in zip(features, means, spreads, strict=True):
-    print(
-        f"{name:<15}",
-        *(f"{m:7.3f} +- {s:.3f}" for m, s in zip(mean, spread, strict=True)),
+
+figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+for number, weight in enumerate(weights):
+    ax.errorbar(
+        np.arange(len(features)) + 0.1 * number,
+        means[:, number],
+        spreads[:, number],
+        fmt="os"[number],
+        capsize=4,
+        label=f"neighbor_weight={weight}",
     )
+ax.set_xticks(np.arange(len(features)) + 0.05, list(features))
+ax.set(ylabel="P@3", xlim=(-0.3, len(features) - 0.6))
+_ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%
 # The best setting was fitted again to all the documents. How does it do on the

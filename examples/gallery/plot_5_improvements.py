@@ -62,14 +62,10 @@ rows = np.arange(len(y_test))
 hits = np.empty((len(settings), 3, len(rows)))  # is the first label true?
 for setting, arguments in enumerate(settings.values()):
     for seed in range(3):
-        fitted = (
-            clone(model)
-            .set_params(random_state=seed, **arguments)
-            .fit(X_train, y_train)
-        )
-        hits[setting, seed] = y_test[
-            rows, fitted.predict_topk(data.X_test, k=1)[:, 0]
-        ]
+        fitted = clone(model).set_params(random_state=seed, **arguments)
+        fitted.fit(X_train, y_train)
+        topk = fitted.predict_topk(data.X_test, k=1)
+        hits[setting, seed] = y_test[rows, topk[:, 0]]
 
 for name, hit in zip(settings, hits, strict=True):
     print(f"{name:<20} P@1 {hit.mean():.3f}")
@@ -79,23 +75,16 @@ for name, hit in zip(settings, hits, strict=True):
 # and twice the standard error of that mean over the test documents.
 import matplotlib.pyplot as plt
 
-gains = (
-    100 * (hits - hits[0])[1:]
-)  # (setting, seed, document), percentage points
+# In percentage points, of shape (setting, seed, document).
+gains = 100 * (hits - hits[0])[1:]
 by_document = gains.mean(axis=1)
 error = 2 * by_document.std(axis=1, ddof=1) / np.sqrt(len(rows))
 
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 ax.axvline(0, color="gray", linestyle=":")
 places = np.arange(len(gains))
-ax.errorbar(
-    by_document.mean(axis=1),
-    places,
-    xerr=error,
-    fmt="D",
-    capsize=5,
-    label="mean",
-)
+mean = by_document.mean(axis=1)
+ax.errorbar(mean, places, xerr=error, fmt="D", capsize=5, label="mean")
 for seed, marker in enumerate("os^"):
     gain = gains[:, seed].mean(axis=1)
     ax.plot(gain, places - 0.25, marker, alpha=0.6, label=f"seed {seed}")

@@ -34,14 +34,14 @@ from lightxml import load
 folder = Path(tempfile.mkdtemp(), "model")
 model.save(folder)
 loaded = load(folder)
-print(
-    "The same labels:", (loaded.predict_topk(X) == model.predict_topk(X)).all()
-)
+same = loaded.predict_topk(X) == model.predict_topk(X)
+print("The same labels:", same.all())
 
 # %%
-# The files are named after their contents. ``lightxml.json`` lists them.
+# The files are named after their contents, in 64 digits of which 16 are shown
+# here. ``lightxml.json`` lists them.
 for file in sorted(folder.iterdir()):
-    print(f"{file.stat().st_size:>10,}  {file.name}")
+    print(f"{file.stat().st_size:>10,}  {file.stem[:16]}{file.suffix}")
 
 # %%
 # What is inside? On the command line, ``lightxml info MODEL`` tells without
@@ -60,6 +60,8 @@ print(info.stdout)
 # %%
 # A file that was changed, on its way or by somebody, is not loaded. One bit is
 # enough.
+import textwrap
+
 from lightxml.exceptions import BundleError
 
 largest = max(folder.iterdir(), key=lambda file: file.stat().st_size)
@@ -69,7 +71,7 @@ largest.write_bytes(content)
 try:
     load(folder)
 except BundleError as error:
-    print(str(error).partition(": ")[2])
+    print(textwrap.fill(str(error).partition(": ")[2], 72))
 
 # %%
 # Size

@@ -34,14 +34,10 @@ import numpy as np
 from sklearn.metrics import precision_recall_curve
 
 precision, recall, thresholds = precision_recall_curve(
-    y_val.toarray().ravel(),
-    model.predict_proba(X_val).ravel(),
-    drop_intermediate=True,
+    y_val.toarray().ravel(), model.predict_proba(X_val).ravel()
 )
-precision, recall = (
-    precision[:-1],
-    recall[:-1],
-)  # the last point has no threshold
+# The last point has no threshold.
+precision, recall = precision[:-1], recall[:-1]
 f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
 
 # %%

@@ -2,9 +2,9 @@
 Watching a training
 ===================
 
-A transformer takes many epochs, and too many make it worse. With validation
-documents, each epoch is measured, and ``early_stopping`` ends the training in
-time.
+A transformer takes many epochs, and nobody knows beforehand how many. With
+validation documents, each epoch is measured, and ``early_stopping`` ends the
+training in time.
 """
 
 # %%
