@@ -2,10 +2,10 @@
 Choosing a threshold
 ====================
 
-``predict`` returns the labels with a probability of at least one half. Another threshold may suit
-you better: a higher one where labels are given without anybody looking, a lower one where somebody
-picks from what is proposed. Choose it on documents that the model has not seen, and judge it on
-others again.
+``predict`` returns the labels with a probability of at least one half. Another
+threshold may suit you better: a higher one where labels are given without
+anybody looking, a lower one where somebody picks from what is proposed. Choose
+it on documents that the model has not seen, and judge it on others again.
 """
 
 # %%
@@ -26,22 +26,24 @@ model = LightXMLClassifier(
 model.fit(X_train, y_train)
 
 # %%
-# Every probability of every validation document, against every truth: each threshold has a
-# precision (how many of the labels given are true) and a recall (how many of the true labels are
-# given).
+# Every probability of every validation document, against every truth: each
+# threshold has a precision (how many of the labels given are true) and a
+# recall (how many of the true labels are given).
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
 precision, recall, thresholds = precision_recall_curve(
-    y_val.toarray().ravel(), model.predict_proba(X_val).ravel(), drop_intermediate=True
+    y_val.toarray().ravel(), model.predict_proba(X_val).ravel()
 )
-precision, recall = precision[:-1], recall[:-1]  # the last point has no threshold
+# The last point has no threshold.
+precision, recall = precision[:-1], recall[:-1]
 f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
 
 # %%
-# Two choices: the best balance of both, and the lowest threshold at which nine labels of ten are
-# true. The scale of the picture is stretched at both ends, where most scores lie.
+# Two choices: the best balance of both, and the lowest threshold at which nine
+# labels of ten are true. The scale of the picture is stretched at both ends,
+# where most scores lie.
 balanced = thresholds[np.argmax(f1)]
 strict = thresholds[np.argmax(precision >= 0.9)]
 
@@ -55,11 +57,17 @@ for threshold, name in ((balanced, "best F1"), (strict, "nine of ten")):
 ax.set_xscale("logit")
 ticks = [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999]
 ax.set_xticks(ticks, ticks)
-ax.set(xlabel="Threshold", ylabel="On validation documents", xlim=(0.001, 0.9995), ylim=(0, 1))
+ax.set(
+    xlabel="Threshold",
+    ylabel="On validation documents",
+    xlim=(0.001, 0.9995),
+    ylim=(0, 1),
+)
 _ = ax.legend(loc="lower center")
 
 # %%
-# Do they keep their word on documents that neither the weights nor the thresholds come from?
+# Do they keep their word on documents that neither the weights nor the
+# thresholds come from?
 from sklearn.metrics import precision_recall_fscore_support
 
 y_proba = model.predict_proba(data.X_test)
@@ -71,8 +79,8 @@ for threshold in (0.5, balanced, strict):
     print(f"{threshold:9.2f}  {p:9.3f}  {r:6.3f}  {f:8.3f}")
 
 # %%
-# With very many labels, an array of documents x labels would not fit into memory. Rank the labels
-# instead, and keep those above the threshold.
+# With very many labels, an array of documents x labels would not fit into
+# memory. Rank the labels instead, and keep those above the threshold.
 labels, scores = model.predict_topk(data.X_test[:3], k=20, return_scores=True)
 for text, columns, score in zip(data.X_test, labels, scores, strict=False):
     print(text[:60], "->", ", ".join(data.labels[columns[score >= strict]]))
