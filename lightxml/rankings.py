@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -169,6 +170,7 @@ def _read_collections(y: Any, index: dict[Any, int] | None, name: str) -> Truth:
     rows: list[int] = []
     columns: list[int] = []
     n_true: list[int] = []
+    example: Any = None
     for i, labels in enumerate(y):
         if isinstance(labels, str | bytes) or not isinstance(labels, Collection):
             raise TypeError(
@@ -179,6 +181,14 @@ def _read_collections(y: Any, index: dict[Any, int] | None, name: str) -> Truth:
         rows.extend([i] * len(known))
         columns.extend(known)
         n_true.append(len(labels))
+        example = next(iter(labels), example)
+    if any(n_true) and not rows and index:
+        warnings.warn(
+            f"None of the labels of {name} (such as {example!r}) is in classes (such as "
+            f"{next(iter(index))!r}), so that none can be hit. If the model was fitted on an "
+            "indicator matrix, its classes are column numbers: give such a matrix here too.",
+            stacklevel=6,  # the caller of a metric
+        )
     return Truth(
         np.array(rows, dtype=np.int64),
         np.array(columns, dtype=np.int64),

@@ -661,3 +661,11 @@ def test_32_bit_indices_do_not_overflow():
 def test_importing_the_metrics_does_not_import_torch():
     code = "import sys, lightxml.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_labels_of_which_none_is_a_class_are_no_silent_zero() -> None:
+    topk = np.array([[0, 1], [1, 0]])
+    with pytest.warns(UserWarning, match=r"None of the labels of y_true \(such as 'cat'\) is in"):
+        assert precision_at_k([["cat"], ["cat"]], topk, 1, classes=np.arange(2)) == 0
+    assert precision_at_k([[], []], topk, 1, classes=np.arange(2)) == 0
+    assert precision_at_k([["cat"], [1]], topk, 1, classes=np.arange(2)) == 0.5

@@ -48,7 +48,8 @@ def load_pydocs(
     words are left out. Documents with the same text become one, with the labels of all of
     them, so that no text is on both sides of the split. Labels of fewer than 3 documents
     (train and test together, before the split) and then documents without a label are left
-    out. The result depends on the installed versions, which ``DESCR`` names.
+    out. The result depends on the installed versions, which ``DESCR`` names. A package's own
+    name is a label of all its documents: given alone, that label is in every document.
 
     Parameters
     ----------
