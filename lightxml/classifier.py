@@ -42,9 +42,9 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         download. None: no encoder, features alone. ``"auto"`` is ``"bert-base-uncased"`` for
         documents, and None for a numeric `X`.
     features : scikit-learn vectorizer or None, default=None
-        Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``, or a ``FeatureUnion``: cloned and fitted on the
-        training documents. It reads whole documents, however long, and its output is embedded
-        and joined to the encoder's representation.
+        Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``, or a ``FeatureUnion`` of
+        several: cloned and fitted on the training documents. It reads whole documents, however
+        long, and its output is embedded and joined to the encoder's representation.
     feature_dim : int or "auto", default="auto"
         Width of that embedding, and of a numeric `X`'s. ``"auto"`` is 512, and 1024 for more
         than 10,000 labels.
