@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "length256": {"max_length": 256},
     "constant": {"schedule": "constant"},
     "epochs12": {"max_epochs": 12},
+    "wide": {"feature_dim": 1024},
 }
 MEMBERS = {"three": 3}  # of an ensemble of seeds
 INPUTS = ("pairs", "text")  # pairs of words; of an encoder: without features
