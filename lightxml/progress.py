@@ -87,6 +87,11 @@ class Progress:
         """Whether it is time to show the loss: reading it makes a GPU wait."""
         return self._verbose > 0 and time.monotonic() - self._shown_at >= self._interval
 
+    @property
+    def wants_epoch(self) -> bool:
+        """Whether to show an epoch's end: in a log not each of many short ones."""
+        return self._verbose > 0 and (self._as_bar or self.wants_values)
+
     def step(self, n_documents: int, work: int | None = None) -> None:
         """Count one finished step, of so many documents and so much work."""
         if self._step == 0:

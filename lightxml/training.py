@@ -222,10 +222,12 @@ def train(
                 state.history.append(record)
                 if config.stop_on and epochs_since_best(state.history, config.stop_on) == 0:
                     state.keep_as_best()
-            if config.verbose:
-                shown |= {"epoch": str(epoch + 1), "loss": f"{record['loss']:.2f}"}
+            shown |= {"epoch": str(epoch + 1), "loss": f"{record['loss']:.2f}"}
+            if progress.wants_epoch:
                 progress.show(shown)
             pause(at_epoch_end=True)
+        if shown and config.verbose:
+            progress.show(shown)
     state.finish()
     network.eval()
     return state.history

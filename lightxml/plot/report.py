@@ -90,5 +90,5 @@ def draw_evaluation(
             LabelFrequencyDisplay.from_predictions(
                 y_true, ranking, y_train, classes=classes, k=k, name=name, ax=right[0], **style
             )
-        left.set(ylabel="")
+    left.set(ylabel="")  # several metrics
     figure.savefig(path, dpi=150)
