@@ -200,10 +200,10 @@ def test_a_log_gets_a_line_for_each_epoch_that_takes_long(
     X, y = documents
     model = make_classifier(max_epochs=2, verbose=1).fit(X, y, X_val=X[:10], y_val=y[:10])
     first = model.history_[0]
-    assert (
-        f"lightxml: 60 of 120 documents, P@1 {first['precision_at_1']:.3f}, epoch 1, "
-        f"loss {first['loss']:.2f}"
-    ) in capfd.readouterr().err
+    lines = capfd.readouterr().err.splitlines()
+    (line,) = (line for line in lines if "60 of 120" in line and "P@1" in line)
+    assert f"epoch 1, loss {first['loss']:.2f}" in line
+    assert f"P@1 {first['precision_at_1']:.3f}" in line
 
 
 def test_thirty_documents_are_learnt_by_heart(
