@@ -460,8 +460,8 @@ def test_evaluate_refuses_a_picture_it_cannot_write_before_it_measures(
 ):
     monkeypatch.setattr(lightxml, "load", raising(AssertionError("it has begun")))
     for name, expected in {
-        "picture.bmp": "expected a name that ends in one of",
-        "picture": "expected a name that ends in one of",
+        "picture.jpg": "expected a name that ends in .png, .svg, .pdf",
+        "picture": "expected a name that ends in .png, .svg, .pdf",
         "no/picture.png": "is no folder that can be written to",
     }.items():
         assert is_one_line(

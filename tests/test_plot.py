@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -115,8 +117,21 @@ class TestTopK:
             assert len({plt.getp(line, property_) for line in lines}) == 3
         assert len(plt.get_fignums()) == 1
 
-    def test_line_arguments_win(self, data: Data, model: LightXMLClassifier) -> None:
-        display = TopKDisplay.from_estimator(model, *data, k=2, color="red", linewidth=5)
+    def test_lines_without_a_name_are_told_apart_and_have_no_legend(self) -> None:
+        ax = TopKDisplay.from_predictions(np.eye(2, dtype=int), [[0], [1]]).ax_
+        TopKDisplay.from_predictions(np.eye(2, dtype=int), [[1], [0]], ax=ax)
+        assert len({line.get_color() for line in ax.lines}) == 2
+        assert ax.get_legend() is None
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [{"color": "red", "linewidth": 5}, {"c": "red", "lw": 5}],
+        ids=["long", "short"],
+    )
+    def test_line_arguments_win(
+        self, data: Data, model: LightXMLClassifier, arguments: dict[str, Any]
+    ) -> None:
+        display = TopKDisplay.from_estimator(model, *data, k=2, **arguments)
         assert display.line_.get_color() == "red"
         assert display.line_.get_linewidth() == 5
 
@@ -153,6 +168,39 @@ class TestTopK:
         y = np.array([[1, 0, 0], [0, 1, 1]])
         display = TopKDisplay.from_predictions(y, [[0, 1, 2], [0, 1, 2]], name="a")
         assert display.values == pytest.approx([0.5, 0.5, 0.5])
+
+    def test_ticks_are_whole_numbers_and_no_percentage_is_negative(self) -> None:
+        display = TopKDisplay.from_predictions(np.eye(2, dtype=int), [[1], [0]])
+        low, high = display.ax_.get_ylim()
+        assert low == 0
+        assert high > 0
+        left, right = display.ax_.get_xlim()
+        assert [tick for tick in display.ax_.get_xticks() if left <= tick <= right] == [1]
+
+    def test_decimals_of_percentages_are_shown_only_where_they_say_something(self) -> None:
+        formatted = TopKDisplay(values=[0.3, 0.1]).plot().ax_.yaxis.get_major_formatter()
+        assert [formatted(value) for value in (0, 0.07, 0.125, 1)] == [
+            "0 %",
+            "7 %",
+            "12.5 %",
+            "100 %",
+        ]
+
+    @pytest.mark.parametrize(
+        ("topk", "message"),
+        [
+            ([[0]], "y_true has 2 rows and topk 1"),
+            ([[0], [0, 1]], "rows of different lengths"),
+            (np.zeros((2, 0), dtype=int), "topk has 0 columns"),
+        ],
+    )
+    def test_what_is_no_ranking_is_named_and_opens_no_figure(self, topk: Any, message: str) -> None:
+        y = np.eye(2, dtype=int)
+        with pytest.raises(ValueError, match=message):
+            TopKDisplay.from_predictions(y, topk)
+        with pytest.raises(ValueError, match=message):
+            LabelFrequencyDisplay.from_predictions(y, topk, y, k=1)
+        assert not plt.get_fignums()
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -199,16 +247,12 @@ class TestLabelFrequency:
         assert display.n_uses.sum() == y[160:].nnz
         assert (display.recall * display.n_uses).sum() == pytest.approx(found)
 
-    def test_its_ticks_tell_labels_and_uses(self, data: Data, model: LightXMLClassifier) -> None:
-        X, y = data
-        display = LabelFrequencyDisplay.from_estimator(model, X[160:], y[160:], y[:160], bins=[9])
+    def test_its_ticks_tell_labels_and_uses(self) -> None:
+        display = LabelFrequencyDisplay(
+            recall=[0.5, 0.25], names=["1-5", "over 5"], n_labels=[1, 1200], n_uses=[1, 34567]
+        ).plot()
         texts = [t.get_text() for t in display.ax_.get_xticklabels()]
-        assert texts == [
-            f"{name}\n{labels} labels\n{uses} uses"
-            for name, labels, uses in zip(
-                display.names, display.n_labels, display.n_uses, strict=True
-            )
-        ]
+        assert texts == ["1-5\n1 label\n1 use", "over 5\n1,200 labels\n34,567 uses"]
         assert display.ax_.get_ylabel() == "R@5"
         assert display.ax_.get_ylim()[0] == 0
 
@@ -221,6 +265,8 @@ class TestLabelFrequency:
         assert display.names[0] == "none"
         assert display.recall[0] == 0
         assert display.n_uses[0] >= 80
+        n_new = len(set().union(*new).difference(*names[:160]))
+        assert display.n_labels[0] == n_new
         plain = features_only().fit(X[:160], y[:160])
         expected = LabelFrequencyDisplay.from_estimator(plain, X[160:], y[160:], y[:160])
         assert display.recall[1:] == pytest.approx(expected.recall[-len(display.recall) + 1 :])
@@ -230,6 +276,39 @@ class TestLabelFrequency:
         ax = LabelFrequencyDisplay.from_estimator(model, X, y, y, name="one").ax_
         LabelFrequencyDisplay.from_estimator(model, X, y, y, name="two", ax=ax)
         assert [t.get_text() for t in ax.get_legend().get_texts()] == ["one", "two"]
+
+    def test_a_better_second_model_is_within_the_picture(self) -> None:
+        y = np.eye(3, dtype=int)
+        ax = LabelFrequencyDisplay.from_predictions(y, [[1], [2], [0]], y, k=1).ax_
+        better = LabelFrequencyDisplay.from_predictions(y, [[0], [1], [2]], y, k=1, ax=ax)
+        assert better.recall.tolist() == [1]
+        assert ax.get_ylim()[0] == 0
+        assert ax.get_ylim()[1] >= 1
+        worse = TopKDisplay.from_predictions(y, [[1], [2], [0]])
+        better = TopKDisplay.from_predictions(y, [[0], [1], [2]], ax=worse.ax_)
+        assert worse.ax_.get_ylim()[1] >= better.values[0] == 1
+
+    def test_other_bins_or_documents_on_the_same_axes_are_refused(self) -> None:
+        y = np.eye(3, dtype=int)
+        topk = [[0], [1], [2]]
+        ax = LabelFrequencyDisplay.from_predictions(y, topk, y, k=1, bins=[1]).ax_
+        for y_true, ranking, bins in ((y, topk, [2]), (y[:2], topk[:2], [1])):
+            with pytest.raises(
+                ValueError, match="ax shows the bins 1, 3 labels, 3 uses; these are"
+            ):
+                LabelFrequencyDisplay.from_predictions(y_true, ranking, y, k=1, bins=bins, ax=ax)
+        assert len(ax.lines) == 1
+
+    def test_large_counts_of_six_bins_stand_apart(self) -> None:
+        display = LabelFrequencyDisplay(
+            recall=[0.1] * 6,
+            names=["none", "1-5", "6-20", "21-100", "101-1,000", "over 1,000"],
+            n_labels=[123_456] * 6,
+            n_uses=[123_456] * 6,
+        ).plot()
+        display.figure_.canvas.draw()
+        boxes = [label.get_window_extent() for label in display.ax_.get_xticklabels()]
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -302,6 +381,19 @@ class TestTraining:
         ).fit(*data)
         assert len(TrainingDisplay.from_estimator(pipe).history) == 2
 
+    def test_one_epoch_has_one_tick(self) -> None:
+        (panel,) = (
+            TrainingDisplay(history=[{"epoch": 1, "loss": 2.0}], averaged_from=0.5).plot().axes_
+        )
+        left, right = panel.get_xlim()
+        assert [tick for tick in panel.get_xticks() if left <= tick <= right] == [1]
+
+    def test_another_classifier_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="a LogisticRegression; expected a fitted LightXMLCl"):
+            TrainingDisplay.from_estimator(LogisticRegression())
+        with pytest.raises(NotFittedError, match="not fitted"):
+            TrainingDisplay.from_estimator(LightXMLClassifier())
+
     def test_an_ensemble_has_several(self, data: Data) -> None:
         ensemble = LightXMLEnsemble(features_only(max_epochs=1), n_estimators=2).fit(*data)
         with pytest.raises(TypeError, match="of an ensemble one of estimators_"):
@@ -312,9 +404,15 @@ class TestTraining:
 def test_without_matplotlib_an_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, data: Data, model: LightXMLClassifier
 ) -> None:
+    X, y = data
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "lightxml\[plot\]"'):
-        TopKDisplay.from_estimator(model, *data)
+        TrainingDisplay.from_estimator(model)
+    monkeypatch.setattr(LightXMLClassifier, "predict_topk", None)  # before the documents are ranked
+    with pytest.raises(ImportError, match=r'pip install "lightxml\[plot\]"'):
+        TopKDisplay.from_estimator(model, X, y)
+    with pytest.raises(ImportError, match=r'pip install "lightxml\[plot\]"'):
+        LabelFrequencyDisplay.from_estimator(model, X, y, y)
 
 
 def test_the_package_is_imported_without_matplotlib() -> None:

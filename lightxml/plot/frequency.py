@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from lightxml.plot.style import axes_or_new, finish, line_style, n_drawn, percent_axis
-from lightxml.rankings import rank_labels, read_ranking, read_truth
+from lightxml.plot.style import axes_or_new, finish, model_line, percent_axis, pyplot
+from lightxml.rankings import is_matrix, rank_labels, read_ranking, read_truth
 
 BINS = (5, 20, 100, 1000)
 
@@ -32,7 +32,7 @@ class LabelFrequencyDisplay:
     names : list of str, length n_bins
         Of the bins, such as ``"6-20"``.
     n_labels : array of int, shape (n_bins,)
-        Labels that the documents use.
+        Labels that the documents use; those that no training document has are counted as well.
     n_uses : array of int, shape (n_bins,)
         Pairs of document and label.
     k : int, default=5
@@ -119,11 +119,12 @@ class LabelFrequencyDisplay:
         ------
         TypeError, ValueError
             If the estimator has no `predict_topk`, if `k`, `y` or `y_train` is not what is
-            expected, or if `bins` do not rise.
+            expected, if `bins` do not rise, or if `ax` shows other bins.
         ImportError
             If there is no matplotlib.
         """
         _check_bins(bins)
+        pyplot()  # an error now, not after the predictions
         topk, classes = rank_labels(estimator, X, k)
         return cls.from_predictions(
             y,
@@ -177,7 +178,7 @@ class LabelFrequencyDisplay:
             As `from_estimator`.
         """
         _check_bins(bins)
-        axes = axes_or_new(ax)
+        pyplot()
         truth, columns = read_ranking(y_true, topk, k, classes)
         train = read_truth(y_train, classes, "y_train")
         if train.n_labels != truth.n_labels:
@@ -189,9 +190,11 @@ class LabelFrequencyDisplay:
         bin_of = np.searchsorted([0, *bins], frequency)
         n_bins = len(bins) + 2
         uses = np.bincount(bin_of[truth.columns], minlength=n_bins)
-        uses[0] += truth.n_true.sum() - len(truth.columns)  # of labels that have no column
         hits = np.bincount(bin_of[columns[truth.hits(columns)]], minlength=n_bins)
         labels = np.bincount(bin_of[np.unique(truth.columns)], minlength=n_bins)
+        uses[0] += truth.n_true.sum() - len(truth.columns)  # of labels that have no column
+        if not is_matrix(y_true):
+            labels[0] += len(set().union(*y_true).difference(classes))
         shown = np.flatnonzero(uses)
         if not shown.size:
             raise ValueError("y_true has no label at all; expected some, to be found or missed.")
@@ -203,7 +206,7 @@ class LabelFrequencyDisplay:
             n_uses=uses[shown],
             k=k,
             name=name,
-        ).plot(axes, **line_kwargs)
+        ).plot(ax, **line_kwargs)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **line_kwargs: Any) -> Self:
         """Draw it.
@@ -220,22 +223,48 @@ class LabelFrequencyDisplay:
         Returns
         -------
         self : LabelFrequencyDisplay
+
+        Raises
+        ------
+        ValueError
+            If `ax` shows other bins, or the same of other documents.
         """
         ax = axes_or_new(ax)
-        places = np.arange(len(self.names))
-        style = line_style(n_drawn(ax)) | {"label": name or self.name} | line_kwargs
+        ticks = self._ticks()
+        there = [label.get_text() for label in ax.get_xticklabels()]
+        if there != ticks and any("\n" in label for label in there):
+            raise ValueError(
+                f"ax shows the bins {_on_one_line(there)}; these are {_on_one_line(ticks)}. "
+                "Measure the models on the same documents with the same bins and y_train, or "
+                "draw on other axes."
+            )
+        places = np.arange(len(ticks))
+        style = model_line(ax, name or self.name, line_kwargs)
         (self.line_,) = ax.plot(places, self.recall, **style)
-        under = zip(self.names, self.n_labels, self.n_uses, strict=True)
-        ax.set_xticks(
-            places, [f"{bin_}\n{labels:,} labels\n{uses:,} uses" for bin_, labels, uses in under]
-        )
+        ax.set_xticks(places, ticks)
+        ax.tick_params(axis="x", labelsize="small")
         ax.set_xlim(-0.4, len(places) - 0.6)
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(bottom=0, auto=True)  # a better model may come
         ax.set(xlabel="training documents of a label", ylabel=f"R@{self.k}")
         percent_axis(ax.yaxis)
         finish(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _ticks(self) -> list[str]:
+        under = zip(self.names, self.n_labels, self.n_uses, strict=True)
+        return [
+            f"{name}\n{_count(labels, 'label')}\n{_count(uses, 'use')}"
+            for name, labels, uses in under
+        ]
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
+def _on_one_line(ticks: Sequence[str]) -> str:
+    return "; ".join(tick.replace("\n", ", ") for tick in ticks)
 
 
 def _names(bins: Sequence[int]) -> list[str]:

@@ -51,22 +51,32 @@ def line_style(number: int) -> dict[str, Any]:
     }
 
 
-def n_drawn(ax: Any) -> int:
-    """Return how many lines with a name are there already."""
-    return sum(not line.get_label().startswith("_") for line in ax.lines)
+def model_line(ax: Any, name: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the next line there; those given win, by any name they have."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+
+    return line_style(len(ax.lines)) | {"label": name} | normalize_kwargs(given, Line2D)
 
 
 def percent_axis(axis: Any) -> None:
-    """Show fractions as per cent."""
-    from matplotlib.ticker import PercentFormatter
+    """Show fractions as per cent, with decimals only where they say something."""
+    axis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
 
-    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+
+def integer_axis(axis: Any) -> None:
+    """Have ticks at whole numbers only, be there a single one."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def finish(ax: Any) -> None:
-    """Add faint horizontal lines and, with several names, a legend; take the box away."""
+    """Add faint horizontal lines and a legend of what has a name; take the box away."""
     ax.grid(axis="y", alpha=0.3)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    if n_drawn(ax) > 0:
-        ax.legend(frameon=False)
+    _, names = ax.get_legend_handles_labels()
+    if names:
+        # Its ground lies over the grid, which would strike the names out, and under the data.
+        ax.legend(frameon=True, framealpha=1.0, edgecolor="none").set_zorder(1.5)

@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lightxml import metrics
-from lightxml.plot.style import axes_or_new, finish, line_style, n_drawn, percent_axis
+from lightxml.plot.style import (
+    axes_or_new,
+    finish,
+    integer_axis,
+    model_line,
+    percent_axis,
+    pyplot,
+)
 from lightxml.rankings import rank_labels
 
 _METRICS: Mapping[str, tuple[Callable[..., float], str]] = {
@@ -19,6 +26,7 @@ _METRICS: Mapping[str, tuple[Callable[..., float], str]] = {
     "psp": (metrics.psp_at_k, "PSP@k"),
     "psndcg": (metrics.psndcg_at_k, "PSnDCG@k"),
 }
+_SCORED = ("psp", "psndcg")  # by propensities
 
 
 class TopKDisplay:
@@ -114,6 +122,7 @@ class TopKDisplay:
             If there is no matplotlib.
         """
         _check_metric(metric, propensities)
+        pyplot()  # an error now, not after the predictions
         topk, classes = rank_labels(estimator, X, k)
         return cls.from_predictions(
             y,
@@ -164,14 +173,16 @@ class TopKDisplay:
             As `from_estimator`.
         """
         _check_metric(metric, propensities)
-        axes = axes_or_new(ax)
+        pyplot()
         function, _ = _METRICS[metric]
-        more = {} if propensities is None else {"propensities": propensities}
-        if metric not in ("psp", "psndcg"):
-            more = {}
-        n_k = np.shape(topk)[1] if np.ndim(topk) > 1 else 1
-        values = [function(y_true, topk, k, classes=classes, **more) for k in range(1, n_k + 1)]
-        return cls(values=values, metric=metric, name=name).plot(axes, **line_kwargs)
+        more = {"propensities": propensities} if metric in _SCORED else {}
+
+        def measure(k: int) -> float:
+            return function(y_true, topk, k, classes=classes, **more)
+
+        first = measure(1)  # which refuses what is no ranking
+        values = [first, *map(measure, range(2, np.shape(topk)[1] + 1))]
+        return cls(values=values, metric=metric, name=name).plot(ax, **line_kwargs)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **line_kwargs: Any) -> Self:
         """Draw it.
@@ -189,13 +200,12 @@ class TopKDisplay:
         -------
         self : TopKDisplay
         """
-        from matplotlib.ticker import MaxNLocator
-
         ax = axes_or_new(ax)
-        style = line_style(n_drawn(ax)) | {"label": name or self.name} | line_kwargs
+        style = model_line(ax, name or self.name, line_kwargs)
         (self.line_,) = ax.plot(np.arange(1, len(self.values) + 1), self.values, **style)
         ax.set(xlabel="k, labels predicted", ylabel=_METRICS[self.metric][1])
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylim(bottom=max(0.0, ax.get_ylim()[0]), auto=True)
+        integer_axis(ax.xaxis)
         percent_axis(ax.yaxis)
         finish(ax)
         self.ax_, self.figure_ = ax, ax.figure
@@ -205,7 +215,7 @@ class TopKDisplay:
 def _check_metric(metric: str, propensities: Any) -> None:
     if metric not in _METRICS:
         raise ValueError(f"metric is {metric!r}; expected one of {', '.join(map(repr, _METRICS))}.")
-    if metric in ("psp", "psndcg") and propensities is None:
+    if metric in _SCORED and propensities is None:
         raise ValueError(
             f"metric is {metric!r} and propensities is None; expected the labels' propensities, "
             "lightxml.metrics.propensities(y_train)."

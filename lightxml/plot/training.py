@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from lightxml.plot.style import finish, line_style, new_panels, percent_axis
+from lightxml.plot.style import finish, integer_axis, line_style, new_panels, percent_axis
 from lightxml.rankings import last_step
 
 
@@ -69,26 +69,29 @@ class TrainingDisplay:
         Raises
         ------
         TypeError
-            If the estimator has no `history_` of its own.
+            If the estimator is another one.
         ValueError
             If `ax` has another number of axes.
         ImportError
             If there is no matplotlib.
         """
+        from lightxml import LightXMLClassifier  # here, for the displays do without torch
+
         model = last_step(estimator)
-        if not hasattr(model, "fit") or hasattr(model, "estimators_"):
+        if not isinstance(model, LightXMLClassifier):
             raise TypeError(
                 f"estimator is a {type(model).__name__}; expected a fitted LightXMLClassifier "
                 "(of an ensemble one of estimators_) or a Pipeline that ends in one."
             )
         check_is_fitted(model, "history_")
-        n_epochs = model.max_epochs
-        if isinstance(n_epochs, str):
-            n_epochs = None if model.early_stopping else len(model.history_)
-        known = model.swa_start is not None and n_epochs is not None
-        return cls(
-            history=model.history_, averaged_from=model.swa_start * n_epochs if known else None
-        ).plot(ax)
+        history, start = model.history_, model.swa_start
+        n_epochs: int | None
+        if isinstance(model.max_epochs, str):
+            n_epochs = None if model.early_stopping else len(history)
+        else:
+            n_epochs = model.max_epochs
+        begin = None if start is None or n_epochs is None else start * n_epochs
+        return cls(history=history, averaged_from=begin).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw it.
@@ -129,14 +132,12 @@ class TrainingDisplay:
         return self
 
     def _finish(self, panel: Any) -> None:
-        from matplotlib.ticker import MaxNLocator
-
         panel.set(xlabel="epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        integer_axis(panel.xaxis)
         if self.averaged_from is not None and self.averaged_from <= len(self.history):
             panel.axvline(self.averaged_from, color="0.5", linestyle=":", linewidth=1.2)
             panel.annotate(
-                " averaging",
+                "averaging",
                 (self.averaged_from, 1.0),
                 xycoords=("data", "axes fraction"),
                 color="0.5",
