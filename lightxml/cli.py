@@ -1,4 +1,4 @@
-"""The command line: ``demo``, ``train``, ``predict``, ``evaluate``, ``info``, ``reproduce``."""
+"""The command line: ``demo``, ``train``, ``predict``, ``explain``, ``evaluate`` and others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -76,6 +77,10 @@ LabelSeparator = Annotated[
 Model = Annotated[Path, typer.Argument(help="A folder that train has written.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 JSONLines = Annotated[bool, typer.Option("--jsonl", help="JSON lines instead of a table.")]
+Names = Annotated[
+    Path | None,
+    typer.Option(help="Show names for labels, from a file of lines: label, tab, name."),
+]
 
 
 @app.command()
@@ -213,10 +218,7 @@ def predict(
     text_column: TextColumn = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Labels a document.")] = 5,
     jsonl: JSONLines = False,
-    names: Annotated[
-        Path | None,
-        typer.Option(help="Show names for labels, from a file of lines: label, tab, name."),
-    ] = None,
+    names: Names = None,
     device: Device = "auto",
 ) -> None:
     """Rank labels for each document of a file, as its lines come."""
@@ -238,6 +240,39 @@ def predict(
                 else:
                     answers.append(answer(document, labels, values))
             typer.echo("\n".join(answers))
+
+
+@app.command()
+def explain(
+    model: Model,
+    text: Annotated[str, typer.Argument(help="The document; - is standard input.")] = "-",
+    label: Annotated[str | None, typer.Option(help="Which one.", show_default="the best")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the text, its words coloured.")
+    ] = None,
+    names: Names = None,
+    device: Device = "auto",
+) -> None:
+    """Show which words of a text speak for a label, and which against it."""
+    if html is not None:
+        _check_writable(html.parent, "--html")
+        if html.is_dir():
+            raise ValueError(f"--html {html} is a folder; expected a file.")
+    from lightxml import inspection, load
+
+    name_of = {} if names is None else _read_names(names)
+    if text == "-":
+        with _documents(Path("-"), []) as batches:
+            text = "\n".join(line for batch in batches for line in batch)
+    estimator = load(model, device)
+    if label is not None:  # as the model has it, which may be a number
+        label = next((one for one in estimator.classes_.tolist() if str(one) == label), label)
+    found = inspection.explain(estimator, text, label)
+    found = replace(found, label=name_of.get(str(found.label), found.label))
+    typer.echo(str(found))
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(found.to_html(), encoding="utf-8")
 
 
 @app.command()

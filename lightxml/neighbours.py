@@ -80,8 +80,7 @@ class Neighbours(nn.Module):
 
     def forward(self, representations: torch.Tensor) -> Shares:
         """Return what gives the part added to the logits of some labels."""
-        similarities = self.keys @ self.key(representations).T  # (n_documents, batch)
-        attention = torch.softmax(similarities / TEMPERATURE, dim=0)
+        attention = self.attention(representations)
 
         def shares(begin: int, end: int) -> torch.Tensor:
             first, last = self.starts[[begin, end]].tolist()
@@ -91,6 +90,11 @@ class Neighbours(nn.Module):
             return self.weight * sums.T
 
         return shares
+
+    def attention(self, representations: torch.Tensor) -> torch.Tensor:
+        """Return the share of each training document, float32 of shape (n_documents, batch)."""
+        similarities = self.keys @ self.key(representations).T
+        return torch.softmax(similarities / TEMPERATURE, dim=0)
 
     def key(self, representations: torch.Tensor) -> torch.Tensor:
         """Return the unit vectors by which documents are compared."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
 WIDTH = 80  # columns of a terminal
+# Not printable, but part of how words are written: soft hyphen, joiners, marks of direction.
+_HARMLESS = "\u00ad\u200b\u200c\u200d\u200e\u200f"
 
 
 def warning_line(
@@ -25,15 +27,17 @@ def warning_line(
 
 def answer(document: str, labels: Iterable[Any], scores: Iterable[float]) -> str:
     """Return a document and its labels, each on a line."""
-    lines = [_shorten(document, WIDTH)]
+    lines = [shorten(document, WIDTH)]
     for label, score in zip(labels, scores, strict=True):
-        lines.append(f"    {score:5.3f}  {_shorten(str(label), WIDTH - 11)}")
+        lines.append(f"    {score:5.3f}  {shorten(str(label), WIDTH - 11)}")
     return "\n".join(lines)
 
 
-def _shorten(text: str, width: int) -> str:
+def shorten(text: str, width: int) -> str:
+    """Return text on one line of this width, without what a terminal would obey."""
     text = " ".join(text.split())
-    return text if len(text) <= width else text[: width - 3] + "..."
+    text = text if len(text) <= width else text[: width - 3] + "..."
+    return "".join(c if c.isprintable() or c in _HARMLESS else "?" for c in text)
 
 
 def sizes(bunch: Bunch) -> str:

@@ -30,6 +30,7 @@ FLOORS = [
         "records",
         "terminal",
         "description",
+        "explanation",
         "matrices",
         "memory",
         "vectorizers",
@@ -71,7 +72,7 @@ FLOORS = [
         "parameters",
     },
     {"classifier"},
-    {"ensemble", "recipes", "reproduction", "plot", "cli", "__main__"},
+    {"ensemble", "inspection", "recipes", "reproduction", "plot", "cli", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

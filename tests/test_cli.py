@@ -301,6 +301,16 @@ def test_predict_shows_each_document_with_its_labels_in_80_columns(model: Path, 
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+def test_predict_brings_no_control_characters_to_the_terminal(model: Path, tmp_path: Path):
+    names = tmp_path / "labels.txt"
+    labels = lightxml.load(model, "cpu").classes_.tolist()
+    names.write_text("".join(f"{label}\t\x1b]0;name\x07\n" for label in labels))
+    result = run("predict", model, "-", "--names", names, stdin="a\x1b[2J\x08b\u202e caf\u00e9\n")
+    first, second = result.stdout.splitlines()[:2]
+    assert first == "a?[2J?b? caf\u00e9"
+    assert second.endswith("  ?]0;name?")
+
+
 def test_predict_gives_json_lines_equal_to_the_classifier(model: Path, data: Path):
     result = run("predict", model, data / "test_texts.txt", "--jsonl", "--device", "cpu")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
