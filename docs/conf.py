@@ -37,11 +37,12 @@ extensions = [
 ]
 exclude_patterns = ["results/*", "_templates/*"]
 templates_path = ["_templates"]
+# What stands between single backticks in a docstring is linked where these pages have it. What
+# begins with the package's name must be there; the rest may be an argument, or another library's,
+# and the pages are built without a network.
+default_role = "py:obj"
 nitpicky = True
-nitpick_ignore_regex = [
-    # Named in docstrings, documented elsewhere; the pages are built without a network.
-    (r"py:.*", r"(?!lightxml).*"),
-]
+nitpick_ignore_regex = [(r"py:.*", r"(?!lightxml\b).*")]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
@@ -52,7 +53,6 @@ autodoc_member_order = "bysource"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
-default_role = "autolink"  # a link where the name in single backticks is one of ours
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
@@ -77,8 +77,10 @@ html_title = "lightxml"
 html_static_path = ["_static"]
 html_css_files = ["lightxml.css"]
 html_show_sourcelink = False
+html_copy_source = False
 html_theme_options = {
     "show_prev_next": False,
+    "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],

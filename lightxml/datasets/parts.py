@@ -142,7 +142,7 @@ def _count(key: str, part: Part) -> str:
 
 
 def label_sets(y: csr_array, labels: np.ndarray) -> list[tuple[str, ...]]:
-    """Give the labels of each row by name, as `LightXMLClassifier.fit` also takes them.
+    """Give the labels of each row by name, as `lightxml.LightXMLClassifier.fit` also takes them.
 
     Parameters
     ----------

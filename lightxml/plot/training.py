@@ -20,7 +20,7 @@ class TrainingDisplay:
     Parameters
     ----------
     history : list of dict, one an epoch
-        As ``history_`` of `LightXMLClassifier`.
+        As ``history_`` of `lightxml.LightXMLClassifier`.
     averaged_from : float or None, default=None
         The epochs that had passed when averaging of the weights began; it is marked.
 
