@@ -94,8 +94,8 @@ _ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%
 # Where the bar reaches zero, these documents do not tell the setting from
-# luck; on data as small as these, expect that of all three. Even a bar that
-# misses zero counts for less when the best of three is picked. So compare on
-# your own data with several seeds, on documents that are used for nothing
-# else. What the three do on large data is measured in :doc:`/results`, and how
-# they work is told in :doc:`/many_labels`.
+# luck; on so little data, expect that of all three. A bar that misses zero
+# counts for less when the best of three is picked. So compare on your own
+# data, with several seeds and with documents that are used for nothing else.
+# What the three do on large data is measured in :doc:`/results`, and how they
+# work is told in :doc:`/many_labels`.

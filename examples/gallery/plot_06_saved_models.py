@@ -49,19 +49,12 @@ for file in sorted(folder.iterdir()):
 import subprocess
 import sys
 
-info = subprocess.run(
-    [sys.executable, "-m", "lightxml", "info", folder],
-    capture_output=True,
-    text=True,
-    check=True,
-)
-print(info.stdout)
+command = [sys.executable, "-m", "lightxml", "info", folder]
+print(subprocess.check_output(command, text=True))
 
 # %%
 # A file that was changed, on its way or by somebody, is not loaded. One bit is
 # enough.
-import textwrap
-
 from lightxml.exceptions import BundleError
 
 largest = max(folder.iterdir(), key=lambda file: file.stat().st_size)
@@ -71,30 +64,25 @@ largest.write_bytes(content)
 try:
     load(folder)
 except BundleError as error:
-    print(textwrap.fill(str(error).partition(": ")[2], 72))
+    print(*str(error).partition(": ")[2].split(". "), sep="\n")
 
 # %%
 # Size
 # ----
-# Most of it is a row of ``feature_dim`` numbers for each word of the
-# vectorizer. The training documents that predictions are compared with
-# (``neighbor_weight``) are kept in the model too.
+# Most of it is ``feature_dim`` numbers for each word of the vectorizer. The
+# training documents that ``neighbor_weight`` asks about are kept too.
 import matplotlib.pyplot as plt
 from sklearn.base import clone
 
-sizes = {}
-for name, params in {
-    "as it stands": {},
-    "neighbor_weight=0": {"neighbor_weight": 0},
-    "feature_dim=128": {"feature_dim": 128},
-    "min_df=5 in the vectorizer": {"features__min_df": 5},
-}.items():
-    smaller = clone(model).set_params(**params).fit(X, y)
-    smaller.save(folder)
-    sizes[name] = sum(file.stat().st_size for file in folder.iterdir()) / 2**20
+settings = [{}, {"neighbor_weight": 0}, {"feature_dim": 128}]
+sizes = []
+for setting in settings:
+    clone(model).set_params(**setting).fit(X, y).save(folder)
+    sizes.append(sum(file.stat().st_size for file in folder.iterdir()) / 2**20)
 
-_, ax = plt.subplots(figsize=(6.4, 2.4), layout="constrained")
-bars = ax.barh(list(sizes), list(sizes.values()), color="#0072B2")
+names = ["as it stands", "neighbor_weight=0", "feature_dim=128"]
+_, ax = plt.subplots(figsize=(6.4, 2.2), layout="constrained")
+bars = ax.barh(names, sizes, color="#0072B2")
 ax.bar_label(bars, fmt="%.1f", padding=3)
 ax.invert_yaxis()
 ax.spines[["top", "right"]].set_visible(False)
