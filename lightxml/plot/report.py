@@ -90,4 +90,6 @@ def draw_evaluation(
                 y_true, ranking, y_train, classes=classes, k=k, name=name, ax=right[0], **style
             )
     left.set(ylabel="")  # several metrics
+    for panel in (left, *right):  # above the lines, which may be anywhere
+        panel.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     figure.savefig(path, dpi=150)
