@@ -627,15 +627,10 @@ def test_train_and_evaluate_read_a_folder_of_features(tmp_path: Path):
 
 
 @pytest.fixture
-def small_demo(data: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Bunch:
-    """The demo with the small data for the docstrings and the small encoder for a new one."""
+def small_demo(data: Path, monkeypatch: pytest.MonkeyPatch) -> Bunch:
+    """The demo with the small data for the docstrings."""
     bunch = load_xmc(data)
-    build = encoders.build_encoder
     monkeypatch.setattr("lightxml.datasets.load_pydocs", lambda: bunch)
-    monkeypatch.setattr(
-        "lightxml.fitting.build_encoder",
-        lambda name, texts, max_length: build(encoder, texts, max_length),
-    )
     return bunch
 
 
@@ -651,7 +646,7 @@ def test_the_demo_compares_with_the_most_frequent_labels_and_answers_each_line(s
     counts = small_demo.y_train.sum(axis=0)
     most_frequent = small_demo.y_test[:, [int(counts.argmax())]].sum() / N_TEST
     assert float(baseline[0]) == pytest.approx(100 * most_frequent)
-    assert 0 < float(learnt[0]) <= 100
+    assert 100 * most_frequent < float(learnt[0]) <= 100
     answers = shown[heads + 5 :]
     assert len(answers) == 2 * 6
     assert [answers[0][:20], answers[6][:20]] == [sentence[:20] for sentence in sentences]
