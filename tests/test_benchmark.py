@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,18 +19,22 @@ pytestmark = pytest.mark.slow  # a process for each run
 FOLDER = Path(__file__).parent.parent / "examples" / "benchmark"
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder of 120 documents and 12 labels."""
-    folder = tmp_path_factory.mktemp("benchmark") / "tiny"
+def write(folder: Path, n_documents: int, n_labels: int, *, n_train: int) -> Path:
+    """Make a data folder."""
     folder.mkdir()
-    texts, y = make_xmc(120, 12, n_words_per_document=12, random_state=0)
-    labels = label_sets(y, np.array([f"l{j}" for j in range(12)]))
-    for name, part in {"train": slice(0, 90), "test": slice(90, 120)}.items():
+    texts, y = make_xmc(n_documents, n_labels, n_words_per_document=12, random_state=0)
+    labels = label_sets(y, np.array([f"l{j}" for j in range(n_labels)]))
+    for name, part in {"train": slice(0, n_train), "test": slice(n_train, None)}.items():
         (folder / f"{name}_texts.txt").write_text("\n".join(texts[part]) + "\n")
         lines = (" ".join(row) for row in labels[part])
         (folder / f"{name}_labels.txt").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of 120 documents and 12 labels."""
+    return write(tmp_path_factory.mktemp("benchmark") / "tiny", 120, 12, n_train=90)
 
 
 def call(script: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
@@ -108,14 +113,46 @@ def test_a_run_over_budget_is_ended_and_said_so(data: Path, tmp_path: Path) -> N
     assert "Without a result: nearest: over 0 s." in call("tables.py", path).stdout
 
 
-def test_a_run_that_fails_does_not_end_the_benchmark(data: Path, tmp_path: Path) -> None:
+def test_a_larger_budget_is_another_try_and_the_same_is_not(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    for budget in (0.05, 0.05, 60, 0.05):
+        call("run.py", data, "--results", path, "--settings", "nearest", "--budget", budget)
+    assert ["figures" in row for row in rows(path)] == [False, True]
+    table = call("tables.py", path).stdout
+    assert "Without a result" not in table
+
+
+def test_a_run_that_fails_does_not_end_the_benchmark_and_is_tried_again(
+    data: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "results.jsonl"
     settings = ["--settings", "frozen", "nearest", "--encoder", tmp_path / "nowhere"]
-    done = call("run.py", data, "--results", path, *settings)
-    assert done.returncode == 0
-    failed, good = rows(path)
+    for _ in range(2):
+        assert call("run.py", data, "--results", path, *settings).returncode == 0
+    failed, good, again = rows(path)
     assert "nowhere" in failed["failed"]
     assert "figures" in good
+    assert again["job"] == failed["job"]
+    assert "failed" in again
+
+
+def test_an_error_names_no_folder_of_the_program(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A package that breaks as it is imported, deep in the learner's own module.
+    (tmp_path / "omikuji.py").write_text("raise RuntimeError('this one is broken')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    call("run.py", data, "--results", tmp_path / "r.jsonl", "--settings", "omikuji")
+    (row,) = rows(tmp_path / "r.jsonl")
+    assert row["failed"] == "RuntimeError: this one is broken"
+
+
+def test_one_classifier_a_label_ranks_more_labels_than_a_byte_can_number(tmp_path: Path) -> None:
+    folder = write(tmp_path / "many", 700, 200, n_train=600)
+    path = tmp_path / "results.jsonl"
+    call("run.py", folder, "--results", path, "--settings", "one_vs_rest", "nearest")
+    svm, nearest = (row["figures"]["P@1"] for row in rows(path))
+    assert svm > 0.8 * nearest > 0.2
 
 
 @pytest.mark.parametrize(
@@ -146,5 +183,36 @@ def test_tables_hold_the_mean_over_seeds_and_mark_the_best(results: Path, tmp_pa
     cell = of["features+clusters, 2 seeds"].split("|")[2].split("/")[0].strip()
     assert cell.replace("**", "") == f"{mean:.2f} ±{spread:.2f}"
     assert "**" in done.stdout
+    assert (
+        "python examples/benchmark/run.py tiny --results FILE --settings nearest features+clusters"
+        " --seeds 0 1 --threads 1" in lines
+    )
+    assert any(f"{found[0]['machine']['cores']} cores" in line and "torch 2" in line
+               for line in lines)  # fmt: skip
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     assert (tmp_path / "tiny.svg").read_text().startswith("<?xml")
+
+
+def test_the_command_below_a_table_makes_the_same_runs(results: Path, data: Path) -> None:
+    (command,) = [line for line in call("tables.py", results).stdout.splitlines()
+                  if line.startswith("python ")]  # fmt: skip
+    before = results.read_text()
+    arguments = command.split()[2:]
+    arguments[:3] = [str(data), "--results", str(results)]
+    again = call("run.py", *arguments)
+    assert again.stdout.count("already there") == 4
+    assert results.read_text() == before
+
+
+def test_the_floor_is_the_time_of_the_products_of_the_same_shapes(
+    data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "floor.jsonl"
+    done = call("floor.py", data, "--rounds", 2, "--results", path)
+    assert done.returncode == 0, done.stderr
+    (found,) = rows(path)
+    assert (found["documents"], found["labels"], found["table"][1]) == (90, 12, 512)
+    assert found["steps"] == 20  # 20 epochs of one batch
+    for fit, sparse, dense in zip(found["fit_s"], found["sparse_s"], found["dense_s"], strict=True):
+        assert 0 < sparse + dense < fit
+    assert "fit / floor" in done.stdout

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import resource
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from lightxml.datasets import load_pydocs, load_xmc
 
 K = 5  # labels predicted for each document
+PACKAGES = ("lightxml", "torch", "transformers", "scikit-learn", "numpy", "omikuji", "napkinxc")
 
 
 @dataclass(frozen=True)
@@ -80,5 +83,14 @@ def machine() -> dict[str, object]:
         "processor": of_cpu.get("model name", platform.processor()),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "bf16": "avx512_bf16" in flags or "amx_bf16" in flags,
-        "versions": {name: version(name) for name in ("torch", "scikit-learn", "numpy")},
+        "versions": installed(PACKAGES),
     }
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are there."""
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

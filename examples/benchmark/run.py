@@ -10,7 +10,7 @@ name, with variants after ``+``; `--list` shows them all. Each run is a process 
 its own peak memory and threads; the settings take turns, seed by seed. A run whose result is in
 FILE already (same data, part, setting, seed and options) is not repeated, so that a broken
 benchmark goes on where it was. A run that takes longer than the budget is ended, and that is its
-result.
+result until there is a larger budget; a run that failed is tried again.
 
 `--validation` splits a tenth off the training part (seed 0) and measures on that; the test part
 is not read. Settings were chosen so, and only so.
@@ -84,14 +84,25 @@ def main() -> None:
         if (message := mistake(setting, arguments.encoder)) is not None:
             parser.error(message)
     for job in jobs(arguments):
-        done = {json.dumps(row["job"], sort_keys=True) for row in rows_of(arguments.results)}
-        if json.dumps(job, sort_keys=True) in done:
+        if any(
+            row["job"] == job and is_final(row, arguments) for row in rows_of(arguments.results)
+        ):
             print(f"{job['setting']} on {job['data']}, seed {job['seed']}: already there")
             continue
-        row = {"job": job, "machine": machine(), **in_a_process(job, arguments)}
+        row = {
+            "job": job,
+            "memory": job["setting"].startswith("frozen") and arguments.memory is not None,
+            "machine": machine(),
+            **in_a_process(job, arguments),
+        }
         with arguments.results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(summary(row), flush=True)
+
+
+def is_final(row: dict[str, Any], arguments: argparse.Namespace) -> bool:
+    """Tell whether a result stands, or the run is worth another try."""
+    return "figures" in row or row.get("over_budget_s", 0) >= arguments.budget
 
 
 def mistake(setting: str, encoder: str | None) -> str | None:
@@ -151,7 +162,9 @@ def in_a_process(job: dict[str, Any], arguments: argparse.Namespace) -> dict[str
             os.killpg(process.pid, 9)
             process.wait()
     if process.returncode:
-        return {"failed": errors.strip()[-300:], "after_s": time.monotonic() - began}
+        # The error's own lines: those above name folders of this machine.
+        lines = errors.strip().splitlines() or [f"ended with status {process.returncode}"]
+        return {"failed": lines[-1][-300:], "after_s": time.monotonic() - began}
     return json.loads(output.splitlines()[-1])
 
 

@@ -3,21 +3,22 @@
     python examples/benchmark/tables.py FILE.jsonl [FILE.jsonl ...] [--data NAME] [--plot FOLDER]
 
 Markdown, a table for each data set: the mean over seeds and, with two or more, the standard
-deviation; the best of each column in bold. The picture shows P@1 over training time.
+deviation; the best of each column in bold; below it the commands that made it and the machine.
+The picture shows P@1 and PSP@5 over training time.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from run import rows_of
+from settings import LEARNERS
 
 CUTS = (1, 3, 5)
-FAMILIES = ("P", "PSP", "nDCG")
+FAMILIES = ("P", "PSP", "nDCG", "PSnDCG", "R")
 COSTS = ("vectorize_s", "train_s", "documents_a_second", "peak_gib", "model_bytes")
 # P and PSP at 1, 3 and 5 as published for the authors' split (Gupta et al., "ZestXML", KDD 2021,
 # supplement): AttentionXML to XReg.
@@ -44,9 +45,13 @@ def main() -> None:
     for (data, part), of_data in grouped(rows).items():
         if arguments.data not in (None, data):
             continue
+        runs = [run for of_setting in of_data.values() for run in of_setting]
         print(f"### `{data}`, {part} part\n\n{table(data, part, of_data)}\n")
+        print("```bash", *commands(runs), "```\n", sep="\n")
+        print(*machines(runs), "", sep="\n")
         if arguments.plot:
-            draw(arguments.plot / f"{data}.svg", of_data)
+            name = data if part == "test" else f"{data}_{part}"
+            draw(arguments.plot / f"{name}.svg", of_data)
 
 
 def grouped(rows: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, list[dict[str, Any]]]]:
@@ -74,11 +79,12 @@ def table(data: str, part: str, settings: dict[str, list[dict[str, Any]]]) -> st
     for name, runs in settings.items():
         done = [run for run in runs if "figures" in run]
         if not done:
-            budget = runs[0].get("over_budget_s")
+            budget = runs[-1].get("over_budget_s")  # the last try
             without.append(f"{name}: " + (f"over {budget:.0f} s" if budget else "failed"))
             continue
         values = {c: [100 * run["figures"][c] for run in done] for c in columns}
-        lines[f"{name}, {len(done)} seed{'s' if len(done) > 1 else ''}"] = [values, done]
+        mark = " *" if any(run.get("memory") for run in done) else ""
+        lines[f"{name}, {len(done)} seed{'s' if len(done) > 1 else ''}{mark}"] = [values, done]
     best = {c: max((np.mean(v[c]) for v, _ in lines.values()), default=0) for c in columns}
     head = "| setting | " + " | ".join(f"{f}@1 / 3 / 5" for f in FAMILIES)
     head += " | vectorize + train, s | documents/s | peak GiB | model MB |"
@@ -96,10 +102,55 @@ def table(data: str, part: str, settings: dict[str, list[dict[str, Any]]]) -> st
     if part == "test":
         for name, figures in PUBLISHED.get(data, {}).items():
             p, psp = (" / ".join(f.split("/")) for f in figures.split())
-            text.append(f"| {name} | {p} | {psp} | | | | | |")
+            text.append(f"| {name} | {p} | {psp} |" + " |" * (len(FAMILIES) + 2))
+    if any(name.endswith("*") for name in lines):
+        text.append("\n\\* The time does not hold what the encoder's memory (`--memory`) gave.")
     if without:
         text.append("\nWithout a result: " + "; ".join(without) + ".")
     return "\n".join(text)
+
+
+def commands(runs: list[dict[str, Any]]) -> list[str]:
+    """Return the command lines that run just these, without this machine's folders."""
+    # Settings under the same options, and of these the settings with the same seeds.
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for run in runs:
+        of_setting = seeds.setdefault((options(run), run["job"]["setting"]), [])
+        of_setting.append(run["job"]["seed"])
+    settings: dict[tuple[str, str], list[str]] = {}
+    for (shared, setting), numbers in seeds.items():
+        text = " ".join(map(str, sorted(set(numbers))))
+        settings.setdefault((shared, text), []).append(setting)
+    data = runs[0]["job"]["data"]
+    return [
+        f"python examples/benchmark/run.py {data} --results FILE --settings {' '.join(names)} "
+        f"--seeds {numbers}{shared}"
+        for (shared, numbers), names in settings.items()
+    ]
+
+
+def options(run: dict[str, Any]) -> str:
+    """Return what a run's command line holds after its seeds."""
+    job, found = run["job"], ""
+    if job["encoder"]:
+        found += f" --encoder {job['encoder']} --max-length {job['max_length']}"
+    if job["max_epochs"]:
+        found += f" --max-epochs {job['max_epochs']}"
+    found += " --memory CACHE" if run.get("memory") else ""
+    found += f" --budget {run['over_budget_s']:g}" if "over_budget_s" in run else ""
+    found += f" --threads {job['threads']}"
+    return found + (" --validation" if job["part"] == "validation" else "")
+
+
+def machines(runs: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each machine and set of versions that the runs name."""
+    found = []
+    for run in runs:
+        on = run["machine"]
+        versions = ", ".join(f"{name} {number}" for name, number in on["versions"].items())
+        bf16 = "with" if on["bf16"] else "without"
+        found.append(f"{on['processor']}, {on['cores']} cores, {bf16} bf16; {versions}.")
+    return list(dict.fromkeys(found))
 
 
 def cell(values: list[float], best: float) -> str:
@@ -110,27 +161,25 @@ def cell(values: list[float], best: float) -> str:
 
 
 def draw(path: Path, settings: dict[str, list[dict[str, Any]]]) -> None:
-    """Write a picture of P@1 over training time."""
+    """Write a picture of P@1 and PSP@5 over training time."""
     from matplotlib.figure import Figure
 
-    points = defaultdict(list)
-    for name, runs in settings.items():
-        for run in runs:
-            if "figures" in run:
-                seconds = run["vectorize_s"] + run["train_s"]
-                points[name].append((seconds, 100 * run["figures"]["P@1"]))
-    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
-    ax = figure.subplots()
-    for name, found in points.items():
-        x, y = np.mean(found, axis=0)
-        ours = name.split("+")[0].split(" ")[0] in ("features", "frozen", "trained")
-        ax.plot(x, y, "o" if ours else "s", color="#0072B2" if ours else "#D55E00")
-        ax.annotate(f" {name}", (x, y), fontsize=8, va="center")
-    ax.set_xscale("log")
-    ax.margins(x=0.25)
-    ax.set(xlabel="seconds to vectorize and train", ylabel="P@1, per cent")
-    ax.grid(alpha=0.3)
-    ax.spines[["top", "right"]].set_visible(False)
+    figure = Figure(figsize=(11.0, 4.4), layout="constrained")
+    for ax, metric in zip(figure.subplots(1, 2), ("P@1", "PSP@5"), strict=True):
+        for name, runs in settings.items():
+            done = [run for run in runs if "figures" in run]
+            if not done:
+                continue
+            x = np.mean([run["vectorize_s"] + run["train_s"] for run in done])
+            y = np.mean([100 * run["figures"][metric] for run in done])
+            ours = name.split("+")[0].split(" ")[0] in LEARNERS
+            ax.plot(x, y, "o" if ours else "s", color="#0072B2" if ours else "#D55E00")
+            ax.annotate(f" {name}", (x, y), fontsize=8, va="center")
+        ax.set_xscale("log")
+        ax.margins(x=0.25)
+        ax.set(xlabel="seconds to vectorize and train", ylabel=f"{metric}, per cent")
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 

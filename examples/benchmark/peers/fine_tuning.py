@@ -14,6 +14,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from lightxml.devices import choose_autocast, choose_device
 from peers.outcome import Options, Outcome, best_columns, timed
 
 MAX_EPOCHS = 3
@@ -48,13 +49,14 @@ def run(train: Part, texts: list[str], options: Options) -> Outcome:
         encoded = tokenizer(documents, truncation=True, max_length=options.max_length)
         return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
+    device = choose_device("auto")
     arguments = TrainingArguments(
         output_dir=str(options.scratch / "run"),
         num_train_epochs=options.max_epochs or MAX_EPOCHS,
         per_device_train_batch_size=16,
         per_device_eval_batch_size=64,
-        bf16=torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() == "AVX512",
-        use_cpu=not torch.cuda.is_available(),
+        bf16=choose_autocast("auto", device) is not None,
+        use_cpu=device.type == "cpu",
         seed=options.seed,
         save_strategy="no",
         report_to=[],

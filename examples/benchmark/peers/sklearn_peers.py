@@ -26,7 +26,8 @@ def one_vs_rest(train: Part, texts: list[str], options: Options) -> Outcome:
     tfidf = vectorizer(pairs="pairs" in options.variants)
     features, vectorize_s = timed(lambda: tfidf.fit_transform(train.texts))
     used = np.unique(train.y.indices)  # a label without a document is no class
-    y = sp.csr_matrix(train.y[:, used])
+    # scikit-learn 1.9 numbers the classes in the matrix's own type, and int8 ends at 127.
+    y = sp.csr_matrix(train.y[:, used], dtype=np.int64)
     model = OneVsRestClassifier(base, n_jobs=options.threads)
     _, train_s = timed(lambda: model.fit(features, y))
     new = tfidf.transform(texts)
