@@ -62,7 +62,6 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",  # each class's page shows its examples
     "doc_module": ("lightxml",),
     "reference_url": {"lightxml": None},
-    "default_thumb_file": str(Path(__file__).parent / "_static" / "thumbnail.svg"),
     "abort_on_example_error": True,
     "show_memory": False,
     "show_signature": False,

@@ -20,7 +20,7 @@ from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
 from lightxml.fitted import FittedModel
 from lightxml.labels import decode, encode_known
-from lightxml.representation import DocumentedEstimator
+from lightxml.notebook import DocumentedEstimator
 
 # The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
 MAX_DENSE_SCORES = 2**28
@@ -70,8 +70,9 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
     propensity_weight : float, default=0
         How much rare labels are preferred: when the training is done, each label's logit is
         raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`
-        has it. 1 costs next to nothing in P@k and gains in PSP@k; more trades one for the other
-        (docs/features.md). Scores, `predict` and `predict_proba` are raised with it.
+        has it. It trades P@k for PSP@k: on EURLEX57K, 1 cost next to nothing, and 2 a third of a
+        point of P@1 for four of PSP@1 (docs/features.md). Scores, `predict` and `predict_proba`
+        are raised with it.
     dropout : float in [0, 1), default=0.5
         On the text representation, in training.
     se_block : bool, default=False

@@ -19,7 +19,7 @@ from lightxml.classifier import LightXMLClassifier, check_dense
 from lightxml.exceptions import BundleError
 from lightxml.joined import join, split
 from lightxml.labels import decode, encode_known
-from lightxml.representation import DocumentedEstimator
+from lightxml.notebook import DocumentedEstimator
 
 
 class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):

@@ -41,7 +41,7 @@ from lightxml.inputs import (
 from lightxml.labels import Labels, encode
 from lightxml.neighbours import make_neighbours
 from lightxml.network import LightXMLNetwork
-from lightxml.tail import RareLabels
+from lightxml.rare_labels import RareLabels
 from lightxml.training import seeded, train
 
 

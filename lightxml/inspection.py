@@ -17,6 +17,7 @@ from lightxml import averaging, prediction
 from lightxml.classifier import LightXMLClassifier
 from lightxml.ensemble import LightXMLEnsemble
 from lightxml.explanation import Explanation, Neighbour, Word
+from lightxml.pipelines import before_last_step, last_step
 from lightxml.texts import check_texts
 
 __all__ = ["Explanation", "Neighbour", "Word", "explain"]
@@ -150,24 +151,21 @@ def _open(
     estimator: Any,
 ) -> tuple[LightXMLClassifier | LightXMLEnsemble, Callable[[list[str]], Any]]:
     """Return the model, and what makes of texts what it reads."""
-    model, before = estimator, None
-    if isinstance(estimator, Pipeline):
-        model = estimator[-1]
-        before = estimator[:-1] if len(estimator) > 1 else None
+    model = last_step(estimator)
     if not isinstance(model, (LightXMLClassifier, LightXMLEnsemble)):
         raise TypeError(
             f"estimator is a {type(estimator).__name__}; expected a fitted LightXMLClassifier or "
             "LightXMLEnsemble, or a Pipeline that ends in one."
         )
     check_is_fitted(model, "classes_")
-    if before is not None:
-        return model, before.transform
-    if hasattr(model, "n_features_in_"):
+    if not (isinstance(estimator, Pipeline) and len(estimator) > 1) and hasattr(
+        model, "n_features_in_"
+    ):
         raise TypeError(
             f"estimator was fitted on a numeric matrix of {model.n_features_in_} columns and reads "
             "no text. Pass a fitted Pipeline of what makes such a matrix of texts, and of it."
         )
-    return model, lambda texts: texts
+    return model, lambda texts: before_last_step(estimator, texts)
 
 
 def _column(label: Any, classes: np.ndarray) -> int:

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightxml.pipelines import rank_labels
 from lightxml.rankings import (
     FloatArray,
     IntArray,
     check_k,
     is_matrix,
     positives,
-    rank_labels,
     read_ranking,
 )
 

@@ -80,11 +80,13 @@ def check_params(params: dict[str, Any]) -> None:
             min_val=0,
             include_boundaries="neither",
         )
-    for name in ("weight_decay", "neighbor_weight", "propensity_weight"):
-        if not is_auto(params[name]) or name != "neighbor_weight":
-            check_scalar(params[name], name, Real, min_val=0)
-            if not math.isfinite(params[name]):
-                raise ValueError(f"{name} is {params[name]}; expected a finite number.")
+    weights = ["weight_decay", "propensity_weight"]
+    if not is_auto(params["neighbor_weight"]):
+        weights.append("neighbor_weight")
+    for name in weights:
+        check_scalar(params[name], name, Real, min_val=0)
+        if not math.isfinite(params[name]):
+            raise ValueError(f"{name} is {params[name]}; expected a finite number.")
     if params["swa_start"] is not None:
         check_scalar(
             params["swa_start"], "swa_start", Real, min_val=0, max_val=1, include_boundaries="left"

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -62,36 +60,6 @@ def read_ranking(y_true: Any, topk: Any, k: int, classes: Any) -> tuple[Truth, I
 def read_truth(y: Any, classes: Any, name: str) -> Truth:
     """Check true labels, which an error calls by `name`, and bring them to column numbers."""
     return _read_truth(y, None if classes is None else _index(classes), name)
-
-
-def rank_labels(estimator: Any, X: Any, k: int | None) -> tuple[npt.NDArray[Any], Any]:
-    """Return a fitted estimator's k best labels of each document, and its classes.
-
-    Of a Pipeline the last step ranks what the others make of `X`: it has no `predict_topk` of its
-    own. Without k they are 10 labels, or all if there are fewer.
-
-    Raises
-    ------
-    TypeError
-        If there is no `predict_topk`.
-    """
-    model = last_step(estimator)
-    if model is not estimator and len(estimator) > 1:
-        X = estimator[:-1].transform(X)
-    if not hasattr(model, "predict_topk"):
-        raise TypeError(
-            f"estimator is a {type(model).__name__}, which has no predict_topk; expected "
-            "a fitted LightXMLClassifier or a Pipeline that ends in one."
-        )
-    if k is None:
-        check_is_fitted(model)
-        k = min(10, len(model.classes_))
-    return model.predict_topk(X, k=k), model.classes_
-
-
-def last_step(estimator: Any) -> Any:
-    """Return a Pipeline's last step, or the estimator itself."""
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
 def check_k(k: int) -> None:

@@ -35,7 +35,8 @@ FLOORS = [
         "memory",
         "vectorizers",
         "interrupts",
-        "representation",
+        "notebook",
+        "pipelines",
     },
     {
         "devices",
@@ -52,7 +53,7 @@ FLOORS = [
         "network",
         "optimizers",
         "tables",
-        "tail",
+        "rare_labels",
         "divergence",
         "targets",
     },

@@ -160,6 +160,9 @@ def test_one_classifier_a_label_ranks_more_labels_than_a_byte_can_number(tmp_pat
     [
         (["--settings", "magic"], "magic: expected a learner among features"),
         (["--settings", "nearest+se"], "nearest+se: se is not among pairs"),
+        (["--settings", "features+length64"], "features+length64: length64 is not among"),
+        (["--settings", "fine_tuning+pairs"], "fine_tuning+pairs: pairs is not among"),
+        (["--settings", "frozen+pairs+text"], "so pairs has no effect"),
         (["--settings", "frozen"], "frozen needs --encoder"),
     ],
 )

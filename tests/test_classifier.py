@@ -396,6 +396,8 @@ def test_a_wrong_argument_is_named_at_fit(
         {"schedule": "constant"},
         {"swa_start": None},
         {"swa_every": 3},
+        {"neighbor_weight": 1.0},
+        {"propensity_weight": 1.0},
         {"precision": "bf16"},
         {"random_state": 1},
     ],

@@ -63,7 +63,7 @@ def test_a_folder_may_be_given_as_a_string(tmp_path):
 def test_y_is_a_csr_array_of_small_ones_with_sorted_32_bit_indices(tmp_path):
     data = load_xmc(write(tmp_path, train_texts="a\n", train_labels="z y x w\n"))
     assert isinstance(data.y_train, csr_array)
-    assert data.y_train.dtype == np.int8
+    assert data.y_train.dtype == np.int64
     assert data.y_train.indices.dtype == data.y_train.indptr.dtype == np.int32
     assert data.y_train.indices.tolist() == [0, 1, 2, 3]
     assert data.y_train.data.tolist() == [1, 1, 1, 1]
@@ -591,7 +591,7 @@ def test_make_xmc_gives_documents_and_an_indicator_matrix():
     assert all(type(text) is str and text == " ".join(text.split()) and text for text in X)
     assert isinstance(y, csr_array)
     assert y.shape == (50, 20)
-    assert y.dtype == np.int8
+    assert y.dtype == np.int64
     assert y.indices.dtype == np.int32
     assert y.has_sorted_indices
     assert set(y.data.tolist()) == {1}

@@ -96,7 +96,7 @@ def test_labels_of_the_test_part_never_enter_those_of_train(tmp_path: Path, writ
     assert label_sets(data.y_test, data.labels) == [("2",), ()]
     assert data.n_unseen_labels == {"test": 2}
     assert data.n_unseen_occurrences == {"test": 2}
-    assert data.y_train.dtype == np.int8
+    assert data.y_train.dtype == np.int64
     assert data.y_train.indices.dtype == np.int32
     assert data.X_validation is data.y_validation is None
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from data import machine, peak_gib, read
-from settings import INPUTS, LEARNERS, MEMBERS, VARIANTS
+from settings import INPUTS, LEARNERS, MEMBERS, OF_ENCODERS, VARIANTS
 
 # Where each learner is: module and function. Imported in the process that runs it.
 WHERE = {
@@ -43,10 +43,15 @@ WHERE = {
     "fine_tuning": ("peers.fine_tuning", "run"),
 }
 OUR_VARIANTS = {*VARIANTS, *MEMBERS, *INPUTS}
-PEER_VARIANTS = {"omikuji": {"bonsai"}, "one_vs_rest": {"logistic"}, "fine_tuning": set()}
+PEER_VARIANTS: dict[str, set[str]] = {
+    "omikuji": {"pairs", "bonsai"},
+    "napkinxc": {"pairs"},
+    "one_vs_rest": {"pairs", "logistic"},
+    "nearest": {"pairs"},
+    "pecos": {"pairs"},
+    "fine_tuning": set(),
+}
 QUICK = ["features", "omikuji", "napkinxc", "nearest", "features+clusters"]
-
-
 USES_ENCODER = ("frozen", "trained", "fine_tuning")
 
 
@@ -74,7 +79,7 @@ def main() -> None:
         return
     if arguments.list:
         print("learners:", *WHERE, "\nof ours:", *sorted(OUR_VARIANTS))
-        print("of peers: pairs,", *(f"{n}+{v}" for n, vs in PEER_VARIANTS.items() for v in vs))
+        print("of peers:", *(f"{n}+{v}" for n, vs in PEER_VARIANTS.items() for v in sorted(vs)))
         return
     if arguments.quick:
         arguments.data, arguments.settings = arguments.data or ["pydocs"], QUICK
@@ -110,9 +115,13 @@ def mistake(setting: str, encoder: str | None) -> str | None:
     name, *variants = setting.split("+")
     if name not in WHERE:
         return f"{setting}: expected a learner among {', '.join(WHERE)}."
-    known = OUR_VARIANTS if name in LEARNERS else PEER_VARIANTS.get(name, set()) | {"pairs"}
+    known = PEER_VARIANTS.get(name, OUR_VARIANTS)
+    if name == "features":
+        known = known - OF_ENCODERS
+    if {"pairs", "text"} <= set(variants):
+        return f"{setting}: text leaves the features out, so pairs has no effect."
     if unknown := [v for v in variants if v not in known]:
-        return f"{setting}: {unknown[0]} is not among {', '.join(sorted(known))}."
+        return f"{setting}: {unknown[0]} is not among {', '.join(sorted(known)) or 'its variants'}."
     if name in USES_ENCODER and encoder is None:
         return f"{setting} needs --encoder."
     return None

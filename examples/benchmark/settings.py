@@ -36,3 +36,5 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 MEMBERS = {"three": 3}  # of an ensemble of seeds
 INPUTS = ("pairs", "text")  # pairs of words; of an encoder: without features
+# Of no effect without an encoder.
+OF_ENCODERS = {"text", "se", "layers1", "layers3", "length64", "length256"}

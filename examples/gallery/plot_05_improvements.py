@@ -94,8 +94,8 @@ _ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%
 # Where the bar reaches zero, these documents do not tell the setting from
-# luck; on so little data, expect that of all three. A bar that misses zero
-# counts for less when the best of three is picked. So compare on your own
-# data, with several seeds and with documents that are used for nothing else.
-# What the three do on large data is measured in :doc:`/results`, and how they
-# work is told in :doc:`/many_labels`.
+# luck. Do not trust one that misses zero too far either: with other numbers
+# of documents and epochs than here, the sign of such a gain changed. So
+# compare on your own data, with several seeds and with documents that are
+# used for nothing else. How the three work, and what they do on large data,
+# is told in :doc:`/many_labels`.

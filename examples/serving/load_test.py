@@ -36,7 +36,7 @@ K = 5
 # On a CPU, kernels are compiled and kept for each shape of a batch, up to 1,024 of a kind unless
 # told otherwise: hundreds of MiB under traffic of many shapes, and slower than 64 (README.md).
 FEWER_KERNELS = {"LRU_CACHE_CAPACITY": "64", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
-FLAT = 1.05  # the server's memory at the end, at most, over that half-way
+FLAT = 1.025  # the server's memory at the end, at most, over that half-way
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,12 @@ def make_numbered_part(X: list[str] | csr_array, indices: np.ndarray, indptr: np
 
 
 def indicator(indices: np.ndarray, indptr: np.ndarray, n_labels: int) -> csr_array:
-    """Build a CSR matrix of int8 ones with sorted indices; repeated entries count once."""
+    """Build a CSR matrix of int64 ones with sorted indices; repeated entries count once."""
     # Much of scikit-learn wants 32-bit indices.
     dtype = np.int32 if max(len(indices), n_labels) < 2**31 else np.int64
     y = csr_array(
-        (np.ones(len(indices), dtype=np.int8), indices.astype(dtype), indptr.astype(dtype)),
+        # Not int8: scikit-learn's OneVsRestClassifier numbers its classes in this type.
+        (np.ones(len(indices), dtype=np.int64), indices.astype(dtype), indptr.astype(dtype)),
         shape=(len(indptr) - 1, n_labels),
     )
     y.sum_duplicates()  # sorts the indices of each row as well

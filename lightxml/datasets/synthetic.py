@@ -53,7 +53,7 @@ def make_xmc(
     -------
     X : list of str, of length n_documents
         The documents: words of lower-case letters, separated by spaces.
-    y : csr_array of int8, shape (n_documents, n_labels)
+    y : csr_array of int64, shape (n_documents, n_labels)
         Indicator matrix with sorted indices.
 
     Raises

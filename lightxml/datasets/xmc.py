@@ -96,7 +96,7 @@ def load_xmc(folder: str | os.PathLike[str]) -> Bunch:
             The documents, or their features, of shape (n_documents, n_features); None where the
             part is not there. ``dev`` or ``val`` is the validation part; it is never added to
             train.
-        y_train, y_test, y_validation : csr_array of int8, shape (n_documents, n_labels), or None
+        y_train, y_test, y_validation : csr_array of int64, shape (n_documents, n_labels), or None
             Indicator matrices with sorted indices. The columns are the labels that occur in
             train.
         labels : ndarray of str, shape (n_labels,)

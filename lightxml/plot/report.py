@@ -57,7 +57,7 @@ def draw_evaluation(
     topk : ndarray of shape (n, n_k)
         Labels of `classes`, best first.
     y_train : csr_array of shape (n_train, n_labels), or None
-        Then the most frequent labels, for every document, are drawn beside the model.
+        With it the most frequent labels, for every document, are drawn beside the model.
     propensities : ndarray of shape (n_labels,), or None
     classes : ndarray of shape (n_labels,)
     """

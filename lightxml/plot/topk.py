@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightxml import metrics
+from lightxml.pipelines import rank_labels
 from lightxml.plot.style import (
     axes_or_new,
     finish,
@@ -17,7 +18,6 @@ from lightxml.plot.style import (
     percent_axis,
     pyplot,
 )
-from lightxml.rankings import rank_labels
 
 _METRICS: Mapping[str, tuple[Callable[..., float], str]] = {
     "precision": (metrics.precision_at_k, "P@k"),
@@ -199,7 +199,14 @@ class TopKDisplay:
         Returns
         -------
         self : TopKDisplay
+
+        Raises
+        ------
+        ValueError
+            If the metric is not known.
         """
+        if self.metric not in _METRICS:
+            raise ValueError(_unknown(self.metric))
         ax = axes_or_new(ax)
         style = model_line(ax, name or self.name, line_kwargs)
         (self.line_,) = ax.plot(np.arange(1, len(self.values) + 1), self.values, **style)
@@ -214,9 +221,13 @@ class TopKDisplay:
 
 def _check_metric(metric: str, propensities: Any) -> None:
     if metric not in _METRICS:
-        raise ValueError(f"metric is {metric!r}; expected one of {', '.join(map(repr, _METRICS))}.")
+        raise ValueError(_unknown(metric))
     if metric in _SCORED and propensities is None:
         raise ValueError(
             f"metric is {metric!r} and propensities is None; expected the labels' propensities, "
             "lightxml.metrics.propensities(y_train)."
         )
+
+
+def _unknown(metric: str) -> str:
+    return f"metric is {metric!r}; expected one of {', '.join(map(repr, _METRICS))}."

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from lightxml.pipelines import last_step
 from lightxml.plot.style import finish, integer_axis, line_style, new_panels, percent_axis
-from lightxml.rankings import last_step
 
 
 class TrainingDisplay:
@@ -108,8 +108,10 @@ class TrainingDisplay:
         Raises
         ------
         ValueError
-            If `ax` has another number of axes.
+            If `ax` has another number of axes, or there is no epoch.
         """
+        if not self.history:
+            raise ValueError("history has no epoch; expected one at least.")
         cuts = [k for k in (1, 3, 5) if f"precision_at_{k}" in self.history[0]]
         n_panels = 2 if cuts else 1
         axes = new_panels(n_panels) if ax is None else np.atleast_1d(ax).ravel()
