@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,11 @@ from lightxml.datasets import label_sets, make_xmc
 # The networks here are so small that a second thread costs more than it brings, and far more
 # where something else has the cores.
 torch.set_num_threads(1)
+
+
+# A shell that starts the tests in the background has Ctrl-C ignored, here and in what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def small_config() -> BertConfig:
