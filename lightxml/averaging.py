@@ -173,7 +173,5 @@ def _all_logits(
         part = rows[begin : begin + size]
         logits = []
         for network, documents in block:
-            assert documents.representations is not None
-            few = Documents(representations=documents.representations[part])
-            logits.append(prediction.predict_logits(network, few))
+            logits.append(prediction.predict_logits(network, documents.rows(part)))
         yield part, logits

@@ -98,11 +98,11 @@ def collate(
     training : bool
         Whether gradients will be wanted.
     """
-    if documents.representations is not None:
-        return Batch(representations=to_device(documents.representations[rows], device))
-    tokens = summaries = None
+    tokens = summaries = representations = None
     features: SparseBatch | torch.Tensor | None = None
-    if documents.summaries is not None:
+    if documents.representations is not None:
+        representations = to_device(documents.representations[rows], device)
+    elif documents.summaries is not None:
         summaries = to_device(documents.summaries[rows], device).float()
     elif documents.tokens is not None:
         tokens = _pad(documents.tokens, rows, pad_id, device)
@@ -112,7 +112,7 @@ def collate(
             features = _sparse_batch(part, device, training)
         else:
             features = to_device(part, device)
-    return Batch(tokens, features, summaries)
+    return Batch(tokens, features, summaries, representations)
 
 
 def _pad(store: TokenStore, rows: np.ndarray, pad_id: int, device: torch.device) -> TokenBatch:

@@ -67,6 +67,12 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         model for that. 0: off. Without a trained encoder, and with at most 200,000 training
         documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on average;
         else 0.
+    linear_weight : float, default=0
+        With sparse features: when the training is done, a linear support vector machine of its
+        own is fitted on them for each label, and this times its margin is added to the label's
+        logit. It tells the label's documents from those for which the network takes it for
+        likely [5]_. 8 is a good weight wherever documents are more than a line long
+        (docs/features.md); scores then lie closer to 0 and 1.
     propensity_weight : float, default=0
         How much rare labels are preferred: when the training is done, each label's logit is
         raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`
@@ -151,8 +157,8 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         aside for validation. A ``RandomState`` is copied,
         never changed.
     n_jobs : int or None, default=None
-        Label clusters made at the same time, with ``label_clusters=True``; the result does not
-        depend on it.
+        Label clusters made at the same time, with ``label_clusters=True``, and threads that fit
+        linear classifiers; the result does not depend on it.
     verbose : int, default=0
         1 shows a progress bar with documents a second, time left, loss and validation P@1.
 
@@ -188,6 +194,8 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
        Generalization", UAI 2018.
     .. [4] Jain, Prabhu, Varma, "Extreme Multi-label Loss Functions for Recommendation, Tagging,
        Ranking & Other Missing Label Applications", KDD 2016.
+    .. [5] Zhang, Chang, Yu, Dhillon, "Fast Multi-Resolution Transformer Fine-tuning for Extreme
+       Multi-label Text Classification", NeurIPS 2021.
 
     Examples
     --------
@@ -210,6 +218,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         max_length: int = 512,
         n_feature_layers: int = 5,
         neighbor_weight: float | Literal["auto"] = "auto",
+        linear_weight: float = 0,
         propensity_weight: float = 0,
         dropout: float = 0.5,
         se_block: bool = False,
@@ -247,6 +256,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         self.max_length = max_length
         self.n_feature_layers = n_feature_layers
         self.neighbor_weight = neighbor_weight
+        self.linear_weight = linear_weight
         self.propensity_weight = propensity_weight
         self.dropout = dropout
         self.se_block = se_block

@@ -28,6 +28,7 @@ DEFAULTS: Mapping[str, Any] = {
     "max_length": 512,
     "n_feature_layers": 5,
     "neighbor_weight": "auto",
+    "linear_weight": 0,
     "propensity_weight": 0,
     "dropout": 0.5,
     "se_block": False,
@@ -127,6 +128,11 @@ def _rows(
         rows["neighbours"] = (
             f"{_count(neighbours['n_documents'])} training documents, weight"
             f" {_number(neighbours['weight'])}"
+        )
+    if (linear := network.get("linear")) is not None:
+        rows["linear"] = (
+            f"a classifier for each label, {_count(linear['n_entries'])} weights, weight"
+            f" {_number(linear['weight'])}"
         )
     rows["labels"] = _labels(network.get("head"), shapes)
     rows["labels"] += f", given as {_plain(manifest['label_form'])}"

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
 from lightxml import averaging, prediction
+from lightxml.batches import collate
 from lightxml.classifier import LightXMLClassifier
 from lightxml.ensemble import LightXMLEnsemble
 from lightxml.explanation import Explanation, Neighbour, Word
@@ -241,16 +242,18 @@ def _neighbours(
     with_them, without, shares, documents = [], [], [], []
     for member in members:
         network = member.network_
-        represented = prediction.represent_all(network, member._fitted().read(X))
+        documents_read = member._fitted().read(X)
+        represented = prediction.represent_all(network, documents_read)
+        first = collate(documents_read, np.array([0]), network.pad_id, network.device)
         with torch.inference_mode():
-            alone = network.head.logits(represented)[:, column]
-            without.append(alone.cpu().numpy())
+            linear = network.shares(represented, first, neighbours=False)
+            without.append(network.head.logits(represented, linear)[:, column].cpu().numpy())
             if network.neighbours is None:
                 with_them.append(without[-1])
                 continue
             kept = network.neighbours
-            both = network.head.logits(represented, kept(represented))[:, column]
-            with_them.append(both.cpu().numpy())
+            both = network.shares(represented, first)
+            with_them.append(network.head.logits(represented, both)[:, column].cpu().numpy())
             own = kept.documents[kept.starts[column] : kept.starts[column + 1]]
             shares.append(kept.attention(represented)[own, 0].cpu().numpy())
             documents.append(own.cpu().numpy())

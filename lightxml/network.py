@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightxml.batches import Batch, TokenBatch
+from lightxml.batches import Batch, SparseBatch, TokenBatch
 from lightxml.chunked import ChunkedHead
 from lightxml.clustered import ClusteredHead
 from lightxml.encoders import TextEncoder
 from lightxml.features import FeatureEmbedding, Standardise
 from lightxml.heads import OneVsAllHead, Shares
+from lightxml.linear import LinearClassifiers
 from lightxml.neighbours import Neighbours
 from lightxml.targets import Targets
 
@@ -86,6 +87,8 @@ class LightXMLNetwork(nn.Module):
         Of the parts of the representation: the encoder's, the features'.
     neighbours : Neighbours or None
         What is added to the logits in evaluation mode; given after training.
+    linear : LinearClassifiers or None
+        The same. It stays on the CPU, and out of the state dict.
     autocast_dtype : torch.dtype or None
         The precision of the encoder, and without a trained one of the output layer's products in
         training; None is float32. In prediction, everything from the representation on is float32.
@@ -146,6 +149,7 @@ class LightXMLNetwork(nn.Module):
                 loss_correction=loss_correction,
             )
         self.neighbours: Neighbours | None = None
+        self.linear: LinearClassifiers | None = None
         # Drawn last, so that a seed gives the other parts the same weights with it and without.
         if se_block:
             self.se_block = SqueezeExcitation(self.n_feature_layers)
@@ -235,22 +239,30 @@ class LightXMLNetwork(nn.Module):
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the logits of prediction, float32 of shape (batch, n_labels)."""
         representation = self.represent(batch)
-        return self.head.logits(representation, self._shares(representation))
+        return self.head.logits(representation, self.shares(representation, batch))
 
     def rank(self, batch: Batch, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits and the columns of each document's k best labels, best first."""
         representation = self.represent(batch)
-        return self.head.rank(representation, k, self._shares(representation))
+        return self.head.rank(representation, k, self.shares(representation, batch))
 
     def positive(
         self, batch: Batch, least: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return rows, columns and values of the logits above `least`."""
         representation = self.represent(batch)
-        return self.head.positive(representation, least, self._shares(representation))
+        return self.head.positive(representation, least, self.shares(representation, batch))
 
-    def _shares(self, representation: torch.Tensor) -> Shares | None:
-        shares: Shares | None = None
-        if self.neighbours is not None:
-            shares = self.neighbours(representation)
-        return shares
+    def shares(
+        self, representation: torch.Tensor, batch: Batch, *, neighbours: bool = True
+    ) -> Shares | None:
+        """Return what gives all that is added to the head's logits; None for nothing."""
+        found: list[Shares] = []
+        if neighbours and self.neighbours is not None:
+            found.append(self.neighbours(representation))
+        if self.linear is not None:
+            assert isinstance(batch.features, SparseBatch)
+            found.append(self.linear(batch.features))
+        if len(found) < 2:
+            return found[0] if found else None
+        return lambda begin, end: found[0](begin, end) + found[1](begin, end)

@@ -80,7 +80,7 @@ def check_params(params: dict[str, Any]) -> None:
             min_val=0,
             include_boundaries="neither",
         )
-    weights = ["weight_decay", "propensity_weight"]
+    weights = ["weight_decay", "linear_weight", "propensity_weight"]
     if not is_auto(params["neighbor_weight"]):
         weights.append("neighbor_weight")
     for name in weights:

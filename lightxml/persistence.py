@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import sklearn
 import torch
 from sklearn.base import clone
@@ -27,6 +28,7 @@ from lightxml.encoders import EncoderConfig
 from lightxml.exceptions import BundleError
 from lightxml.features import DenseEmbedding, FeatureEmbedding, SparseEmbedding
 from lightxml.fitted import FittedModel
+from lightxml.linear import LinearClassifiers
 from lightxml.neighbours import Neighbours
 from lightxml.network import LightXMLNetwork
 from lightxml.strict_json import parse_json
@@ -48,6 +50,11 @@ def pack_model(fitted: FittedModel) -> Bundle:
     weights = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
     if neighbours is not None:
         weights["neighbours.keys"] = weights["neighbours.keys"].astype(np.float16)
+    if (linear := network.linear) is not None:
+        weights["linear.starts"] = linear.weights.indptr.astype(np.int64)
+        weights["linear.labels"] = linear.weights.indices.astype(np.int32)
+        weights["linear.weights"] = linear.weights.data.astype(np.float16)
+        weights["linear.bias"] = linear.bias
     encoder, features = network.encoder, network.features
     manifest: dict[str, Any] = {
         "network": {
@@ -58,6 +65,9 @@ def pack_model(fitted: FittedModel) -> Bundle:
             "se_block": network.se_block is not None,
             "frozen": network.is_frozen,
             "neighbours": None if neighbours is None else _describe_neighbours(neighbours),
+            "linear": None
+            if linear is None
+            else {"n_entries": linear.weights.nnz, "weight": linear.weight},
             "head": _describe_head(network),
         },
         "label_form": fitted.label_form,
@@ -253,7 +263,21 @@ def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tok
     }
     if outline.neighbours is not None:
         expected["neighbours.keys"] = ("float16", expected["neighbours.keys"][1])
+    described = values.get("linear")
+    if described is not None:
+        if not isinstance(outline.features, SparseEmbedding):
+            raise ValueError("it has linear classifiers, and no sparse features for them")
+        _check_counts(described, n_entries=0)
+        expected |= {
+            "linear.starts": ("int64", (len(outline.features.columns) + 1,)),
+            "linear.labels": ("int32", (described["n_entries"],)),
+            "linear.weights": ("float16", (described["n_entries"],)),
+            "linear.bias": ("float32", (n_labels,)),
+        }
     weights = decode_arrays(blob, expected, name=_WEIGHTS)
+    linear = None
+    if described is not None:
+        linear = _unpack_linear(weights, _number(described["weight"]))
     with seeded(0, torch.device("cpu")):  # its random weights are replaced at once
         network = _build(values, config, tokenizer, n_labels)
     network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
@@ -261,10 +285,26 @@ def _unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Tok
         network.features.check_columns()
     if network.neighbours is not None:
         network.neighbours.check()
+    network.linear = linear
     if isinstance(network.head, ClusteredHead):
         network.head.arrange()
     network.eval()
     return network, tokenizer
+
+
+def _unpack_linear(weights: dict[str, np.ndarray], weight: float) -> LinearClassifiers:
+    """Take the linear classifiers out of the arrays of a model."""
+    starts, labels, values, bias = (
+        weights.pop(f"linear.{name}") for name in ("starts", "labels", "weights", "bias")
+    )
+    matrix = sp.csr_array((len(starts) - 1, len(bias)), dtype=np.float32)
+    # Not through the constructor, which reads what is to be checked first.
+    kind = np.int32 if len(labels) < 2**31 else np.int64
+    matrix.indptr, matrix.indices = starts.astype(kind), labels.astype(kind)
+    matrix.data = values.astype(np.float32)
+    linear = LinearClassifiers(matrix, bias, weight)
+    linear.check()
+    return linear
 
 
 def _build(

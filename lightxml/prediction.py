@@ -105,7 +105,10 @@ def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tenso
 def represented(network: LightXMLNetwork, documents: Documents) -> Documents:
     """Return the documents as what the head reads of them, so that they can be ranked twice."""
     use_one_thread_if_forked()
-    return Documents(representations=represent_all(network, documents).cpu().numpy())
+    of_all = represent_all(network, documents).cpu().numpy()
+    # What they are made of is read again by linear classifiers only.
+    features = None if network.linear is None else documents.features
+    return Documents(features=features, representations=of_all)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def header(weights: bytes) -> tuple[dict[str, Any], bytes]:
 
 def arrays(weights: bytes) -> dict[str, np.ndarray]:
     table, data = header(weights)
-    dtypes = {"F32": "<f4", "F16": "<f2", "I64": "<i8"}
+    dtypes = {"F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
     return {
         name: np.frombuffer(data[slice(*entry["data_offsets"])], dtypes[entry["dtype"]]).reshape(
             entry["shape"]
@@ -244,6 +244,13 @@ def with_neighbours(**values: Any) -> Change:
     return apply
 
 
+def with_linear(**values: Any) -> Change:
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        manifest["network"]["linear"].update(values)
+
+    return apply
+
+
 WORDS = "vectorizer.safetensors"
 # Of a model that reads features only.
 FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
@@ -257,7 +264,7 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "a width of 10^12": (with_features(width=HUGE), WEIGHTS),
     "10^12 columns": (with_features(n_columns=HUGE), WEIGHTS),
     "columns that are a text": (with_features(n_columns="many"), "lightxml.json"),
-    "dense where it is sparse": (with_features(kind="dense"), WEIGHTS),
+    "dense where it is sparse": (with_features(kind="dense"), "lightxml.json"),
     "a negative column": (with_numbers("features.columns", 0, -1), "lightxml.json"),
     "a column beyond the features": (with_numbers("features.columns", -1, 10**6), "lightxml.json"),
     "columns out of order": (with_numbers("features.columns", 3, 0), "lightxml.json"),
@@ -276,6 +283,24 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_arrays(lambda a: a.update({"neighbours.keys": a["neighbours.keys"].astype("<f4")})),
         WEIGHTS,
     ),
+    "10^12 linear weights": (with_linear(n_entries=HUGE), WEIGHTS),
+    "fewer linear weights than there are": (with_linear(n_entries=3), WEIGHTS),
+    "linear weights without their number": (
+        without("network", "linear", "n_entries"),
+        "lightxml.json",
+    ),
+    "a linear weight that is a text": (with_linear(weight="much"), "lightxml.json"),
+    "linear classifiers that nothing describes": (
+        with_manifest("network", "linear", value=None),
+        WEIGHTS,
+    ),
+    "a linear label out of range": (with_numbers("linear.labels", 5, 10**6), "lightxml.json"),
+    "a negative linear label": (with_numbers("linear.labels", 5, -1), "lightxml.json"),
+    "linear weights that begin too late": (
+        with_numbers("linear.starts", 3, 10**6),
+        "lightxml.json",
+    ),
+    "linear weights that begin nowhere": (with_numbers("linear.starts", 0, 1), "lightxml.json"),
     "no vocabulary": (with_blob(WORDS, None), "lightxml.json"),
     "a pickle as vocabulary": (with_blob(WORDS, pickle.dumps(Payload())), WORDS),
     "a vocabulary that is a number": (with_manifest("vectorizer", value=3), "lightxml.json"),
@@ -432,7 +457,12 @@ def saved(fitted: LightXMLClassifier, tmp_path_factory: pytest.TempPathFactory) 
 def saved_features(documents: Documents, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"
     model = LightXMLClassifier(
-        None, features=TfidfVectorizer(), feature_dim=16, max_epochs=1, device="cpu"
+        None,
+        features=TfidfVectorizer(),
+        feature_dim=16,
+        max_epochs=1,
+        linear_weight=1.0,
+        device="cpu",
     )
     model.fit(*documents).save(folder)
     load(folder, "cpu")

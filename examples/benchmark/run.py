@@ -2,7 +2,7 @@
 
     python examples/benchmark/run.py DATA [DATA ...] --results FILE.jsonl
         [--settings features+pairs omikuji ...] [--seeds 0 1 2] [--encoder FOLDER] [--memory FOLDER]
-        [--budget SECONDS] [--validation] [--quick]
+        [--checkpoints FOLDER] [--budget SECONDS] [--validation] [--quick]
     python examples/benchmark/tables.py FILE.jsonl
 
 DATA is ``pydocs`` or a folder that `lightxml.datasets.load_xmc` reads. A setting is a learner's
@@ -10,7 +10,8 @@ name, with variants after ``+``; `--list` shows them all. Each run is a process 
 its own peak memory and threads; the settings take turns, seed by seed. A run whose result is in
 FILE already (same data, part, setting, seed and options) is not repeated, so that a broken
 benchmark goes on where it was. A run that takes longer than the budget is ended, and that is its
-result until there is a larger budget; a run that failed is tried again.
+result until there is a larger budget; a run that failed is tried again. With `--checkpoints`, a
+training of ours that was killed goes on where it was; its time is then that of its last part.
 
 `--validation` splits a tenth off the training part (seed 0) and measures on that; the test part
 is not read. Settings were chosen so, and only so.
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--max-epochs", type=int, help="of trained encoders")
     parser.add_argument("--memory", help="a folder for a frozen encoder's vectors")
+    parser.add_argument("--checkpoints", help="a folder for those of trained encoders")
     parser.add_argument("--environments", default="build/environments", help="a folder for PECOS's")
     parser.add_argument("--budget", type=float, default=3600, help="seconds a run")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -152,7 +154,7 @@ def jobs(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 def in_a_process(job: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     """Run a job in a process of its own; its result, or why there is none."""
     source = next(d for d in arguments.data if Path(d).name == job["data"])
-    names = ("encoder", "max_length", "max_epochs", "memory", "environments")
+    names = ("encoder", "max_length", "max_epochs", "memory", "checkpoints", "environments")
     more = {name: getattr(arguments, name) for name in names}
     command = [sys.executable, __file__, "--one", json.dumps({**job, **more, "source": source})]
     threads = {"OMP_NUM_THREADS": str(job["threads"]), "MKL_NUM_THREADS": str(job["threads"])}
@@ -194,6 +196,7 @@ def run_one(job: dict[str, Any]) -> dict[str, Any]:
             max_length=job["max_length"],
             max_epochs=job["max_epochs"],
             memory=job["memory"],
+            checkpoints=job["checkpoints"],
             environments=job["environments"],
             scratch=Path(folder),
             threads=job["threads"],

@@ -22,12 +22,16 @@ def run(train: Part, texts: list[str], options: Options) -> Outcome:
     name, *variants = options.setting.split("+")
     arguments: dict[str, Any] = {"encoder": options.encoder, "max_length": options.max_length}
     arguments |= LEARNERS[name]
-    if name == "trained" and options.max_epochs is not None:
-        arguments["max_epochs"] = options.max_epochs
+    if name == "trained":
+        arguments["checkpoint_dir"] = options.checkpoints
+        if options.max_epochs is not None:
+            arguments["max_epochs"] = options.max_epochs
     for variant in variants:
         arguments |= VARIANTS.get(variant, {})
     tfidf = vectorizer(pairs="pairs" in variants)
-    model: Any = LightXMLClassifier(**arguments, memory=options.memory, random_state=options.seed)
+    model: Any = LightXMLClassifier(
+        **arguments, memory=options.memory, random_state=options.seed, n_jobs=options.threads
+    )
     n_members = next((MEMBERS[v] for v in variants if v in MEMBERS), None)
 
     def fitted(X: Any) -> tuple[Any, float]:

@@ -30,6 +30,8 @@ class Options:
         Of a trained encoder; None: the learner's own default.
     memory : str or None
         A folder that keeps a frozen encoder's vectors.
+    checkpoints : str or None
+        A folder for those of a trained encoder.
     environments : str
         A folder for Python environments of learners that this one cannot hold.
     scratch : Path
@@ -43,6 +45,7 @@ class Options:
     max_length: int
     max_epochs: int | None
     memory: str | None
+    checkpoints: str | None
     environments: str
     scratch: Path
     threads: int
