@@ -149,9 +149,14 @@ def _train_model(
         k = min(N_CANDIDATES, len(labels.classes))
         candidates, _ = prediction.predict_topk(network, documents, k)
         return fit_classifiers(
-            documents.features, labels.matrix, candidates, weight, seed=seed,
+            documents.features,
+            labels.matrix,
+            candidates,
+            weight,
+            seed=seed,
             n_jobs=params["n_jobs"],
-        )  # fmt: skip
+            verbose=params["verbose"],
+        )
 
     validate = None
     if validation is not None:

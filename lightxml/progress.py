@@ -33,6 +33,8 @@ class Progress:
         What the time grows with, such as tokens; without it, the documents.
     on_cpu : bool
         Whether the advice for a CPU fits.
+    unit : str
+        What is counted, where it is no documents.
     verbose : int
         0: only the warning before a long fit; 1: a bar as well, on standard error, or lines
         now and then where that is no terminal.
@@ -45,12 +47,14 @@ class Progress:
         n_documents: int,
         work: int | None = None,
         on_cpu: bool,
+        unit: str = "document",
         verbose: int,
     ) -> None:
         self._what = what
         self._n_documents = n_documents
         self._work = work or n_documents
         self._on_cpu = on_cpu
+        self._unit = unit
         self._verbose = verbose
         self._as_bar = sys.stderr.isatty() or _IN_NOTEBOOK
         self._interval = 0.5 if self._as_bar else _LINE_EVERY
@@ -59,7 +63,7 @@ class Progress:
         self._shown_at = time.monotonic()
         self._bar: Any = tqdm(
             total=n_documents,
-            unit="doc",
+            unit="doc" if unit == "document" else unit,
             disable=verbose < 1 or not self._as_bar,
             bar_format="{percentage:3.0f}% |{bar}| {rate_fmt}, {remaining} left{postfix}",
             dynamic_ncols=True,
@@ -113,7 +117,7 @@ class Progress:
         if self._as_bar:
             self._bar.set_postfix(values, refresh=False)
         else:
-            done = f"{self._documents_done:,} of {self._n_documents:,} documents"
+            done = f"{self._documents_done:,} of {self._n_documents:,} {self._unit}s"
             named = (f"{name} {value}" for name, value in values.items())
             self._say(", ".join([done, *named]))
 

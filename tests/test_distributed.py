@@ -42,7 +42,13 @@ COMMON: dict[str, Any] = {
 ENCODER = {"encoder": small_config(), "max_length": 16, "se_block": True}
 SETTINGS: dict[str, dict[str, Any]] = {
     "an encoder and features": {**COMMON, **ENCODER},
-    "labels in chunks": {**COMMON, "encoder": None, "label_dim": 8, "swa_every": 1},
+    "labels in chunks": {
+        **COMMON,
+        "encoder": None,
+        "label_dim": 8,
+        "swa_every": 1,
+        "linear_weight": 2.0,
+    },
     "label clusters": {
         **COMMON,
         **ENCODER,
