@@ -67,12 +67,12 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         model for that. 0: off. Without a trained encoder, and with at most 200,000 training
         documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on average;
         else 0.
-    linear_weight : float, default=0
+    linear_weight : float in [0, 1), default=0
         With sparse features: when the training is done, a linear support vector machine of its
-        own is fitted on them for each label, and this times its margin is added to the label's
-        logit. It tells the label's documents from those for which the network takes it for
-        likely [5]_. 8 is a good weight wherever documents are more than a line long
-        (docs/features.md); scores then lie closer to 0 and 1.
+        own is fitted on them for each label, which tells its documents from those for which the
+        network takes it for likely [5]_. A label's logit is then ``1 - linear_weight`` times the
+        network's plus `linear_weight` times the classifier's (4 times its margin). Two thirds
+        are a good weight wherever they were tried (docs/features.md).
     propensity_weight : float, default=0
         How much rare labels are preferred: when the training is done, each label's logit is
         raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`

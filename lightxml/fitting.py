@@ -215,7 +215,8 @@ def _train_model(
     if w := float(params["linear_weight"]):
         network.linear = ranks.from_first(lambda: with_linear(w))
     if rare is not None:
-        rare.lift(network.head)
+        # Raised is the logit that comes out in the end.
+        rare.lift(network.head, 1 / (1 - float(params["linear_weight"])))
     return replace(model, history=history)
 
 

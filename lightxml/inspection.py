@@ -246,14 +246,14 @@ def _neighbours(
         represented = prediction.represent_all(network, documents_read)
         first = collate(documents_read, np.array([0]), network.pad_id, network.device)
         with torch.inference_mode():
-            linear = network.shares(represented, first, neighbours=False)
-            without.append(network.head.logits(represented, linear)[:, column].cpu().numpy())
+            alone = network.logits(represented, first, neighbours=False)[:, column]
+            without.append(alone.cpu().numpy())
             if network.neighbours is None:
                 with_them.append(without[-1])
                 continue
             kept = network.neighbours
-            both = network.shares(represented, first)
-            with_them.append(network.head.logits(represented, both)[:, column].cpu().numpy())
+            both = network.logits(represented, first)[:, column]
+            with_them.append(both.cpu().numpy())
             own = kept.documents[kept.starts[column] : kept.starts[column + 1]]
             shares.append(kept.attention(represented)[own, 0].cpu().numpy())
             documents.append(own.cpu().numpy())

@@ -88,7 +88,8 @@ class LightXMLNetwork(nn.Module):
     neighbours : Neighbours or None
         What is added to the logits in evaluation mode; given after training.
     linear : LinearClassifiers or None
-        The same. It stays on the CPU, and out of the state dict.
+        What the logits are averaged with in evaluation mode; given after training. It stays on
+        the CPU, and out of the state dict.
     autocast_dtype : torch.dtype or None
         The precision of the encoder, and without a trained one of the output layer's products in
         training; None is float32. In prediction, everything from the representation on is float32.
@@ -239,21 +240,36 @@ class LightXMLNetwork(nn.Module):
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the logits of prediction, float32 of shape (batch, n_labels)."""
         representation = self.represent(batch)
-        return self.head.logits(representation, self.shares(representation, batch))
+        return self.logits(representation, batch)
 
     def rank(self, batch: Batch, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits and the columns of each document's k best labels, best first."""
         representation = self.represent(batch)
-        return self.head.rank(representation, k, self.shares(representation, batch))
+        values, columns = self.head.rank(representation, k, self._shares(representation, batch))
+        return self._own_part * values, columns
 
     def positive(
         self, batch: Batch, least: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return rows, columns and values of the logits above `least`."""
         representation = self.represent(batch)
-        return self.head.positive(representation, least, self.shares(representation, batch))
+        shares = self._shares(representation, batch)
+        rows, columns, values = self.head.positive(representation, least / self._own_part, shares)
+        return rows, columns, self._own_part * values
 
-    def shares(
+    def logits(
+        self, representation: torch.Tensor, batch: Batch, *, neighbours: bool = True
+    ) -> torch.Tensor:
+        """Return the logits that `forward` gives, with or without the neighbours' part."""
+        shares = self._shares(representation, batch, neighbours=neighbours)
+        return self._own_part * self.head.logits(representation, shares)
+
+    @property
+    def _own_part(self) -> float:
+        """What the head's logits, and all that is added to them, are multiplied with."""
+        return 1.0 if self.linear is None else 1.0 - self.linear.weight
+
+    def _shares(
         self, representation: torch.Tensor, batch: Batch, *, neighbours: bool = True
     ) -> Shares | None:
         """Return what gives all that is added to the head's logits; None for nothing."""

@@ -66,9 +66,8 @@ def check_params(params: dict[str, Any]) -> None:
         if not is_auto(params[name]):
             check_scalar(params[name], name, Integral, min_val=1)
     check_scalar(params["verbose"], "verbose", Integral, min_val=0)
-    check_scalar(
-        params["dropout"], "dropout", Real, min_val=0, max_val=1, include_boundaries="left"
-    )
+    for name in ("dropout", "linear_weight"):
+        check_scalar(params[name], name, Real, min_val=0, max_val=1, include_boundaries="left")
     check_scalar(
         params["learning_rate"], "learning_rate", Real, min_val=0, include_boundaries="neither"
     )
@@ -80,13 +79,14 @@ def check_params(params: dict[str, Any]) -> None:
             min_val=0,
             include_boundaries="neither",
         )
-    weights = ["weight_decay", "linear_weight", "propensity_weight"]
+    weights = ["weight_decay", "propensity_weight"]
     if not is_auto(params["neighbor_weight"]):
         weights.append("neighbor_weight")
     for name in weights:
         check_scalar(params[name], name, Real, min_val=0)
-        if not math.isfinite(params[name]):
-            raise ValueError(f"{name} is {params[name]}; expected a finite number.")
+    for name, value in params.items():
+        if isinstance(value, Real) and not math.isfinite(value):
+            raise ValueError(f"{name} is {value}; expected a finite number.")
     if params["swa_start"] is not None:
         check_scalar(
             params["swa_start"], "swa_start", Real, min_val=0, max_val=1, include_boundaries="left"

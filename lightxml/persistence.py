@@ -302,6 +302,8 @@ def _unpack_linear(weights: dict[str, np.ndarray], weight: float) -> LinearClass
     kind = np.int32 if len(labels) < 2**31 else np.int64
     matrix.indptr, matrix.indices = starts.astype(kind), labels.astype(kind)
     matrix.data = values.astype(np.float32)
+    if not 0 <= weight < 1:
+        raise ValueError(f"the weight of its linear classifiers is {weight}")
     linear = LinearClassifiers(matrix, bias, weight)
     linear.check()
     return linear

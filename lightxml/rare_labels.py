@@ -54,9 +54,9 @@ class RareLabels:
         self._added = torch.from_numpy(added.astype(np.float32))
 
     @torch.no_grad()
-    def lift(self, head: OneVsAllHead | ChunkedHead | ClusteredHead) -> None:
-        """Add it to the labels' biases."""
-        head.label_bias.add_(self._added.to(head.label_bias.device))
+    def lift(self, head: OneVsAllHead | ChunkedHead | ClusteredHead, times: float = 1) -> None:
+        """Add it to the labels' biases, so many times."""
+        head.label_bias.add_(self._added.to(head.label_bias.device), alpha=times)
 
     @contextmanager
     def lifted(self, head: OneVsAllHead | ChunkedHead | ClusteredHead) -> Iterator[None]:

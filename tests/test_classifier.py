@@ -349,6 +349,8 @@ def test_a_model_of_a_missing_gpu_is_unpickled_on_what_there_is(
         ({"batch_size": -1}, ValueError, "batch_size == -1"),
         ({"accumulate": "auto"}, TypeError, "accumulate must be an instance of"),
         ({"dropout": 1.0}, ValueError, "dropout == 1.0, must be < 1"),
+        ({"dropout": float("nan")}, ValueError, "dropout is nan; expected a finite number"),
+        ({"learning_rate": float("inf")}, ValueError, "learning_rate is inf; expected a finite"),
         ({"learning_rate": 0.0}, ValueError, "learning_rate == 0.0, must be > 0"),
         ({"head_learning_rate": -1.0}, ValueError, "head_learning_rate == -1.0"),
         ({"weight_decay": -0.1}, ValueError, "weight_decay == -0.1"),

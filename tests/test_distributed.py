@@ -47,7 +47,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "encoder": None,
         "label_dim": 8,
         "swa_every": 1,
-        "linear_weight": 2.0,
+        "linear_weight": 0.5,
     },
     "label clusters": {
         **COMMON,

@@ -290,6 +290,8 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         "lightxml.json",
     ),
     "a linear weight that is a text": (with_linear(weight="much"), "lightxml.json"),
+    "linear classifiers that count alone": (with_linear(weight=1), "lightxml.json"),
+    "a negative weight of linear classifiers": (with_linear(weight=-0.5), "lightxml.json"),
     "linear classifiers that nothing describes": (
         with_manifest("network", "linear", value=None),
         WEIGHTS,
@@ -461,7 +463,7 @@ def saved_features(documents: Documents, tmp_path_factory: pytest.TempPathFactor
         features=TfidfVectorizer(),
         feature_dim=16,
         max_epochs=1,
-        linear_weight=1.0,
+        linear_weight=0.5,
         device="cpu",
     )
     model.fit(*documents).save(folder)

@@ -20,6 +20,7 @@ from lightxml.batches import collate
 from lightxml.documents import Documents as Read
 from lightxml.inspection import explain
 from lightxml.linear import LinearClassifiers, fit_classifiers
+from lightxml.metrics import propensities
 
 Documents = tuple[list[str], sp.csr_array]
 Task = tuple[sp.csr_array, sp.csr_array]
@@ -36,10 +37,11 @@ def task(documents: Documents) -> Task:
 
 
 def margins(made: LinearClassifiers, features: sp.csr_array) -> np.ndarray:
-    """Return what is added to every logit of every document."""
+    """Return every classifier's margin of every document."""
     rows = np.arange(features.shape[0])
     batch = collate(Read(features=features), rows, 0, torch.device("cpu")).features
-    return made(batch)(0, len(made.bias)).numpy()  # type: ignore[arg-type]
+    added = made(batch)(0, len(made.bias)).numpy()  # type: ignore[arg-type]
+    return added * (1 - made.weight) / made.weight / 4
 
 
 def every_label(y: sp.csr_array) -> np.ndarray:
@@ -49,12 +51,10 @@ def every_label(y: sp.csr_array) -> np.ndarray:
 def test_each_is_scikit_learns_where_every_document_is_seen(task: Task) -> None:
     X, y = task
     X = sp.csr_array(normalize(X).astype(np.float32))
-    made = fit_classifiers(X, y, every_label(y), 2.0, seed=0)
+    made = fit_classifiers(X, y, every_label(y), 0.3, seed=0)
     for label in range(y.shape[1]):
         own = LinearSVC(C=1.0, dual=True, random_state=0).fit(X, y[:, [label]].toarray()[:, 0])
-        np.testing.assert_allclose(
-            margins(made, X)[:, label], 2 * own.decision_function(X), atol=0.15
-        )
+        np.testing.assert_allclose(margins(made, X)[:, label], own.decision_function(X), atol=0.1)
 
 
 def test_negatives_are_documents_for_which_the_label_is_likely() -> None:
@@ -72,7 +72,7 @@ def test_negatives_are_documents_for_which_the_label_is_likely() -> None:
     unlikely, likely = np.ones((n, 1), int), np.ones((n, 1), int)
     likely[twins] = 0
     told = {
-        name: margins(fit_classifiers(X, y, candidates, 1.0, seed=0), X)[twins, 0].mean()
+        name: margins(fit_classifiers(X, y, candidates, 0.5, seed=0), X)[twins, 0].mean()
         for name, candidates in {"unlikely": unlikely, "likely": likely}.items()
     }
     assert told["likely"] < told["unlikely"] - 0.1
@@ -82,15 +82,17 @@ def test_a_label_of_no_or_all_documents_gets_the_same_everywhere(task: Task) -> 
     X, _ = task
     X = X.astype(np.float32)
     y = sp.csr_array(np.tile([0, 1], (X.shape[0], 1)))
-    added = margins(fit_classifiers(X, y, every_label(y), 3.0, seed=0), X)
-    assert np.array_equal(added, np.tile(np.float32([-3, 3]), (X.shape[0], 1)))
+    found = margins(fit_classifiers(X, y, every_label(y), 0.5, seed=0), X)
+    np.testing.assert_allclose(found, np.tile([-1, 1], (X.shape[0], 1)))
 
 
 @pytest.mark.parametrize("n_jobs", [2, -1])
 def test_threads_change_nothing(task: Task, n_jobs: int) -> None:
     X, y = task
     one, more = (
-        LightXMLClassifier(None, linear_weight=2, n_jobs=n, **SMALL).fit(X, y).decision_function(X)
+        LightXMLClassifier(None, linear_weight=0.5, n_jobs=n, **SMALL)
+        .fit(X, y)
+        .decision_function(X)
         for n in (None, n_jobs)
     )
     assert np.array_equal(one, more)
@@ -99,19 +101,21 @@ def test_threads_change_nothing(task: Task, n_jobs: int) -> None:
 @pytest.mark.parametrize(
     "head", [{}, {"label_dim": 8}, CLUSTERS], ids=["one layer", "bottleneck", "clusters"]
 )
-def test_prediction_adds_them_and_training_does_not(task: Task, head: dict[str, Any]) -> None:
+def test_prediction_takes_the_mean_of_both_and_training_does_not(
+    task: Task, head: dict[str, Any]
+) -> None:
     X, y = task
     without = LightXMLClassifier(None, **head, **SMALL).fit(X, y)
-    with_them = LightXMLClassifier(None, linear_weight=2, **head, **SMALL).fit(X, y)
+    with_them = LightXMLClassifier(None, linear_weight=0.6, **head, **SMALL).fit(X, y)
     assert without.network_.linear is None
     assert with_them.history_ == without.history_
     for name, weight in without.network_.state_dict().items():
         assert torch.equal(weight, with_them.network_.state_dict()[name])
     found = with_them.decision_function(X)
-    if not head.get("label_clusters"):  # there it is added to the label's logit, not the product's
-        documents = with_them._read(X)
-        added = margins(with_them.network_.linear, documents.features)
-        np.testing.assert_allclose(found, without.decision_function(X) + added, atol=1e-5)
+    if not head.get("label_clusters"):  # there it is the label's logit, not the product's
+        own = margins(with_them.network_.linear, with_them._read(X).features)
+        expected = 0.4 * without.decision_function(X) + 0.6 * 4 * own
+        np.testing.assert_allclose(found, expected, atol=1e-5)
     assert with_them.score(X, y) > without.score(X, y)
     # The same whichever way it is asked for, and however the documents come.
     labels, scores = with_them.predict_topk(X, 2, return_scores=True)
@@ -129,14 +133,14 @@ def test_beside_an_encoder_too(
 ) -> None:
     X, y = documents
     alone = make_classifier(features=TfidfVectorizer(), max_epochs=1).fit(X, y)
-    asked = make_classifier(features=TfidfVectorizer(), max_epochs=1, linear_weight=8).fit(X, y)
+    asked = make_classifier(features=TfidfVectorizer(), max_epochs=1, linear_weight=0.7).fit(X, y)
     assert asked.history_ == alone.history_
     assert asked.score(X, y) > alone.score(X, y)
 
 
 def test_an_ensembles_members_each_have_theirs(task: Task) -> None:
     X, y = task
-    member = LightXMLClassifier(None, linear_weight=2, **SMALL)
+    member = LightXMLClassifier(None, linear_weight=0.5, **SMALL)
     model = LightXMLEnsemble(member, n_estimators=2, random_state=0).fit(X, y)
     expected = np.mean([one.predict_proba(X) for one in model.estimators_], axis=0)
     np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-5)
@@ -146,18 +150,18 @@ def test_an_ensembles_members_each_have_theirs(task: Task) -> None:
 
 def test_they_are_saved_and_pickled(task: Task, tmp_path: Path) -> None:
     X, y = task
-    model = LightXMLClassifier(None, linear_weight=2.5, **SMALL).fit(X, y)
+    model = LightXMLClassifier(None, linear_weight=0.25, **SMALL).fit(X, y)
     expected = model.decision_function(X)
     model.save(tmp_path / "model")
     for other in (load(tmp_path / "model", "cpu"), pickle.loads(pickle.dumps(model))):
-        assert other.network_.linear.weight == 2.5
+        assert other.network_.linear.weight == 0.25
         assert np.array_equal(other.decision_function(X), expected)
 
 
 def test_an_explanation_tells_them_from_the_neighbours(documents: Documents) -> None:
     X, y = documents
     features = TfidfVectorizer()
-    params = {**SMALL, "neighbor_weight": 2, "linear_weight": 4}
+    params = {**SMALL, "neighbor_weight": 2, "linear_weight": 0.5}
     model = LightXMLClassifier(None, features=features, **params).fit(X, y)
     found = explain(model, X[0])
     assert found.logit == pytest.approx(model.decision_function(X[:1]).max(), abs=1e-5)
@@ -168,16 +172,27 @@ def test_an_explanation_tells_them_from_the_neighbours(documents: Documents) -> 
     assert found.neighbours_weight == pytest.approx(found.logit - without, abs=1e-4)
 
 
+def test_rare_labels_are_raised_in_the_mean(task: Task) -> None:
+    X, y = task
+    plain, raised = (
+        LightXMLClassifier(None, linear_weight=0.5, propensity_weight=w, **SMALL)
+        .fit(X, y)
+        .decision_function(X)
+        for w in (0, 2)
+    )
+    np.testing.assert_allclose(raised, plain - 2 * np.log(propensities(y)), atol=1e-4)
+
+
 def test_without_sparse_features_they_are_refused(
     make_classifier: Callable[..., LightXMLClassifier], documents: Documents, task: Task
 ) -> None:
-    with pytest.raises(ValueError, match="linear_weight=1 is about sparse features"):
-        make_classifier(linear_weight=1).fit(*documents)
-    with pytest.raises(ValueError, match="linear_weight=1 is about sparse features"):
-        LightXMLClassifier(None, linear_weight=1, **SMALL).fit(task[0].toarray(), task[1])
+    with pytest.raises(ValueError, match=r"linear_weight=0\.5 is about sparse features"):
+        make_classifier(linear_weight=0.5).fit(*documents)
+    with pytest.raises(ValueError, match=r"linear_weight=0\.5 is about sparse features"):
+        LightXMLClassifier(None, linear_weight=0.5, **SMALL).fit(task[0].toarray(), task[1])
 
 
-@pytest.mark.parametrize("value", [-1, "auto", None, float("inf")])
+@pytest.mark.parametrize("value", [-0.1, 1, 8, "auto", None, float("nan")])
 def test_a_weight_that_is_none_is_named(task: Task, value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="linear_weight"):
         LightXMLClassifier(None, linear_weight=value, **SMALL).fit(*task)
