@@ -1,6 +1,7 @@
 """Tables and pictures of what run.py measured.
 
-    python examples/benchmark/tables.py FILE.jsonl [FILE.jsonl ...] [--data NAME] [--plot FOLDER]
+    python examples/benchmark/tables.py FILE.jsonl [FILE.jsonl ...] [--data NAME]
+        [--metrics P PSP ...] [--plot FOLDER]
 
 Markdown, a table for each data set: the mean over seeds and, with two or more, the standard
 deviation; the best of each column in bold; below it the commands that made it and the machine.
@@ -10,6 +11,7 @@ The picture shows P@1 and PSP@5 over training time.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--data", help="this data set alone")
+    parser.add_argument("--metrics", nargs="+", default=FAMILIES, choices=FAMILIES)
     parser.add_argument("--plot", type=Path, help="a folder for the pictures")
     arguments = parser.parse_args()
     rows = [row for path in arguments.files for row in rows_of(path)]
@@ -46,7 +49,7 @@ def main() -> None:
         if arguments.data not in (None, data):
             continue
         runs = [run for of_setting in of_data.values() for run in of_setting]
-        print(f"### `{data}`, {part} part\n\n{table(data, part, of_data)}\n")
+        print(f"### `{data}`, {part} part\n\n{table(data, part, of_data, arguments.metrics)}\n")
         print("```bash", *commands(runs), "```\n", sep="\n")
         print(*machines(runs), "", sep="\n")
         if arguments.plot:
@@ -71,11 +74,16 @@ def name_of(job: dict[str, Any]) -> str:
     return f"{job['setting']} ({', '.join(more)})" if more else job["setting"]
 
 
-def table(data: str, part: str, settings: dict[str, list[dict[str, Any]]]) -> str:
+def table(
+    data: str,
+    part: str,
+    settings: dict[str, list[dict[str, Any]]],
+    families: Sequence[str] = FAMILIES,
+) -> str:
     """Return a Markdown table, best P@1 first; runs without a result come last."""
     lines: dict[str, list[Any]] = {}
     without: list[str] = []
-    columns = [f"{family}@{k}" for family in FAMILIES for k in CUTS]
+    columns = [f"{family}@{k}" for family in families for k in CUTS]
     for name, runs in settings.items():
         done = [run for run in runs if "figures" in run]
         if not done:
@@ -86,13 +94,13 @@ def table(data: str, part: str, settings: dict[str, list[dict[str, Any]]]) -> st
         mark = " *" if any(run.get("memory") for run in done) else ""
         lines[f"{name}, {len(done)} seed{'s' if len(done) > 1 else ''}{mark}"] = [values, done]
     best = {c: max((np.mean(v[c]) for v, _ in lines.values()), default=0) for c in columns}
-    head = "| setting | " + " | ".join(f"{f}@1 / 3 / 5" for f in FAMILIES)
+    head = "| setting | " + " | ".join(f"{f}@1 / 3 / 5" for f in families)
     head += " | vectorize + train, s | documents/s | peak GiB | model MB |"
-    text = [head, "|" + "---|" * (len(FAMILIES) + 5)]
+    text = [head, "|" + "---|" * (len(families) + 5)]
     for name in sorted(lines, key=lambda n: -np.mean(lines[n][0]["P@1"])):
         values, done = lines[name]
         cells = [" / ".join(cell(values[f"{f}@{k}"], best[f"{f}@{k}"]) for k in CUTS)
-                 for f in FAMILIES]  # fmt: skip
+                 for f in families]  # fmt: skip
         mean = {key: np.mean([run[key] for run in done]) for key in COSTS}
         cells.append(f"{mean['vectorize_s']:.1f} + {mean['train_s']:.1f}")
         cells.append(f"{mean['documents_a_second']:,.0f}")
@@ -101,8 +109,9 @@ def table(data: str, part: str, settings: dict[str, list[dict[str, Any]]]) -> st
         text.append(f"| {name} | " + " | ".join(cells) + " |")
     if part == "test":
         for name, figures in PUBLISHED.get(data, {}).items():
-            p, psp = (" / ".join(f.split("/")) for f in figures.split())
-            text.append(f"| {name} | {p} | {psp} |" + " |" * (len(FAMILIES) + 2))
+            known = dict(zip(("P", "PSP"), figures.split(), strict=True))
+            cells = [known.get(family, "").replace("/", " / ") for family in families]
+            text.append(f"| {name} | " + " | ".join(cells) + " |" * 5)
     if any(name.endswith("*") for name in lines):
         text.append("\n\\* The time does not hold what the encoder's memory (`--memory`) gave.")
     if without:
