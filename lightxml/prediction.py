@@ -134,6 +134,8 @@ def _each(
     width = n_logits or network.head.n_logits
     if network.neighbours is not None:
         width = max(width, len(network.neighbours.keys))
+    if network.linear is not None:
+        width = max(width, network.head.n_labels)
     max_documents = max(1, _MAX_LOGITS // width)
     for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
         batch = collate(documents, rows, network.pad_id, device)

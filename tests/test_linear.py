@@ -16,8 +16,9 @@ from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from lightxml import LightXMLClassifier, LightXMLEnsemble, load
-from lightxml.batches import collate
+from lightxml.batches import SparseBatch, collate
 from lightxml.documents import Documents as Read
+from lightxml.heads import Shares
 from lightxml.inspection import explain
 from lightxml.linear import LinearClassifiers, fit_classifiers
 from lightxml.metrics import propensities
@@ -126,6 +127,25 @@ def test_prediction_takes_the_mean_of_both_and_training_does_not(
     alone = np.concatenate([with_them.decision_function(X[[i]]) for i in range(10)])
     np.testing.assert_allclose(alone, found[:10], atol=1e-5)
     assert (with_them.predict(X).toarray() == (with_them.predict_proba(X) >= 0.5)).all()
+
+
+def test_no_more_documents_at_a_time_than_their_labels_margins_allow(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = task
+    model = LightXMLClassifier(None, linear_weight=0.5, **CLUSTERS, **SMALL).fit(X, y)
+    seen = []
+    call = LinearClassifiers.__call__
+
+    def counted(self: LinearClassifiers, features: SparseBatch) -> Shares:
+        seen.append(len(features.by_row.starts))
+        return call(self, features)
+
+    monkeypatch.setattr(LinearClassifiers, "__call__", counted)
+    monkeypatch.setattr("lightxml.prediction._MAX_LOGITS", 7 * y.shape[1])
+    model.predict_topk(X, 2)
+    assert max(seen) == 7
+    assert sum(seen) == X.shape[0]
 
 
 def test_beside_an_encoder_too(
