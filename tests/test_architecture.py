@@ -49,6 +49,7 @@ FLOORS = [
         "features",
         "heads",
         "losses",
+        "linear",
         "neighbours",
         "network",
         "optimizers",
