@@ -358,7 +358,7 @@ class WideNetwork(torch.nn.Module):
     def __init__(self, ranking: np.ndarray) -> None:
         super().__init__()
         self.head = OneVsAllHead(1, len(ranking))
-        self.neighbours = None
+        self.neighbours = self.linear = None
         with torch.no_grad():
             self.head.weight[:, 0] = torch.from_numpy(ranking / len(ranking))
         # Of one batch; a fresh one each time would cost more than all else here.

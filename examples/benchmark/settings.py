@@ -23,6 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no_neighbours": {"neighbor_weight": 0},
     "neighbours1": {"neighbor_weight": 1.0},
     "linear": {"linear_weight": 2 / 3},
+    "more_linear": {"linear_weight": 0.8},
     "rare1": {"propensity_weight": 1.0},
     "rare2": {"propensity_weight": 2.0},
     "layers1": {"n_feature_layers": 1},
