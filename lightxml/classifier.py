@@ -72,7 +72,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         own is fitted on them for each label, which tells its documents from those for which the
         network takes it for likely [5]_. A label's logit is then ``1 - linear_weight`` times the
         network's plus `linear_weight` times the classifier's (4 times its margin). Two thirds
-        are a good weight wherever they were tried (docs/features.md).
+        are a good weight beside an encoder, 0.8 without one (docs/features.md).
     propensity_weight : float, default=0
         How much rare labels are preferred: when the training is done, each label's logit is
         raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`

@@ -85,7 +85,7 @@ def check_params(params: dict[str, Any]) -> None:
     for name in weights:
         check_scalar(params[name], name, Real, min_val=0)
     for name, value in params.items():
-        if isinstance(value, Real) and not math.isfinite(value):
+        if isinstance(value, (float, np.floating)) and not math.isfinite(value):
             raise ValueError(f"{name} is {value}; expected a finite number.")
     if params["swa_start"] is not None:
         check_scalar(
