@@ -67,12 +67,13 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         model for that. 0: off. Without a trained encoder, and with at most 200,000 training
         documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on average;
         else 0.
-    linear_weight : float in [0, 1), default=0
+    linear_weight : float in [0, 1) or "auto", default="auto"
         With sparse features: when the training is done, a linear support vector machine of its
         own is fitted on them for each label, which tells its documents from those for which the
         network takes it for likely [5]_. A label's logit is then ``1 - linear_weight`` times the
-        network's plus `linear_weight` times the classifier's (4 times its margin). Two thirds
-        are a good weight beside an encoder, 0.8 without one (docs/features.md).
+        network's plus `linear_weight` times the classifier's (4 times its margin). 0: off.
+        ``"auto"`` is 2/3 without a trained encoder; 0 with one, with label clusters, and with
+        more than 200,000 training documents or 100,000 labels (docs/features.md).
     propensity_weight : float, default=0
         How much rare labels are preferred: when the training is done, each label's logit is
         raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`
@@ -157,7 +158,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         aside for validation. A ``RandomState`` is copied,
         never changed.
     n_jobs : int or None, default=None
-        Label clusters made at the same time, with ``label_clusters=True``, and threads that fit
+        Threads that make label clusters, with ``label_clusters=True``, and processes that fit
         linear classifiers; the result does not depend on it.
     verbose : int, default=0
         1 shows a progress bar with documents a second, time left, loss and validation P@1.
@@ -181,7 +182,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
     history_ : list of dict, one an epoch
         ``"epoch"`` (from 1), ``"loss"`` (sum over labels, mean over documents), and with
         validation data ``"precision_at_1"``, ``"precision_at_3"`` and ``"precision_at_5"``, as
-        far as there are that many labels.
+        far as there are that many labels: of the network, before it has linear classifiers.
     n_iter_ : int
         Epochs trained: with early stopping, those after the best one included.
 
@@ -218,7 +219,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         max_length: int = 512,
         n_feature_layers: int = 5,
         neighbor_weight: float | Literal["auto"] = "auto",
-        linear_weight: float = 0,
+        linear_weight: float | Literal["auto"] = "auto",
         propensity_weight: float = 0,
         dropout: float = 0.5,
         se_block: bool = False,

@@ -28,7 +28,7 @@ DEFAULTS: Mapping[str, Any] = {
     "max_length": 512,
     "n_feature_layers": 5,
     "neighbor_weight": "auto",
-    "linear_weight": 0,
+    "linear_weight": "auto",
     "propensity_weight": 0,
     "dropout": 0.5,
     "se_block": False,

@@ -23,7 +23,7 @@ from lightxml.distributed import Ranks, joined
 from lightxml.documents import Documents, tokenize
 from lightxml.encoders import build_encoder, choose_attention
 from lightxml.exceptions import DeviceMemoryError
-from lightxml.features import SparseEmbedding, feature_embedding
+from lightxml.features import feature_embedding
 from lightxml.fingerprints import common_ground, fingerprint
 from lightxml.fitted import FittedModel
 from lightxml.footprint import warn_if_short
@@ -39,10 +39,11 @@ from lightxml.inputs import (
     with_features,
 )
 from lightxml.labels import Labels, encode
-from lightxml.linear import N_CANDIDATES, LinearClassifiers, fit_classifiers
+from lightxml.linear import LinearClassifiers
 from lightxml.neighbours import make_neighbours
 from lightxml.network import LightXMLNetwork
 from lightxml.rare_labels import RareLabels
+from lightxml.support_vectors import N_CANDIDATES, fit_classifiers
 from lightxml.training import seeded, train
 
 
@@ -121,6 +122,7 @@ def _train_model(
     params = {**params, "accumulate": int(batches)}
     with seeded(seed, device):
         model = _build(params, inputs, labels, clusters)
+        linear_weight = parameters.linear_weight(params, model.network, labels.matrix)
         place(model, params["precision"], device)
     network = model.network
 
@@ -144,19 +146,19 @@ def _train_model(
                 representations, labels.matrix, network.widths, weight
             )
 
-    def with_linear(weight: float) -> LinearClassifiers:
+    def with_linear() -> LinearClassifiers:
         assert isinstance(documents.features, sp.csr_array)
         k = min(N_CANDIDATES, len(labels.classes))
         candidates, _ = prediction.predict_topk(network, documents, k)
-        return fit_classifiers(
+        weights, bias = fit_classifiers(
             documents.features,
             labels.matrix,
             candidates,
-            weight,
             seed=seed,
             n_jobs=params["n_jobs"],
             verbose=params["verbose"],
         )
+        return LinearClassifiers(weights, bias, linear_weight)
 
     validate = None
     if validation is not None:
@@ -212,11 +214,11 @@ def _train_model(
                 ranks,
             )
     remember()
-    if w := float(params["linear_weight"]):
-        network.linear = ranks.from_first(lambda: with_linear(w))
+    if linear_weight:
+        network.linear = ranks.from_first(with_linear)
     if rare is not None:
         # Raised is the logit that comes out in the end.
-        rare.lift(network.head, 1 / (1 - float(params["linear_weight"])))
+        rare.lift(network.head, 1 / (1 - linear_weight))
     return replace(model, history=history)
 
 
@@ -291,11 +293,6 @@ def _build(
     if inputs.matrix is not None:
         features = feature_embedding(
             inputs.matrix, parameters.feature_dim(params, len(labels.classes))
-        )
-    if params["linear_weight"] and not isinstance(features, SparseEmbedding):
-        raise ValueError(
-            f"linear_weight={params['linear_weight']} is about sparse features, such as "
-            "features=TfidfVectorizer() gives, and there are none here."
         )
     width = 0 if features is None else features.width
     if encoder is not None:

@@ -16,7 +16,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_scalar
 
 from lightxml import label_clusters
+from lightxml.clustered import ClusteredHead
 from lightxml.encoders import EncoderConfig
+from lightxml.features import SparseEmbedding
+from lightxml.network import LightXMLNetwork
 from lightxml.training import TrainingConfig
 
 # The paper's, for a trained encoder.
@@ -47,6 +50,10 @@ RARE_LABELS = 20  # training documents a label, on average
 # More training documents than these are compared with a new one only where it is asked for.
 MOST_NEIGHBOURS = 200_000
 
+LINEAR_WEIGHT = 2 / 3  # chosen on validation documents (docs/features.md)
+# With more training documents or labels, a classifier for each label only where it is asked for.
+MOST_DOCUMENTS_FOR_LINEAR, MOST_LABELS_FOR_LINEAR = 200_000, 100_000
+
 
 def check_params(params: dict[str, Any]) -> None:
     """Check every constructor argument that can be judged before the data is seen.
@@ -67,7 +74,8 @@ def check_params(params: dict[str, Any]) -> None:
             check_scalar(params[name], name, Integral, min_val=1)
     check_scalar(params["verbose"], "verbose", Integral, min_val=0)
     for name in ("dropout", "linear_weight"):
-        check_scalar(params[name], name, Real, min_val=0, max_val=1, include_boundaries="left")
+        if name == "dropout" or not is_auto(params[name]):
+            check_scalar(params[name], name, Real, min_val=0, max_val=1, include_boundaries="left")
     check_scalar(
         params["learning_rate"], "learning_rate", Real, min_val=0, include_boundaries="neither"
     )
@@ -236,6 +244,28 @@ def neighbor_weight(params: dict[str, Any], y: sp.csr_array, *, trains_encoder: 
     documents_a_label = y.nnz / len(np.unique(y.indices))
     rare = documents_a_label < RARE_LABELS
     return NEIGHBOR_WEIGHT_FOR_RARE_LABELS if rare else NEIGHBOR_WEIGHT
+
+
+def linear_weight(params: dict[str, Any], network: LightXMLNetwork, y: sp.csr_array) -> float:
+    """Return the weight of the labels' linear classifiers, with what is ``"auto"`` decided.
+
+    Raises
+    ------
+    ValueError
+        Where there are no sparse features for them.
+    """
+    sparse = isinstance(network.features, SparseEmbedding)
+    if not is_auto(params["linear_weight"]):
+        if params["linear_weight"] and not sparse:
+            raise ValueError(
+                f"linear_weight={params['linear_weight']} is about sparse features, such as "
+                "features=TfidfVectorizer() gives, and there are none here."
+            )
+        return float(params["linear_weight"])
+    many = y.shape[0] > MOST_DOCUMENTS_FOR_LINEAR or y.shape[1] > MOST_LABELS_FOR_LINEAR
+    if not sparse or many or network.trains_encoder or isinstance(network.head, ClusteredHead):
+        return 0.0
+    return LINEAR_WEIGHT
 
 
 def draw_seed(random_state: Any) -> int:

@@ -16,6 +16,7 @@ FLOORS = [
         "texts",
         "labels",
         "rankings",
+        "support_vectors",
         "metrics",
         "clustering",
         "label_clusters",

@@ -431,7 +431,7 @@ def test_grid_search_reaches_the_members_arguments(
     numbers: tuple[sp.csr_array, sp.csr_array],
 ) -> None:
     search = GridSearchCV(
-        LightXMLEnsemble(of_numbers(), random_state=0),
+        LightXMLEnsemble(of_numbers(linear_weight=0), random_state=0),
         {"estimator__max_epochs": [1, 6], "n_estimators": [1, 2]},
         scoring=make_topk_scorer(precision_at_k, k=1),
         cv=KFold(2),

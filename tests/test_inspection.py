@@ -196,7 +196,7 @@ def test_what_no_part_reads_weighs_nothing(models: dict[str, Any]) -> None:
     text = f"{'of ' * 40}tulip"  # the encoder reads 32 tokens
     words = explain(models["encoder"], text, "tulip").words
     assert abs(words[-1].weight) < 1e-4
-    assert explain(models["features"], text, "tulip").words[-1].weight > 1
+    assert explain(models["features"], text, "tulip").words[-1].weight > 0.5
 
 
 # --- training documents --------------------------------------------------------------------------
@@ -212,14 +212,18 @@ def test_the_training_documents_with_the_label_are_named(
     assert shares == sorted(shares, reverse=True)
     assert 16 in [near.document for near in found.neighbours]
     assert 0 < sum(shares) <= 1 + 1e-5
-    assert found.neighbours_weight > 0.5
+    assert found.neighbours_weight > 0.1
 
 
 def test_all_of_a_rare_labels_documents_sum_to_what_is_added(make_classifier: Make) -> None:
     texts = ["red fox", "red hen", "blue fox", "blue hen", "green fox", "green hen"] * 2
     labels = [[text.split()[0]] for text in texts]
     model = make_classifier(
-        encoder=None, features=TfidfVectorizer(), feature_dim=8, neighbor_weight=2.5
+        encoder=None,
+        features=TfidfVectorizer(),
+        feature_dim=8,
+        neighbor_weight=2.5,
+        linear_weight=0,
     ).fit(texts, labels)
     alone = copy.deepcopy(model)
     alone.network_.neighbours = None

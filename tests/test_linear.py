@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from joblib import parallel_config
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
@@ -20,8 +21,10 @@ from lightxml.batches import SparseBatch, collate
 from lightxml.documents import Documents as Read
 from lightxml.heads import Shares
 from lightxml.inspection import explain
-from lightxml.linear import LinearClassifiers, fit_classifiers
+from lightxml.linear import LinearClassifiers
 from lightxml.metrics import propensities
+from lightxml.support_vectors import fit_classifiers
+from tests.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
 Task = tuple[sp.csr_array, sp.csr_array]
@@ -45,6 +48,10 @@ def margins(made: LinearClassifiers, features: sp.csr_array) -> np.ndarray:
     return added * (1 - made.weight) / made.weight / 4
 
 
+def of(X: sp.csr_array, y: sp.csr_array, candidates: np.ndarray) -> LinearClassifiers:
+    return LinearClassifiers(*fit_classifiers(X, y, candidates, seed=0), 0.5)
+
+
 def every_label(y: sp.csr_array) -> np.ndarray:
     return np.tile(np.arange(y.shape[1]), (y.shape[0], 1))
 
@@ -52,7 +59,7 @@ def every_label(y: sp.csr_array) -> np.ndarray:
 def test_each_is_scikit_learns_where_every_document_is_seen(task: Task) -> None:
     X, y = task
     X = sp.csr_array(normalize(X).astype(np.float32))
-    made = fit_classifiers(X, y, every_label(y), 0.3, seed=0)
+    made = of(X, y, every_label(y))
     for label in range(y.shape[1]):
         own = LinearSVC(C=1.0, dual=True, random_state=0).fit(X, y[:, [label]].toarray()[:, 0])
         np.testing.assert_allclose(margins(made, X)[:, label], own.decision_function(X), atol=0.1)
@@ -73,7 +80,7 @@ def test_negatives_are_documents_for_which_the_label_is_likely() -> None:
     unlikely, likely = np.ones((n, 1), int), np.ones((n, 1), int)
     likely[twins] = 0
     told = {
-        name: margins(fit_classifiers(X, y, candidates, 0.5, seed=0), X)[twins, 0].mean()
+        name: margins(of(X, y, candidates), X)[twins, 0].mean()
         for name, candidates in {"unlikely": unlikely, "likely": likely}.items()
     }
     assert told["likely"] < told["unlikely"] - 0.1
@@ -83,21 +90,30 @@ def test_a_label_of_no_or_all_documents_gets_the_same_everywhere(task: Task) -> 
     X, _ = task
     X = X.astype(np.float32)
     y = sp.csr_array(np.tile([0, 1], (X.shape[0], 1)))
-    found = margins(fit_classifiers(X, y, every_label(y), 0.5, seed=0), X)
+    found = margins(of(X, y, every_label(y)), X)
     np.testing.assert_allclose(found, np.tile([-1, 1], (X.shape[0], 1)))
 
 
-@pytest.mark.parametrize("n_jobs", [2, -1])
-def test_threads_change_nothing(task: Task, n_jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightxml.linear._LABELS_AT_ONCE", 2)  # else one thread has them all
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_they_are_the_same_whoever_fits_them(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solver's random numbers come from one generator of the process."""
+    monkeypatch.setattr("lightxml.support_vectors._LABELS_AT_ONCE", 8)
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(normalize(sp.random_array((400, 900), density=0.03, rng=rng)))
+    y = sp.csr_array(rng.random((400, 40)) < 0.1)
+    expected, _ = fit_classifiers(X, y, every_label(y), seed=0)
+    with parallel_config(backend):
+        for _ in range(3):
+            found, _ = fit_classifiers(X, y, every_label(y), seed=0, n_jobs=2)
+            assert np.array_equal(found.data, expected.data)
+
+
+def test_many_numbers_may_be_counted_in_64_bits(task: Task) -> None:
     X, y = task
-    one, more = (
-        LightXMLClassifier(None, linear_weight=0.5, n_jobs=n, **SMALL)
-        .fit(X, y)
-        .decision_function(X)
-        for n in (None, n_jobs)
-    )
-    assert np.array_equal(one, more)
+    wide = sp.csr_array((X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)), X.shape)
+    assert wide.indices.dtype == np.int64
+    narrow, one = (LightXMLClassifier(None, **SMALL).fit(each, y) for each in (X, wide))
+    assert np.array_equal(narrow.decision_function(X), one.decision_function(wide))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +123,7 @@ def test_prediction_takes_the_mean_of_both_and_training_does_not(
     task: Task, head: dict[str, Any]
 ) -> None:
     X, y = task
-    without = LightXMLClassifier(None, **head, **SMALL).fit(X, y)
+    without = LightXMLClassifier(None, linear_weight=0, **head, **SMALL).fit(X, y)
     with_them = LightXMLClassifier(None, linear_weight=0.6, **head, **SMALL).fit(X, y)
     assert without.network_.linear is None
     assert with_them.history_ == without.history_
@@ -158,6 +174,36 @@ def test_beside_an_encoder_too(
     asked = make_classifier(features=TfidfVectorizer(), max_epochs=1, linear_weight=0.7).fit(X, y)
     assert asked.history_ == alone.history_
     assert asked.score(X, y) > alone.score(X, y)
+
+
+def test_by_default_where_no_encoder_is_trained(
+    make_classifier: Callable[..., LightXMLClassifier],
+    documents: Documents,
+    task: Task,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def weight(model: LightXMLClassifier, X: Any) -> float | None:
+        linear = model.fit(X, y).network_.linear
+        return None if linear is None else linear.weight
+
+    texts, y = documents
+    X = task[0]
+    tfidf = {"features": TfidfVectorizer(), "max_epochs": 1}
+    encoder = save_pretrained(tmp_path, "bert")
+    frozen = make_classifier(encoder=encoder, freeze_encoder=True, **tfidf)
+    assert weight(LightXMLClassifier(None, **SMALL), X) == pytest.approx(2 / 3)
+    assert weight(frozen, texts) == pytest.approx(2 / 3)
+    assert weight(make_classifier(**tfidf), texts) is None
+    assert weight(LightXMLClassifier(None, **CLUSTERS, **SMALL), X) is None
+    assert weight(LightXMLClassifier(None, **SMALL), X.toarray()) is None
+    for name, most in {"DOCUMENTS": X.shape[0], "LABELS": y.shape[1]}.items():
+        with monkeypatch.context() as patched:
+            patched.setattr(f"lightxml.parameters.MOST_{name}_FOR_LINEAR", most)
+            assert weight(LightXMLClassifier(None, **SMALL), X) == pytest.approx(2 / 3)
+            patched.setattr(f"lightxml.parameters.MOST_{name}_FOR_LINEAR", most - 1)
+            assert weight(LightXMLClassifier(None, **SMALL), X) is None
+            assert weight(LightXMLClassifier(None, linear_weight=0.5, **SMALL), X) == 0.5
 
 
 def test_an_ensembles_members_each_have_theirs(task: Task) -> None:
@@ -214,7 +260,7 @@ def test_without_sparse_features_they_are_refused(
         LightXMLClassifier(None, linear_weight=0.5, **SMALL).fit(task[0].toarray(), task[1])
 
 
-@pytest.mark.parametrize("value", [-0.1, 1, 8, "auto", None, float("nan")])
+@pytest.mark.parametrize("value", [-0.1, 1, 8, "often", None, float("nan")])
 def test_a_weight_that_is_none_is_named(task: Task, value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="linear_weight"):
         LightXMLClassifier(None, linear_weight=value, **SMALL).fit(*task)

@@ -84,7 +84,7 @@ def task(documents: Documents) -> tuple[sp.csr_array, sp.csr_array]:
 
 def test_prediction_adds_them_and_training_does_not(task: tuple[Any, Any]) -> None:
     X, y = task
-    params = {"feature_dim": 16, "max_epochs": 2, "random_state": 0, "device": "cpu"}
+    params = {"feature_dim": 16, "max_epochs": 2, "linear_weight": 0, "random_state": 0}
     without = LightXMLClassifier(None, neighbor_weight=0, **params).fit(X, y)
     with_them = LightXMLClassifier(None, neighbor_weight=1.5, **params).fit(X, y)
     assert without.network_.neighbours is None
@@ -103,7 +103,7 @@ def test_prediction_adds_them_and_training_does_not(task: tuple[Any, Any]) -> No
 def test_validation_measures_what_predicts(task: tuple[Any, Any]) -> None:
     X, y = task
     model = LightXMLClassifier(
-        None, feature_dim=16, max_epochs=2, neighbor_weight=5, random_state=0
+        None, feature_dim=16, max_epochs=2, neighbor_weight=5, linear_weight=0, random_state=0
     ).fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
     assert model.history_[-1]["precision_at_1"] == model.score(X[50:], y[50:])
 

@@ -32,7 +32,9 @@ def data() -> Data:
 
 
 def make(**params: Any) -> LightXMLClassifier:
-    return LightXMLClassifier(None, feature_dim=16, max_epochs=3, random_state=0, **params)
+    return LightXMLClassifier(
+        None, feature_dim=16, max_epochs=3, linear_weight=0, random_state=0, **params
+    )
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -25,6 +25,7 @@ STOPPING: dict[str, Any] = {
     "encoder": None,
     "features": TfidfVectorizer(),
     "feature_dim": 16,
+    "linear_weight": 0,  # it comes after the epochs
     "max_epochs": 12,
     "early_stopping": True,
     "n_iter_no_change": 2,

@@ -8,7 +8,8 @@ DATA is a folder that `lightxml.datasets.load_xmc` reads. A frozen encoder's sum
 TF-IDF features are read by all settings alike; only the head, and what belongs to it, differs.
 Neighbours are off. ``dense`` is one layer over all labels, ``narrow`` the same behind a layer of
 width 400, ``clustered`` LightXML's generator and discriminator; ``+se_block``,
-``+loss_correction``, ``+random`` (200 random negatives) and ``+all`` add the improvements.
+``+loss_correction``, ``+random`` (200 random negatives; ``+random50``, ``+random1000``) and
+``+all`` add the improvements.
 
 Beside P@k and PSP@k, ``recall`` is the share of the true labels (of those that the training part
 has) that are among the candidates. The settings take turns, seed by seed, each run in a process
@@ -52,6 +53,7 @@ ALL = {k: v for improvement in IMPROVEMENTS.values() for k, v in improvement.ite
 SETTINGS = {
     **HEADS,
     **{f"clustered+{name}": {**HEADS["clustered"], **more} for name, more in IMPROVEMENTS.items()},
+    **{f"clustered+random{n}": {**HEADS["clustered"], "n_random_negatives": n} for n in (50, 1000)},
     "clustered+all": {**HEADS["clustered"], **ALL},
     "dense+se_block": {**HEADS["dense"], "se_block": True},
 }
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace, setting: str, seed: int) -> dict[str, Any
         max_length=arguments.max_length,
         max_epochs=arguments.max_epochs,
         neighbor_weight=0,
+        linear_weight=0,
         random_state=seed,
         **SETTINGS[setting],
     )

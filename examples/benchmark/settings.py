@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 # What a learner's name means, and what a variant of it adds. Each variant is also an ablation:
-# it changes one thing of the setting before it.
+# it changes one thing of the setting before it. One is ``linear``, which is the estimator's
+# default with features.
 LEARNERS: dict[str, dict[str, Any]] = {
-    "features": {"encoder": None},
-    "frozen": {"freeze_encoder": True},
-    "trained": {},
+    "features": {"encoder": None, "linear_weight": 0},
+    "frozen": {"freeze_encoder": True, "linear_weight": 0},
+    "trained": {"linear_weight": 0},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "clusters": {"label_clusters": True},

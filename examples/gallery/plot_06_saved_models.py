@@ -70,17 +70,26 @@ except BundleError as error:
 # Size
 # ----
 # Most of it is ``feature_dim`` numbers for each word of the vectorizer. The
-# training documents that ``neighbor_weight`` asks about are kept too.
+# training documents that ``neighbor_weight`` asks about are kept too, and the
+# words' weights of each label's linear classifier.
 import matplotlib.pyplot as plt
 from sklearn.base import clone
 
-settings = [{}, {"neighbor_weight": 0}, {"feature_dim": 128}]
+settings = [
+    {},
+    {"neighbor_weight": 0},
+    {"linear_weight": 0},
+    {"feature_dim": 128},
+]
 sizes = []
 for setting in settings:
     clone(model).set_params(**setting).fit(X, y).save(folder)
     sizes.append(sum(file.stat().st_size for file in folder.iterdir()) / 2**20)
 
-names = ["as it stands", "neighbor_weight=0", "feature_dim=128"]
+names = [
+    "as it stands",
+    *(f"{k}={v}" for s in settings for k, v in s.items()),
+]
 _, ax = plt.subplots(figsize=(6.4, 2.2), layout="constrained")
 bars = ax.barh(names, sizes, color="#0072B2")
 ax.bar_label(bars, fmt="%.1f", padding=3)
