@@ -62,11 +62,11 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         The last hidden layers whose summary ([CLS]) vectors make the text representation; all
         layers, if the encoder has fewer.
     neighbor_weight : float or "auto", default="auto"
-        What is added to a label's logit if the training documents most like this one all have
-        it; in proportion, if some do. The training documents' representations are kept in the
-        model for that. 0: off. Without a trained encoder, and with at most 200,000 training
-        documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on average;
-        else 0.
+        What is added to the network's logit of a label if the training documents most like this
+        one all have it; in proportion, if some do. The training documents' representations are
+        kept in the model for that. 0: off. Without a trained encoder, and with at most 200,000
+        training documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on
+        average; else 0.
     linear_weight : float in [0, 1) or "auto", default="auto"
         With sparse features: when the training is done, a linear support vector machine of its
         own is fitted on them for each label, which tells its documents from those for which the

@@ -7,8 +7,8 @@ searched as those of every estimator, by a metric of the ranking.
 """
 
 # %%
-# Cross-validation fits many times, so take some of the documents, and a narrow
-# embedding of their features.
+# Cross-validation fits many times, so take some of the documents, a narrow
+# embedding of their features, and no linear classifier for each label.
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier
@@ -19,7 +19,11 @@ X_train, y_train = data.X_train[:1500], data.y_train[:1500]
 
 words = TfidfVectorizer(sublinear_tf=True)
 model = LightXMLClassifier(
-    None, features=words, feature_dim=128, random_state=0
+    None,
+    features=words,
+    feature_dim=128,
+    linear_weight=0,
+    random_state=0,
 )
 
 # %%
