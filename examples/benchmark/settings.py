@@ -34,10 +34,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "length64": {"max_length": 64},
     "length256": {"max_length": 256},
     "constant": {"schedule": "constant"},
+    "head5e-3": {"head_learning_rate": 5e-3},
     "epochs12": {"max_epochs": 12},
     "wide": {"feature_dim": 1024},
 }
 MEMBERS = {"three": 3}  # of an ensemble of seeds
 INPUTS = ("pairs", "text")  # pairs of words; of an encoder: without features
 # Of no effect without an encoder.
-OF_ENCODERS = {"text", "se", "layers1", "layers3", "length64", "length256"}
+OF_ENCODERS = {"text", "se", "layers1", "layers3", "length64", "length256", "head5e-3"}
