@@ -73,9 +73,11 @@ def check_params(params: dict[str, Any]) -> None:
         if not is_auto(params[name]):
             check_scalar(params[name], name, Integral, min_val=1)
     check_scalar(params["verbose"], "verbose", Integral, min_val=0)
-    for name in ("dropout", "linear_weight"):
-        if name == "dropout" or not is_auto(params[name]):
-            check_scalar(params[name], name, Real, min_val=0, max_val=1, include_boundaries="left")
+    fractions = ["dropout"]
+    if not is_auto(params["linear_weight"]):
+        fractions.append("linear_weight")
+    for name in fractions:
+        check_scalar(params[name], name, Real, min_val=0, max_val=1, include_boundaries="left")
     check_scalar(
         params["learning_rate"], "learning_rate", Real, min_val=0, include_boundaries="neither"
     )

@@ -94,7 +94,7 @@ def test_a_label_of_no_or_all_documents_gets_the_same_everywhere(task: Task) -> 
     np.testing.assert_allclose(found, np.tile([-1, 1], (X.shape[0], 1)))
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
 def test_they_are_the_same_whoever_fits_them(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The solver's random numbers come from one generator of the process."""
     monkeypatch.setattr("lightxml.support_vectors._LABELS_AT_ONCE", 8)
