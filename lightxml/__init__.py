@@ -1,7 +1,7 @@
 """Extreme multi-label text classification as a scikit-learn estimator.
 
 The public names are loaded on first use, so that ``import lightxml`` and
-``import lightxml.metrics`` stay light: neither imports torch.
+``import lightxml.metrics.measures`` stay light: neither imports torch.
 """
 
 from __future__ import annotations

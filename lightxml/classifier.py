@@ -12,15 +12,19 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lightxml import fitting, frozen, metrics, parameters, persistence, prediction
-from lightxml.bundle import Bundle, load_bundle, save_bundle
-from lightxml.devices import choose_device, use_one_thread_if_forked
-from lightxml.documents import Documents
-from lightxml.encoders import EncoderConfig
+from lightxml.base import DocumentedEstimator
+from lightxml.data.documents import Documents
+from lightxml.data.labels import decode, encode_known
 from lightxml.exceptions import BundleError
-from lightxml.fitted import FittedModel
-from lightxml.labels import decode, encode_known
-from lightxml.notebook import DocumentedEstimator
+from lightxml.files.bundle import Bundle, load_bundle, save_bundle
+from lightxml.fitting import arguments as parameters
+from lightxml.fitting import fit as fitting
+from lightxml.metrics import measures as metrics
+from lightxml.network.encoders import EncoderConfig
+from lightxml.predicting import frozen, prediction
+from lightxml.predicting.fitted import FittedModel
+from lightxml.runtime.devices import choose_device, use_one_thread_if_forked
+from lightxml.storage import network as persistence
 
 # The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
 MAX_DENSE_SCORES = 2**28

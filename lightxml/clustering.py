@@ -16,8 +16,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_scalar, validate_data
 from threadpoolctl import ThreadpoolController
 
-from lightxml.datasets.generator import RandomState, own_generator
-from lightxml.matrices import check_indices
+from lightxml.data.matrices import check_indices
+from lightxml.data.random import RandomState, own_generator
 
 # What bounds the cost of a split, whatever its size. The exchange between means and cut, which
 # sees every row, makes up for it: the clusters of 22,625 real labels and of 150,000 synthetic

@@ -13,13 +13,16 @@ from sklearn.base import ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
-from lightxml import averaging, metrics, parameters, persistence
-from lightxml.bundle import RECORD, Bundle, load_bundle, save_bundle
+from lightxml.base import DocumentedEstimator
 from lightxml.classifier import LightXMLClassifier, check_dense
+from lightxml.data.labels import decode, encode_known
+from lightxml.data.random import draw_seed
 from lightxml.exceptions import BundleError
-from lightxml.joined import join, split
-from lightxml.labels import decode, encode_known
-from lightxml.notebook import DocumentedEstimator
+from lightxml.files.bundle import RECORD, Bundle, join, load_bundle, save_bundle, split
+from lightxml.fitting import arguments as parameters
+from lightxml.metrics import measures as metrics
+from lightxml.predicting import averaging
+from lightxml.storage import network as persistence
 
 
 class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
@@ -116,7 +119,7 @@ class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
 
         The ranking is that of the mean over all labels: a label outside every member's best is
         missed only if a rounding hides it. No array of all documents x labels is made; see
-        ``lightxml.averaging``.
+        ``lightxml.predicting.averaging``.
 
         Parameters
         ----------
@@ -277,7 +280,7 @@ class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
             raise ValueError("estimators is empty; expected at least one LightXMLClassifier.")
         else:
             given = [(f"estimators[{i}]", one) for i, one in enumerate(self.estimators)]
-        seed = parameters.draw_seed(self.random_state)
+        seed = draw_seed(self.random_state)
         members = []
         for i, (name, one) in enumerate(given):
             # Not even a subclass: what it overrides of prediction would go unheard here.

@@ -5,9 +5,9 @@
 DATA is a folder that `lightxml.datasets.load_xmc` reads. Each round times both sides, one after
 the other, on the same batches in the same precision with the same attention:
 
-- training: `lightxml.training.train` (head, loss, one addition to the averaged weights a round,
-  which is far more often than ten times an epoch) against the encoder's own forward + backward
-  + fused AdamW;
+- training: `lightxml.training.loop.train` (head, loss, one addition to the averaged weights a
+  round, which is far more often than ten times an epoch) against the encoder's own forward +
+  backward + fused AdamW;
 - prediction: `LightXMLClassifier.predict_topk` from the texts on, tokenizer included, against
   the encoder's forward on batches that are ready.
 
@@ -26,12 +26,13 @@ import numpy as np
 import torch
 
 from lightxml import LightXMLClassifier
-from lightxml.batches import TokenBatch, collate, prediction_batches, training_batches
+from lightxml.data.documents import Documents, tokenize
 from lightxml.datasets import load_xmc
-from lightxml.documents import Documents, tokenize
-from lightxml.encoders import build_encoder, choose_attention
-from lightxml.prediction import MAX_TOKENS
-from lightxml.training import TrainingConfig, train
+from lightxml.network.batches import TokenBatch, collate, prediction_batches, training_batches
+from lightxml.network.encoders import build_encoder, choose_attention
+from lightxml.predicting.prediction import MAX_TOKENS
+from lightxml.training.config import TrainingConfig
+from lightxml.training.loop import train
 
 
 @dataclass(frozen=True)

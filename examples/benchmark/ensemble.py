@@ -23,8 +23,8 @@ from data import K, peak_gib, read, vectorizer
 from peers.outcome import timed
 
 from lightxml import LightXMLEnsemble
-from lightxml.evaluation import format_table, rank_metrics
 from lightxml.metrics import propensities
+from lightxml.metrics.tables import format_table, rank_metrics
 
 
 def main() -> None:

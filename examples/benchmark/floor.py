@@ -32,12 +32,12 @@ from data import machine, read, vectorizer
 from peers.outcome import timed
 
 from lightxml import LightXMLClassifier
-from lightxml.batches import SparseBatch, SparseRows, collate, training_batches
-from lightxml.documents import Documents
-from lightxml.features import SparseEmbedding
-from lightxml.heads import OneVsAllHead
-from lightxml.parameters import training_config
-from lightxml.tables import weighted_sum
+from lightxml.data.documents import Documents
+from lightxml.fitting.arguments import training_config
+from lightxml.network.batches import SparseBatch, SparseRows, collate, training_batches
+from lightxml.network.features import SparseEmbedding
+from lightxml.network.heads.one_vs_all import OneVsAllHead
+from lightxml.network.tables import weighted_sum
 
 BLOCK = 2**20  # numbers
 

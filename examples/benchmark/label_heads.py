@@ -32,11 +32,11 @@ import torch
 from data import Part, peak_gib, read, vectorizer
 
 from lightxml import LightXMLClassifier
-from lightxml.clustered import ClusteredHead
 from lightxml.datasets import load_xmc
-from lightxml.evaluation import rank_metrics
 from lightxml.metrics import propensities
-from lightxml.prediction import representations
+from lightxml.metrics.tables import rank_metrics
+from lightxml.network.heads.clustered import ClusteredHead
+from lightxml.predicting.prediction import representations
 
 K = 5
 IMPROVEMENTS = {

@@ -26,14 +26,15 @@ import numpy as np
 import torch
 from transformers import BertConfig
 
+from lightxml.data.documents import Documents, tokenize
 from lightxml.datasets import make_xmc
-from lightxml.devices import choose_autocast, choose_device
-from lightxml.documents import Documents, tokenize
-from lightxml.encoders import build_encoder, choose_attention
-from lightxml.footprint import training_memory
-from lightxml.network import LightXMLNetwork
-from lightxml.prediction import predict_topk
-from lightxml.training import TrainingConfig, seeded, train
+from lightxml.fitting.footprint import training_memory
+from lightxml.network.encoders import build_encoder, choose_attention
+from lightxml.network.network import LightXMLNetwork
+from lightxml.predicting.prediction import predict_topk
+from lightxml.runtime.devices import choose_autocast, choose_device, seeded
+from lightxml.training.config import TrainingConfig
+from lightxml.training.loop import train
 
 SHAPES = {"minilm": (6, 384, 12), "bert-base": (12, 768, 12)}
 LABEL_DIM, CLUSTER_SIZE = 400, 82

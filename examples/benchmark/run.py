@@ -183,8 +183,8 @@ def run_one(job: dict[str, Any]) -> dict[str, Any]:
     """Train and measure one setting in this process."""
     from peers.outcome import Options
 
-    from lightxml.evaluation import rank_metrics
     from lightxml.metrics import propensities
+    from lightxml.metrics.tables import rank_metrics
 
     train, new = read(job["source"], validation=job["part"] == "validation")
     module, function = WHERE[job["setting"].split("+")[0]]

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from sklearn.utils import Bunch, check_scalar
 
+from lightxml.data.random import RandomState, own_generator
 from lightxml.datasets.docstrings import labelled_docstrings, prose
-from lightxml.datasets.generator import RandomState, own_generator
 from lightxml.datasets.parts import make_bunch, make_part
 
 DEFAULT_PACKAGES = ("numpy", "scipy", "sklearn", "joblib", "stdlib")

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from lightxml.datasets.lines import byte_lines
 from lightxml.datasets.parts import Part, make_numbered_part
-from lightxml.lines import byte_lines
 
 # At most 18 digits: more would not go into 64 bits. Possessive, so that no line is tried twice.
 _NUMBERS = re.compile(rb"\d{1,18}(?:,\d{1,18})*+")

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.utils import check_scalar
 
-from lightxml.datasets.generator import RandomState, own_generator
+from lightxml.data.random import RandomState, own_generator
 from lightxml.datasets.parts import indicator
 
 WORDS_PER_LABEL = 5

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from lightxml.data.matrices import check_indices
+from lightxml.datasets.lines import json_lines, text_lines
 from lightxml.datasets.parts import Part, make_numbered_part, make_part
-from lightxml.lines import json_lines, text_lines
-from lightxml.matrices import check_indices
 
 BLANKS = re.compile(r"[ \t]+")
 

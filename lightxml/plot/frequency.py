@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from lightxml.pipelines import rank_labels
+from lightxml.metrics.pipelines import rank_labels
+from lightxml.metrics.rankings import is_matrix, read_ranking, read_truth
 from lightxml.plot.style import axes_or_new, finish, model_line, percent_axis, pyplot
-from lightxml.rankings import is_matrix, read_ranking, read_truth
 
 BINS = (5, 20, 100, 1000)
 

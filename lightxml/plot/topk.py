@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from lightxml import metrics
-from lightxml.pipelines import rank_labels
+from lightxml.metrics import measures as metrics
+from lightxml.metrics.pipelines import rank_labels
 from lightxml.plot.style import (
     axes_or_new,
     finish,

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from lightxml.pipelines import last_step
+from lightxml.metrics.pipelines import last_step
 from lightxml.plot.style import finish, integer_axis, line_style, new_panels, percent_axis
 
 

@@ -14,7 +14,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from lightxml.devices import choose_autocast, choose_device
+from lightxml.runtime.devices import choose_autocast, choose_device
 from peers.outcome import Options, Outcome, best_columns, timed
 
 MAX_EPOCHS = 3

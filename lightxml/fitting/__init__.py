@@ -1,0 +1,1 @@
+"""From the estimator's arguments and the caller's data to a fitted model."""

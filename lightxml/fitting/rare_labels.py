@@ -1,0 +1,69 @@
+"""A preference for rare labels, added to their biases when the training is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from lightxml.metrics.measures import propensities
+from lightxml.network.heads.chunked import ChunkedHead
+from lightxml.network.heads.clustered import ClusteredHead
+from lightxml.network.heads.one_vs_all import OneVsAllHead
+
+
+class RareLabels:
+    """What is added to the labels' logits so that rare labels rank higher.
+
+    With the propensity p_l of label l after Jain et al. [1]_ and a weight w it is::
+
+        w * -ln p_l
+
+    about nothing for a label that many documents have. It is the post-hoc form of logit
+    adjustment [2]_, with propensities in the place of the labels' frequencies.
+
+    Parameters
+    ----------
+    y : csr_array of shape (n_documents, n_labels)
+        Of the training documents, 3 at least.
+    weight : float
+
+    Raises
+    ------
+    ValueError
+        If there are fewer documents.
+
+    References
+    ----------
+    .. [1] Jain, Prabhu, Varma, "Extreme Multi-label Loss Functions for Recommendation, Tagging,
+       Ranking & Other Missing Label Applications", KDD 2016.
+    .. [2] Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9.
+    """
+
+    def __init__(self, y: sp.csr_array, weight: float) -> None:
+        if y.shape[0] < 3:
+            raise ValueError(
+                f"propensity_weight={weight} asks for the labels' propensities, which {y.shape[0]} "
+                "documents do not have; expected 3 at least, or propensity_weight=0."
+            )
+        added = -weight * np.log(propensities(y))
+        added[np.bincount(y.indices, minlength=y.shape[1]) == 0] = 0  # nothing was learnt of it
+        self._added = torch.from_numpy(added.astype(np.float32))
+
+    @torch.no_grad()
+    def lift(self, head: OneVsAllHead | ChunkedHead | ClusteredHead, times: float = 1) -> None:
+        """Add it to the labels' biases, so many times."""
+        head.label_bias.add_(self._added.to(head.label_bias.device), alpha=times)
+
+    @contextmanager
+    def lifted(self, head: OneVsAllHead | ChunkedHead | ClusteredHead) -> Iterator[None]:
+        """Add it for a while; afterwards the biases are what they were, to the last bit."""
+        before = head.label_bias.clone()
+        self.lift(head)
+        try:
+            yield
+        finally:
+            head.label_bias.copy_(before)

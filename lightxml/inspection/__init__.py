@@ -1,0 +1,8 @@
+"""Why a model gives a text a label."""
+
+from __future__ import annotations
+
+from lightxml.inspection.explanation import Explanation, Neighbour, Word
+from lightxml.inspection.occlusion import explain
+
+__all__ = ["Explanation", "Neighbour", "Word", "explain"]

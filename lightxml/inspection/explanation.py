@@ -1,0 +1,195 @@
+"""What speaks for a label of a text: as data, as HTML and in lines for a terminal."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lightxml.runtime.terminal import WIDTH, answer, shorten
+
+_BEST = 10  # words listed, at most
+_LEAST = 0.005  # what a listed word changes: less is shown as 0.00
+_NEAREST = 5  # training documents listed, at most
+_LEAST_SHARE = 0.001
+_FULL = 0.1  # a change of the logit that has the full colour, where no word changes it by more
+# Blue and orange, told apart whatever one's colour vision; see-through, so that the page's own
+# letters stay readable on them, dark on light or light on dark.
+_FOR, _AGAINST = "rgba(30, 110, 215, {:.2f})", "rgba(235, 110, 0, {:.2f})"
+_OPAQUE = 0.65
+_FAINT = 0.03
+_SMALL = "font-size: .85em; margin: .7em 0 0"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a text, or several neighbouring ones taken together, and its weight.
+
+    Attributes
+    ----------
+    start, end : int
+        It is ``text[start:end]``.
+    text : str
+    weight : float
+        What the label's logit loses without it: above 0 it speaks for the label.
+    """
+
+    start: int
+    end: int
+    text: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training document that has the label.
+
+    Attributes
+    ----------
+    document : int
+        Its row among the documents of `fit`. Those that early stopping set aside are not
+        counted.
+    share : float
+        Of all that the training documents say about the text, from 0 to 1.
+    """
+
+    document: int
+    share: float
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """What `lightxml.inspection.explain` returns. It prints as a table, and as HTML in notebooks.
+
+    Attributes
+    ----------
+    text : str
+    label : the label, as in ``classes_``
+    score : float
+        Its probability.
+    logit : float
+        The logit of that.
+    words : tuple of Word
+        All words, in the order of the text.
+    neighbours : tuple of Neighbour
+        At most ten, those with the largest share first. Empty where the model keeps no training
+        documents, or an ensemble's members keep different ones.
+    neighbours_weight : float
+        What the logit loses without the training documents, these ten and the others.
+    """
+
+    text: str
+    label: Any
+    score: float
+    logit: float
+    words: tuple[Word, ...]
+    neighbours: tuple[Neighbour, ...] = ()
+    neighbours_weight: float = 0.0
+
+    def __repr__(self) -> str:
+        return "\n".join(_lines(self))
+
+    def _repr_html_(self) -> str:
+        return "".join(_elements(self))
+
+    def to_html(self) -> str:
+        """Return a page of its own: the text, its words coloured by their weights."""
+        title = html.escape(_visible(f"{self.label}: why?"))
+        return (
+            '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
+            '<meta name="color-scheme" content="light dark">'
+            f"<title>{title}</title></head>\n"
+            '<body style="font-family: system-ui, sans-serif; max-width: 60em; margin: 2em auto; '
+            f'padding: 0 1em">\n{self._repr_html_()}</body></html>\n'
+        )
+
+
+def _listed(explanation: Explanation) -> tuple[list[Word], list[Neighbour], float]:
+    """Return the words and documents worth a line, heaviest first; the largest weight."""
+    words = sorted(explanation.words, key=lambda word: -abs(word.weight))
+    full = max(abs(words[0].weight) if words else 0.0, _FULL)
+    return (
+        [word for word in words[:_BEST] if abs(word.weight) >= _LEAST],
+        [near for near in explanation.neighbours[:_NEAREST] if near.share >= _LEAST_SHARE],
+        full,
+    )
+
+
+def _lines(explanation: Explanation) -> Iterator[str]:
+    words, neighbours, full = _listed(explanation)
+    yield answer(explanation.text, [explanation.label], [explanation.score])
+    yield f"    logit {explanation.logit:+.2f}. What it loses without a word:"
+    for word in words:
+        bar = ("+" if word.weight > 0 else "-") * round(20 * abs(word.weight) / full)
+        yield f"    {word.weight:+6.2f}  {bar:<20}  {shorten(word.text, WIDTH - 34)}"
+    n_more = len(explanation.words) - len(words)
+    yield f"    ({n_more:,} {'more, with less' if words else 'words, none with a'} weight)"
+    if explanation.neighbours_weight:
+        yield f"    Without the training documents it loses {explanation.neighbours_weight:+.2f}:"
+    for neighbour in neighbours:
+        yield f"    {neighbour.share:6.1%}  document {neighbour.document}"
+
+
+def _elements(explanation: Explanation) -> Iterator[str]:
+    words, neighbours, full = _listed(explanation)
+    left, right = _AGAINST.format(_OPAQUE), _FOR.format(_OPAQUE)
+    yield (
+        f"<div><p><b><bdi>{_escaped(str(explanation.label))}</bdi></b> &nbsp; "
+        f"score {explanation.score:.3f}, logit {explanation.logit:+.2f}</p>\n"
+        f'<p style="{_SMALL}">What the logit loses without a word: {-full:+.2f} '
+        '<span style="display: inline-block; width: 8em; height: .9em; vertical-align: middle; '
+        f'background: linear-gradient(to right, {left}, transparent, {right})"></span> '
+        f"{full:+.2f} &nbsp; Blue speaks for the label, orange (dotted) against it.</p>\n"
+    )
+    yield (
+        '<div dir="auto" style="white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7; '
+        "max-height: 24em; overflow: auto; margin: .7em 0; padding: .5em .8em; "
+        'border-radius: .3em; border: 1px solid rgba(128, 128, 128, .5)">'
+    )
+    end = 0
+    for word in explanation.words:
+        yield _escaped(explanation.text[end : word.start])
+        yield _coloured(word.text, word.weight / full)
+        end = word.end
+    yield f"{_escaped(explanation.text[end:])}</div>\n"
+    for name, sign in (("For", 1), ("Against", -1)):
+        if some := [word for word in words if sign * word.weight > 0]:
+            items = " &nbsp; ".join(
+                f"{_coloured(shorten(word.text, 40), word.weight / full)}&nbsp;{word.weight:+.2f}"
+                for word in some
+            )
+            yield f'<p style="{_SMALL}">{name}: {items}</p>\n'
+    if explanation.neighbours_weight:
+        yield (
+            f'<p style="{_SMALL}">Without the training documents it loses '
+            f"{explanation.neighbours_weight:+.2f}."
+        )
+        if neighbours:
+            items = ", ".join(f"document {n.document} ({n.share:.1%})" for n in neighbours)
+            yield f" Most like this text, of those with the label: {items}."
+        yield "</p>\n"
+    yield "</div>\n"
+
+
+def _coloured(text: str, strength: float) -> str:
+    """Return text on a colour of some strength, from -1 to 1."""
+    if abs(strength) < _FAINT:
+        return _escaped(text)
+    colour, line = _FOR, ""
+    if strength < 0:
+        colour = _AGAINST
+        line = f"; border-bottom: 2px dotted {colour.format(-strength)}"
+    return (
+        f'<span style="background: {colour.format(_OPAQUE * abs(strength))}{line}; '
+        f'border-radius: .2em">{_escaped(text)}</span>'
+    )
+
+
+def _escaped(text: str) -> str:
+    return html.escape(_visible(text))
+
+
+def _visible(text: str) -> str:
+    """Replace what HTML does not allow: control characters."""
+    return "".join("\ufffd" if (c < " " and c not in "\t\n\r") or c == "\x7f" else c for c in text)

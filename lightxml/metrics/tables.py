@@ -1,0 +1,82 @@
+"""The metrics of a ranking side by side, and as a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from lightxml.metrics import measures as metrics
+
+CUTS = (1, 3, 5)
+
+
+def rank_metrics(
+    y_true: sp.csr_array, topk: np.ndarray, propensities: np.ndarray | None, *, classes: Any = None
+) -> dict[str, float]:
+    """Return P, nDCG, R, PSP and PSnDCG at 1, 3 and 5, as far as the ranking goes.
+
+    Parameters
+    ----------
+    y_true : csr_array of shape (n_documents, n_labels)
+    topk : ndarray of shape (n_documents, k)
+        Column numbers, or labels if `classes` is given, best first.
+    propensities : ndarray of shape (n_labels,), or None
+        None leaves PSP and PSnDCG out.
+    classes : ndarray of shape (n_labels,), optional
+
+    Returns
+    -------
+    dict of str to float
+        ``{"P@1": ..., "P@3": ..., "P@5": ..., "nDCG@1": ..., ...}``, between 0 and 1.
+    """
+    cuts = [k for k in CUTS if k <= topk.shape[1]]
+    plain = {"P": metrics.precision_at_k, "nDCG": metrics.ndcg_at_k, "R": metrics.recall_at_k}
+    scored = {"PSP": metrics.psp_at_k, "PSnDCG": metrics.psndcg_at_k}
+    figures = {
+        f"{name}@{k}": metric(y_true, topk, k, classes=classes)
+        for name, metric in plain.items()
+        for k in cuts
+    }
+    if propensities is None:
+        return figures
+    for name, metric in scored.items():
+        for k in cuts:
+            figures[f"{name}@{k}"] = metric(
+                y_true, topk, k, propensities=propensities, classes=classes
+            )
+    return figures
+
+
+def frequency_ranking(y_train: sp.csr_array, n_documents: int, k: int) -> np.ndarray:
+    """Return the baseline that knows no text: the most frequent labels, for every document.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_documents, k)
+        Column numbers; of labels equally frequent the first comes first.
+    """
+    counts = np.bincount(y_train.indices, minlength=y_train.shape[1])
+    best = np.argsort(-counts, kind="stable")[:k]
+    return np.tile(best, (n_documents, 1))
+
+
+def format_table(rows: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Return fractions as a table of percentages; the first row names the columns, None is "-".
+
+    Examples
+    --------
+    >>> from lightxml.metrics.tables import format_table
+    >>> print(format_table({"a": {"P@1": 0.5, "P@3": 0.25}, "b": {"P@1": 1.0, "P@3": 0.75}}))
+    %      P@1      P@3
+    a    50.00    25.00
+    b   100.00    75.00
+    """
+    width = max(map(len, rows))
+    lines = [f"{'%':<{width}}" + "".join(f"{column:>9}" for column in next(iter(rows.values())))]
+    for name, figures in rows.items():
+        cells = ("-" if value is None else f"{100 * value:.2f}" for value in figures.values())
+        lines.append(f"{name:<{width}}" + "".join(f"{cell:>9}" for cell in cells))
+    return "\n".join(lines)

@@ -1,0 +1,143 @@
+"""The output layer over all labels, and its loss with the gradient computed directly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lightxml.network.batches import Targets
+from lightxml.network.heads.base import INITIAL_BIAS, Shares, above, top_k
+
+
+class OneVsAllHead(nn.Linear):
+    """One linear layer over all labels, as LightXML uses for up to some 10^5 labels.
+
+    Parameters
+    ----------
+    width : int
+        Width of the text representation.
+    n_labels : int
+
+    References
+    ----------
+    Jiang et al., LightXML, AAAI 2021, section "Label Ranking".
+    """
+
+    def __init__(self, width: int, n_labels: int) -> None:
+        super().__init__(width, n_labels)
+        nn.init.constant_(self.bias, INITIAL_BIAS)
+
+    @property
+    def n_labels(self) -> int:
+        """Labels that it ranks."""
+        return self.out_features
+
+    @property
+    def n_logits(self) -> int:
+        """Numbers that ranking holds at a time for each document."""
+        return self.out_features
+
+    @property
+    def label_bias(self) -> torch.Tensor:
+        """The labels' biases themselves, shape (n_labels,), outside of differentiation."""
+        return self.bias.data
+
+    def query(self, representation: torch.Tensor) -> torch.Tensor:
+        """Return what the labels' weights are multiplied with."""
+        return representation
+
+    def loss(
+        self, representation: torch.Tensor, targets: Targets, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the training loss, with products in `dtype`; as `one_vs_all_loss`."""
+        return one_vs_all_loss(
+            representation, self.weight, self.bias, targets.rows, targets.columns, dtype
+        )
+
+    def logits(self, representation: torch.Tensor, shares: Shares | None = None) -> torch.Tensor:
+        """Return every logit, float32 of shape (batch, n_labels)."""
+        logits: torch.Tensor = self(representation)
+        return logits if shares is None else logits + shares(0, self.out_features)
+
+    def rank(
+        self, representation: torch.Tensor, k: int, shares: Shares | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the k largest logits and their columns; as `top_k`."""
+        return top_k(self.logits(representation, shares), k)
+
+    def positive(
+        self, representation: torch.Tensor, least: float, shares: Shares | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return rows, columns and values of the logits above `least`."""
+        return above(self.logits(representation, shares), least)
+
+
+def one_vs_all_loss(
+    representation: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+    dtype: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """Return the binary cross-entropy of a linear layer's logits, summed over labels and documents.
+
+    With ``z`` the logits and ``y`` the 0/1 truth, the entry's loss is ``softplus(z) - y z``, so
+    the truth is wanted only where it is 1 and stays sparse, and the gradient of the logits is
+    ``sigmoid(z) - y``. It is computed with the loss: one array of batch x labels is kept for the
+    way back, not three. The sum over labels, unlike their mean, leaves the size of a label's
+    gradient independent of the number of labels; the caller divides by the documents.
+
+    Parameters
+    ----------
+    representation : Tensor of float32, shape (batch, width)
+    weight : Tensor of float32, shape (n_labels, width)
+    bias : Tensor of float32, shape (n_labels,)
+    rows, columns : Tensor of int64, shape (n_positives,)
+        The positions of the positive entries, none repeated.
+    dtype : torch.dtype
+        Of the three matrix products and the logits.
+
+    Returns
+    -------
+    Tensor of float32, shape ()
+    """
+    loss: torch.Tensor = _OneVsAllLoss.apply(representation, weight, bias, rows, columns, dtype)
+    return loss
+
+
+class _OneVsAllLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        representation: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        rows: torch.Tensor,
+        columns: torch.Tensor,
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        representation, weight = representation.to(dtype), weight.to(dtype)
+        logits = torch.addmm(bias.to(dtype), representation, weight.T)
+        positive = logits[rows, columns].float().sum()
+        loss = F.softplus(logits).sum(dtype=torch.float32) - positive
+        gradient = logits.sigmoid_()
+        gradient[rows, columns] -= 1
+        ctx.save_for_backward(representation, weight, gradient)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        representation, weight, gradient = ctx.saved_tensors
+        scale = gradients[0]
+        return (
+            (gradient @ weight).float() * scale,
+            (gradient.T @ representation).float() * scale,
+            gradient.sum(dim=0, dtype=torch.float32) * scale,
+            None,
+            None,
+            None,
+        )

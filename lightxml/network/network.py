@@ -1,0 +1,284 @@
+"""The network: encoder -> SE block, features -> embedding; both joined -> dropout -> head."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lightxml.network.batches import Batch, SparseBatch, Targets, TokenBatch
+from lightxml.network.encoders import TextEncoder
+from lightxml.network.features import FeatureEmbedding, Standardise
+from lightxml.network.heads.base import Shares
+from lightxml.network.heads.chunked import ChunkedHead
+from lightxml.network.heads.clustered import ClusteredHead
+from lightxml.network.heads.one_vs_all import OneVsAllHead
+from lightxml.network.linear import LinearClassifiers
+from lightxml.network.neighbours import Neighbours
+
+# Of a representation without a trained encoder, chosen on validation documents. Both parts have
+# an equal share in it, and so learn equally fast; no document speaks louder than others.
+LENGTH = 8.0
+_HALF_MAX = torch.finfo(torch.float16).max
+
+
+class SqueezeExcitation(nn.Module):
+    """Weigh the encoder's layers against each other, document by document.
+
+    Squeeze: the mean over each layer's vector. Excite: two linear layers with a ReLU between,
+    ending in a gate ``2 sigmoid(z)`` for each layer. The last linear layer begins at zero, so
+    that every gate begins at 1 and a pretrained encoder is not disturbed at the first step.
+
+    Parameters
+    ----------
+    n_layers : int
+        The layers joined in the text representation; they are the channels.
+
+    References
+    ----------
+    Hu, Shen, Sun, "Squeeze-and-Excitation Networks", CVPR 2018, equations 2 to 4.
+    """
+
+    def __init__(self, n_layers: int) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(n_layers, n_layers)
+        self.expand = nn.Linear(n_layers, n_layers)
+        nn.init.zeros_(self.expand.weight)
+        nn.init.zeros_(self.expand.bias)
+
+    def forward(self, layers: torch.Tensor) -> torch.Tensor:
+        """Scale ``layers`` of shape (batch, n_layers, width) by their gates."""
+        squeezed = layers.mean(dim=2)  # (batch, n_layers)
+        gates = 2 * torch.sigmoid(self.expand(torch.relu(self.reduce(squeezed))))
+        return layers * gates.unsqueeze(2)
+
+
+class LightXMLNetwork(nn.Module):
+    """A text representation, and one of three heads that rank labels by it.
+
+    Without `label_dim` the head is one linear layer over all labels, with it such a layer behind
+    a bottleneck (`ChunkedHead`), and with `label_clusters` besides it is LightXML's for many
+    labels (`ClusteredHead`).
+
+    Parameters
+    ----------
+    encoder : TextEncoder or None
+        Its `model` becomes a submodule; the rest of it says how to feed that. None: the features
+        alone represent a document.
+    n_labels : int
+    features : SparseEmbedding, DenseEmbedding or None
+        Its vector is joined to the encoder's.
+    n_feature_layers : int
+        The last hidden layers whose summary vectors are joined; all, if there are fewer.
+    dropout : float
+    se_block : bool
+    frozen : bool
+        Whether the encoder stays as it is: its summary vectors are then rounded to half
+        precision, in which they can be kept, and standardised.
+    label_dim : int or None
+    label_clusters : ndarray of int64, shape (n_labels,), or None
+    n_candidate_clusters, n_random_negatives, loss_correction
+        As `ClusteredHead` takes them.
+
+    Attributes
+    ----------
+    widths : list of int
+        Of the parts of the representation: the encoder's, the features'.
+    neighbours : Neighbours or None
+        What is added to the logits in evaluation mode; given after training.
+    linear : LinearClassifiers or None
+        What the logits are averaged with in evaluation mode; given after training. It stays on
+        the CPU, and out of the state dict.
+    autocast_dtype : torch.dtype or None
+        The precision of the encoder, and without a trained one of the output layer's products in
+        training; None is float32. In prediction, everything from the representation on is float32.
+
+    References
+    ----------
+    Jiang et al., "LightXML: Transformer with Dynamic Negative Sampling for High-Performance
+    Extreme Multi-label Text Classification", AAAI 2021.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder | None,
+        n_labels: int,
+        *,
+        features: FeatureEmbedding | None = None,
+        n_feature_layers: int = 5,
+        dropout: float = 0.5,
+        se_block: bool = False,
+        frozen: bool = False,
+        label_dim: int | None = None,
+        label_clusters: np.ndarray | None = None,
+        n_candidate_clusters: int = 32,
+        n_random_negatives: int = 0,
+        loss_correction: bool = False,
+    ) -> None:
+        super().__init__()
+        self.autocast_dtype: torch.dtype | None = None
+        self.encoder = self.standardise = self.se_block = None
+        self.n_feature_layers, self.pad_id = 0, 0
+        self.widths: list[int] = []
+        if encoder is not None:
+            config = encoder.model.config
+            self.encoder = encoder.model.requires_grad_(not frozen)
+            self.n_feature_layers = min(n_feature_layers, config.num_hidden_layers)
+            self.summary = encoder.summary
+            self.pad_id = encoder.pad_id
+            if frozen:
+                self.standardise = Standardise(self.n_feature_layers, config.hidden_size)
+            self.widths.append(self.n_feature_layers * config.hidden_size)
+        self.features = features
+        if features is not None:
+            self.widths.append(features.width)
+        self.dropout = nn.Dropout(dropout)
+        self.head: OneVsAllHead | ChunkedHead | ClusteredHead
+        width = sum(self.widths)
+        if label_dim is None:
+            self.head = OneVsAllHead(width, n_labels)
+        elif label_clusters is None:
+            self.head = ChunkedHead(width, n_labels, label_dim)
+        else:
+            self.head = ClusteredHead(
+                width,
+                label_clusters,
+                label_dim,
+                n_candidate_clusters=n_candidate_clusters,
+                n_random_negatives=n_random_negatives,
+                loss_correction=loss_correction,
+            )
+        self.neighbours: Neighbours | None = None
+        self.linear: LinearClassifiers | None = None
+        # Drawn last, so that a seed gives the other parts the same weights with it and without.
+        if se_block:
+            self.se_block = SqueezeExcitation(self.n_feature_layers)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.head.parameters()).device
+
+    @property
+    def width(self) -> int:
+        """Entries of a document's representation."""
+        return sum(self.widths)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether there is an encoder that training leaves as it is."""
+        return self.standardise is not None
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether there is an encoder that training changes."""
+        return self.encoder is not None and not self.is_frozen
+
+    def summarise(self, batch: TokenBatch) -> torch.Tensor:
+        """Return the summary vectors of the last hidden layers, last layer first.
+
+        Returns
+        -------
+        Tensor, shape (batch, n_layers, width)
+            float32; float16 of a frozen encoder.
+        """
+        assert self.encoder is not None
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        if self.summary == "last":
+            last = (batch.lengths - 1)[:, None]
+            # XLNet, the encoder with its summary token at the end, was trained with that token
+            # in segment 2 and the text in segment 0.
+            position = torch.arange(batch.input_ids.shape[1], device=last.device)
+            inputs["token_type_ids"] = 2 * (position == last).long()
+        dtype = self.autocast_dtype
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            hidden = self.encoder(**inputs, output_hidden_states=True).hidden_states
+        layers = [hidden[-1 - i] for i in range(self.n_feature_layers)]
+        if self.summary == "first":
+            summaries = [layer[:, 0] for layer in layers]
+        else:
+            index = last[:, :, None].expand(-1, 1, layers[0].shape[2])
+            summaries = [layer.gather(1, index)[:, 0] for layer in layers]
+        joined = torch.stack([s.float() for s in summaries], dim=1)
+        return joined.clamp(-_HALF_MAX, _HALF_MAX).half() if self.is_frozen else joined
+
+    def represent(self, batch: Batch) -> torch.Tensor:
+        """Return what the head reads, before dropout: float32 of shape (batch, width).
+
+        The summary vectors side by side, last layer first, and then the features' vector; each
+        of the two scaled to one length, but for what a trained encoder says.
+        """
+        if batch.representations is not None:
+            return batch.representations
+        parts = []
+        if self.encoder is not None:
+            layers = batch.summaries
+            if layers is None:
+                assert batch.tokens is not None
+                layers = self.summarise(batch.tokens)
+            if self.standardise is not None:
+                layers = self.standardise(layers)
+            if self.se_block is not None:
+                layers = self.se_block(layers)
+            text = layers.flatten(1)
+            parts.append(self._scaled(text) if self.is_frozen else text)
+        if self.features is not None:
+            parts.append(self._scaled(self.features(batch.features)))
+        return torch.cat(parts, dim=1)
+
+    def _scaled(self, part: torch.Tensor) -> torch.Tensor:
+        return LENGTH / len(self.widths) ** 0.5 * F.normalize(part)
+
+    def loss(self, batch: Batch, targets: Targets) -> torch.Tensor:
+        """Return the training loss, summed over labels and documents: float32 of shape ()."""
+        representation = self.dropout(self.represent(batch))
+        # Beside a trained encoder the output layer is a small part of the work: no rounding there.
+        reduced = None if self.trains_encoder else self.autocast_dtype
+        return self.head.loss(representation, targets, reduced or torch.float32)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return the logits of prediction, float32 of shape (batch, n_labels)."""
+        representation = self.represent(batch)
+        return self.logits(representation, batch)
+
+    def rank(self, batch: Batch, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the logits and the columns of each document's k best labels, best first."""
+        representation = self.represent(batch)
+        values, columns = self.head.rank(representation, k, self._shares(representation, batch))
+        return self._own_part * values, columns
+
+    def positive(
+        self, batch: Batch, least: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return rows, columns and values of the logits above `least`."""
+        representation = self.represent(batch)
+        shares = self._shares(representation, batch)
+        rows, columns, values = self.head.positive(representation, least / self._own_part, shares)
+        return rows, columns, self._own_part * values
+
+    def logits(
+        self, representation: torch.Tensor, batch: Batch, *, neighbours: bool = True
+    ) -> torch.Tensor:
+        """Return the logits that `forward` gives, with or without the neighbours' part."""
+        shares = self._shares(representation, batch, neighbours=neighbours)
+        return self._own_part * self.head.logits(representation, shares)
+
+    @property
+    def _own_part(self) -> float:
+        """What the head's logits, and all that is added to them, are multiplied with."""
+        return 1.0 if self.linear is None else 1.0 - self.linear.weight
+
+    def _shares(
+        self, representation: torch.Tensor, batch: Batch, *, neighbours: bool = True
+    ) -> Shares | None:
+        """Return what gives all that is added to the head's logits; None for nothing."""
+        found: list[Shares] = []
+        if neighbours and self.neighbours is not None:
+            found.append(self.neighbours(representation))
+        if self.linear is not None:
+            assert isinstance(batch.features, SparseBatch)
+            found.append(self.linear(batch.features))
+        if len(found) < 2:
+            return found[0] if found else None
+        return lambda begin, end: found[0](begin, end) + found[1](begin, end)

@@ -1,0 +1,1 @@
+"""The fitted model and what it is asked: rankings, scores, averages of several."""

@@ -1,0 +1,145 @@
+"""From documents to ranked labels: batches by length, results in the caller's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.special import expit
+
+from lightxml.data.documents import Documents
+from lightxml.network.batches import Batch, collate, prediction_batches
+from lightxml.network.network import LightXMLNetwork
+from lightxml.runtime.devices import use_one_thread_if_forked
+
+# Enough to fill the hardware; more only costs memory.
+MAX_TOKENS = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}
+_MAX_LOGITS = 2**26  # 256 MiB of float32
+Made = TypeVar("Made")
+
+
+def predict_topk(
+    network: LightXMLNetwork, documents: Documents, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of the k best labels of each document, best first, and their logits.
+
+    Returns
+    -------
+    columns : ndarray of int64, shape (n_documents, k)
+    logits : ndarray of float32, shape (n_documents, k)
+    """
+    columns = np.empty((len(documents), k), dtype=np.int64)
+    values = np.empty((len(documents), k), dtype=np.float32)
+    for rows, (best, where) in _each(network, documents, lambda batch: network.rank(batch, k)):
+        columns[rows], values[rows] = where.cpu().numpy(), best.cpu().numpy()
+    return columns, values
+
+
+def predict_logits(network: LightXMLNetwork, documents: Documents) -> np.ndarray:
+    """Return every logit, a dense float32 array of shape (n_documents, n_labels)."""
+    n_labels = network.head.n_labels
+    out = np.empty((len(documents), n_labels), dtype=np.float32)
+    for rows, logits in _each(network, documents, network, n_labels):
+        out[rows] = logits.cpu().numpy()
+    return out
+
+
+def predict_logits_of(
+    network: LightXMLNetwork, documents: Documents, columns: np.ndarray
+) -> np.ndarray:
+    """Return the logits of some labels, of each document its own.
+
+    Parameters
+    ----------
+    columns : ndarray of int64, shape (n_documents, m)
+
+    Returns
+    -------
+    ndarray of float32, shape (n_documents, m)
+    """
+    out = np.empty(columns.shape, dtype=np.float32)
+    for rows, logits in _each(network, documents, network, network.head.n_labels):
+        wanted = torch.from_numpy(columns[rows]).to(logits.device)
+        out[rows] = logits.gather(1, wanted).cpu().numpy()
+    return out
+
+
+def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_array:
+    """Return the labels with a score of at least 0.5, a csr_array of (n_documents, n_labels)."""
+    rows: list[np.ndarray] = []
+    columns: list[np.ndarray] = []
+    # Slightly too many, so that the scores themselves decide, as `predict_proba` gives them.
+    least = -1e-3
+    for rows_of_batch, found in _each(network, documents, lambda b: network.positive(b, least)):
+        where, column, logits = (part.cpu().numpy() for part in found)
+        chosen = sigmoid(logits) >= 0.5
+        rows.append(rows_of_batch[where[chosen]])
+        columns.append(column[chosen])
+    coordinates = (np.concatenate(rows), np.concatenate(columns))
+    ones = np.ones(len(coordinates[0]), dtype=np.int8)
+    shape = (len(documents), network.head.n_labels)
+    matrix = sp.csr_array(sp.coo_array((ones, coordinates), shape=shape))
+    matrix.sort_indices()
+    return matrix
+
+
+def representations(
+    network: LightXMLNetwork, documents: Documents
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Yield some documents' numbers and what the head reads of them, until all have come."""
+    network.eval()
+    return _each(network, documents, network.represent)
+
+
+def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tensor:
+    """Return what the head reads of all documents, float32 of shape (n_documents, width)."""
+    out = torch.empty(len(documents), network.width, device=network.device)
+    for rows, represented in representations(network, documents):
+        out[torch.from_numpy(rows).to(out.device)] = represented
+    return out
+
+
+def represented(network: LightXMLNetwork, documents: Documents) -> Documents:
+    """Return the documents as what the head reads of them, so that they can be ranked twice."""
+    use_one_thread_if_forked()
+    of_all = represent_all(network, documents).cpu().numpy()
+    # What they are made of is read again by linear classifiers only.
+    features = None if network.linear is None else documents.features
+    return Documents(features=features, representations=of_all)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return the scores of logits, in their own dtype: the same wherever in an array they stand.
+
+    torch's own differs in the last bit between the bulk of an array and its remainder.
+    """
+    return np.asarray(expit(logits))
+
+
+def _each(
+    network: LightXMLNetwork,
+    documents: Documents,
+    make: Callable[[Batch], Made],
+    n_logits: int | None = None,
+) -> Iterator[tuple[np.ndarray, Made]]:
+    """Yield some documents' numbers and what is made of them, until all have come.
+
+    So many documents at a time as `n_logits` numbers each (by default, what ranking needs) allow.
+    """
+    use_one_thread_if_forked()
+    device = network.device
+    width = n_logits or network.head.n_logits
+    if network.neighbours is not None:
+        width = max(width, len(network.neighbours.keys))
+    if network.linear is not None:
+        width = max(width, network.head.n_labels)
+    max_documents = max(1, _MAX_LOGITS // width)
+    for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
+        batch = collate(documents, rows, network.pad_id, device)
+        # Entered anew for each batch: a generator must not leave the mode on for its caller.
+        with torch.inference_mode():
+            made = make(batch)
+        yield rows, made

@@ -1,0 +1,107 @@
+"""Where to compute, and in what precision."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+_IMPORTED_IN = os.getpid()
+
+
+def use_one_thread_if_forked() -> None:
+    """Limit torch to one thread, if this process was forked after lightxml was imported.
+
+    OpenMP's threads stay behind in the parent, and a child that gives them work waits for ever.
+    Asked before every use, not once, since OpenMP keeps this setting for each thread apart.
+    """
+    if os.getpid() != _IMPORTED_IN and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """Return the device that the argument of the same name asks for.
+
+    ``"auto"`` is CUDA where there is one, else Apple's MPS, else the CPU.
+
+    Raises
+    ------
+    ValueError
+        If this machine, or this build of torch, has no such device.
+    """
+    if str(device) == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(
+            f"device={device!r} is no device; expected 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+        ) from None
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(chosen.type, False):
+        raise ValueError(
+            f"device={device!r} is not available here; pass 'auto' to take what there is."
+        )
+    if chosen.type == "cuda" and chosen.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return chosen
+
+
+def choose_autocast(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the dtype to autocast the encoder to, or None for plain float32.
+
+    ``"auto"`` takes bf16 where the hardware computes in it; where it is emulated it is many
+    times slower than float32.
+    """
+    if precision == "auto":
+        precision = "bf16" if _has_bf16(device) else "fp32"
+    return torch.bfloat16 if precision == "bf16" else None
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        # torch has no public question for this before `get_capabilities`.
+        if hasattr(torch.cpu, "get_capabilities"):
+            found = torch.cpu.get_capabilities()
+            return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("sve_bf16"))
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Let torch draw from `seed` on the CPU and `device`; put the caller's generators back."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # fork_rng knows CUDA's form of several devices only.
+        state = torch.mps.get_rng_state() if device.type == "mps" else None
+        _seed(seed, device)
+        try:
+            yield
+        finally:
+            if state is not None:
+                torch.mps.set_rng_state(state)
+
+
+def seed_generators(*numbers: int, device: torch.device) -> None:
+    """Seed torch's generators, on the CPU and `device`, from some numbers together."""
+    _seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]), device)
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

@@ -1,0 +1,172 @@
+"""Fitted vectorizers as plain data: arguments, vocabulary and idf; anything else through skops."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import skops.io
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
+
+from lightxml.exceptions import BundleError
+from lightxml.files.arrays import decode_arrays, encode_arrays
+
+_KINDS = {kind.__name__: kind for kind in (TfidfVectorizer, CountVectorizer, HashingVectorizer)}
+_WORDS, _SKOPS = "vectorizer.safetensors", "vectorizer.skops"
+_DTYPES = {np.dtype(t).name: t for t in (np.float64, np.float32, np.int64, np.int32)}
+_ADVICE = "It cannot be saved without code of yours; pickle the estimator instead."
+
+
+def pack_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return what the manifest says of a fitted vectorizer, and its blobs.
+
+    Parameters
+    ----------
+    vectorizer : fitted transformer
+        `TfidfVectorizer`, `CountVectorizer` and `HashingVectorizer` are kept as their arguments,
+        vocabulary and idf; a subclass of theirs, or any other, by skops.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything that only code can bring back, such as a tokenizer function.
+    """
+    if type(vectorizer) not in _KINDS.values():
+        return {"kind": "skops"}, {_SKOPS: _to_skops(vectorizer)}
+    params = vectorizer.get_params()
+    vocabulary = params.pop("vocabulary", None)
+    manifest = {
+        "kind": type(vectorizer).__name__,
+        "params": {name: _param_to_json(name, value) for name, value in params.items()},
+        "has_vocabulary": vocabulary is not None,
+    }
+    if isinstance(vectorizer, HashingVectorizer):
+        return manifest, {}
+    terms = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
+    encoded = [term.encode("utf-8", "surrogatepass") for term in terms]
+    arrays: dict[str, np.ndarray] = {
+        "terms": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        "lengths": np.array([len(term) for term in encoded], dtype=np.int32),
+    }
+    if isinstance(vectorizer, TfidfVectorizer) and vectorizer.use_idf:
+        arrays["idf"] = np.asarray(vectorizer.idf_, dtype=np.float64)
+    return manifest | {"sizes": _sizes(arrays)}, {_WORDS: encode_arrays(arrays)}
+
+
+def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
+    """Return the fitted vectorizer that `pack_vectorizer` described; no code of a file is run.
+
+    Raises
+    ------
+    BundleError
+        If a blob is missing, damaged, or asks for a type that is not known to be safe.
+    ValueError, TypeError, KeyError
+        If the manifest is no description of a vectorizer.
+    """
+    kind = manifest["kind"]
+    blob = blobs.get(_SKOPS if kind == "skops" else _WORDS)
+    if blob is None and kind != HashingVectorizer.__name__:
+        raise ValueError(f"the blob of the vectorizer ({kind!r}) is missing")
+    if kind == "skops":
+        return _from_skops(blob or b"")
+    params = {name: _param_from_json(name, v) for name, v in manifest["params"].items()}
+    if params.get("input") != "content":
+        raise ValueError(f"its vectorizer reads {params.get('input')!r}; expected 'content'")
+    if kind == HashingVectorizer.__name__:
+        vectorizer = HashingVectorizer(**params)
+        vectorizer.transform(["a"])  # which checks the arguments
+        return vectorizer
+    arrays = _read_words(manifest["sizes"], blob or b"")
+    terms = _split(arrays["terms"].tobytes(), arrays["lengths"])
+    # A fit on any text checks the arguments, builds what is to be built and keeps the vocabulary.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # they were given at the first fit
+        vectorizer = _KINDS[kind](**params, vocabulary=terms).fit(["a"])
+    if kind == TfidfVectorizer.__name__ and vectorizer.use_idf:
+        vectorizer.idf_ = arrays["idf"]
+    if not manifest["has_vocabulary"]:
+        vectorizer.set_params(vocabulary=None)
+    return vectorizer
+
+
+def _sizes(arrays: dict[str, np.ndarray]) -> dict[str, int]:
+    return {name: len(array) for name, array in arrays.items()}
+
+
+def _read_words(sizes: dict[str, int], blob: bytes) -> dict[str, np.ndarray]:
+    dtypes = {"terms": "uint8", "lengths": "int32", "idf": "float64"}
+    expected = {name: (dtypes[name], (int(size),)) for name, size in sizes.items()}
+    return decode_arrays(blob, expected, name=_WORDS)
+
+
+def _split(joined: bytes, lengths: np.ndarray) -> list[str]:
+    if (lengths < 0).any() or lengths.sum(dtype=np.int64) != len(joined):
+        raise BundleError(f"{_WORDS}: its terms have other lengths than it says.")
+    ends = np.cumsum(lengths, dtype=np.int64).tolist()
+    begins = [0, *ends[:-1]]
+    return [joined[a:b].decode("utf-8", "surrogatepass") for a, b in zip(begins, ends, strict=True)]
+
+
+def _param_to_json(name: str, value: Any) -> Any:
+    if name == "input" and value != "content":
+        pass  # it would read files, which a loaded model never does
+    elif name == "dtype":
+        dtype = np.dtype(value).name
+        if dtype in _DTYPES:
+            return dtype
+    elif name == "stop_words" and isinstance(value, Iterable) and not isinstance(value, str):
+        words = list(map(str, value))
+        return words if isinstance(value, (list, tuple)) else sorted(words)  # of a set
+    elif name == "ngram_range":
+        return [int(n) for n in value]
+    elif isinstance(value, np.generic):
+        return value.item()
+    elif value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise TypeError(f"features has {name}={value!r}. {_ADVICE}")
+
+
+def _param_from_json(name: str, value: Any) -> Any:
+    if name == "dtype":
+        return _DTYPES[value]
+    return tuple(value) if name == "ngram_range" else value
+
+
+def _to_skops(vectorizer: Any) -> bytes:
+    try:
+        data: bytes = skops.io.dumps(vectorizer)  # stored, not compressed
+        untrusted = skops.io.get_untrusted_types(data=data)
+    except Exception as error:  # skops raises what it meets
+        raise TypeError(f"features={_shown(vectorizer)}: {error} {_ADVICE}") from error
+    if untrusted:
+        raise TypeError(f"features={_shown(vectorizer)} holds {', '.join(untrusted)}. {_ADVICE}")
+    return data
+
+
+def _from_skops(data: bytes) -> Any:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > len(data):
+                raise BundleError(f"{_SKOPS}: is compressed, which no save of this package does.")
+        if untrusted := skops.io.get_untrusted_types(data=data):
+            raise BundleError(f"{_SKOPS}: asks for {', '.join(untrusted)[:200]}, which is refused.")
+        vectorizer = skops.io.loads(data)
+        params = vectorizer.get_params()
+    except BundleError:
+        raise
+    except Exception as error:  # zipfile, json and skops raise what they meet
+        raise BundleError(f"{_SKOPS}: is damaged ({error}).") from error
+    if not hasattr(vectorizer, "transform"):
+        raise BundleError(f"{_SKOPS}: holds no vectorizer.")
+    for name, value in params.items():
+        if name.split("__")[-1] == "input" and value != "content":
+            raise BundleError(f"{_SKOPS}: has {name}={value!r}; expected 'content'.")
+    return vectorizer
+
+
+def _shown(vectorizer: Any) -> str:
+    return " ".join(repr(vectorizer).split())

@@ -1,0 +1,81 @@
+"""The optimizers: AdamW, and leaner ones for tables of features and of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import nn
+
+from lightxml.network.features import SparseEmbedding
+from lightxml.network.heads.chunked import ChunkedHead, ChunkedRMSprop
+from lightxml.network.heads.clustered import ClusteredHead
+from lightxml.network.network import LightXMLNetwork
+from lightxml.network.tables import RowAdagrad
+
+WARM_UP = 0.05  # of all steps, with the linear schedule
+# Rates of the feature embedding, of label embeddings beside clusters, and of labels behind a
+# bottleneck, in terms of the head's; chosen on validation documents.
+TABLE_RATE = 40.0
+LABEL_RATE = 10.0
+CHUNKED_RATE = 0.3
+
+
+def make_optimizers(
+    network: LightXMLNetwork,
+    learning_rate: float,
+    head_learning_rate: float,
+    weight_decay: float,
+    seed: int,
+) -> list[torch.optim.Optimizer]:
+    """Return the optimizers that together move every weight that is to be trained.
+
+    AdamW has a rate for the encoder and one for the rest; biases and norms do not decay. Tables
+    of features and of labels do not decay either; each has a row-wise Adagrad.
+    """
+    others: list[torch.optim.Optimizer] = []
+    features, head = network.features, network.head
+    if isinstance(features, SparseEmbedding):
+        rate = TABLE_RATE * head_learning_rate
+        others.append(RowAdagrad(features.weight, features.pending, rate))
+    if isinstance(head, ClusteredHead):
+        others.append(RowAdagrad(head.embeddings, head.pending, LABEL_RATE * head_learning_rate))
+    elif isinstance(head, ChunkedHead):
+        others.append(ChunkedRMSprop(head, CHUNKED_RATE * head_learning_rate, seed))
+    elsewhere = {id(p) for other in others for p in other.param_groups[0]["params"]}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad or id(parameter) in elsewhere:
+            continue
+        in_encoder = name.startswith("encoder.")
+        decays = parameter.ndim > 1  # biases and the scales of layer norms are vectors
+        groups.setdefault((in_encoder, decays), []).append(parameter)
+    adamw = torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "lr": learning_rate if in_encoder else head_learning_rate,
+                "weight_decay": weight_decay if decays else 0.0,
+            }
+            for (in_encoder, decays), parameters in groups.items()
+        ],
+        fused=network.device.type in ("cpu", "cuda"),
+    )
+    return [adamw, *others]
+
+
+def learning_rate_factor(
+    schedule: Literal["linear", "constant"], n_steps: int
+) -> Callable[[int], float]:
+    """Return the schedule: the factor on every learning rate at a step, counted from 0."""
+    if schedule == "constant":
+        return lambda step: 1.0
+    warm_up = max(1, round(WARM_UP * n_steps))
+
+    def linear(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / (warm_up + 1)
+        return max(0.0, (n_steps - step) / max(1, n_steps - warm_up))
+
+    return linear

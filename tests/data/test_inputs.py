@@ -1,0 +1,439 @@
+"""The rules for documents and labels, as `LightXMLClassifier` shows them; nothing is half done."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.exceptions import NotFittedError
+
+import lightxml.fitting.fit
+from lightxml import LightXMLClassifier
+
+Documents = tuple[list[str], sp.csr_array]
+Make = Callable[..., LightXMLClassifier]
+
+METHODS: dict[str, Callable[[LightXMLClassifier, Any], Any]] = {
+    "fit": lambda model, X: model.fit(X, [["a"], ["b"]]),
+    "predict_topk": lambda model, X: model.predict_topk(X, k=1),
+    "predict": lambda model, X: model.predict(X),
+    "predict_proba": lambda model, X: model.predict_proba(X),
+    "decision_function": lambda model, X: model.decision_function(X),
+    "score": lambda model, X: model.score(X, np.zeros((2, 12))),
+}
+
+BAD_X: list[tuple[str, Any, type[Exception], str]] = [
+    ("str", "a b", TypeError, "X is a single str; expected "),
+    ("bytes", b"ab", TypeError, "X is a single bytes; expected "),
+    ("None", None, TypeError, "X is of type NoneType; expected "),
+    ("None entry", ["a", None], TypeError, "X[1] is None; expected str. Drop or fill"),
+    ("NaN entry", pd.Series(["a", np.nan], dtype=object), TypeError, "X[1] is nan; expected str."),
+    ("NA entry", pd.Series(["a", None], dtype="string"), TypeError, "X[1] is <NA>; expected str."),
+    ("number entry", ["a", 3], TypeError, "X[1] is 3 (int); expected str."),
+    ("bytes entry", ["a", b"b"], TypeError, "X[1] is of type bytes; expected str. Decode it"),
+    ("nested list", ["a", ["b", "c"]], TypeError, "X[1] is of type list; expected str. Join"),
+    ("text pair", [("a", "b"), "c"], TypeError, "X[0] is of type tuple; expected str. Join"),
+    ("lone surrogate", ["a", "bc\ud800"], ValueError, "X[1] has a lone surrogate ('\\ud800') at "),
+    ("empty list", [], ValueError, "X is empty; expected at least one document."),
+    ("set", {"a", "b"}, TypeError, "X is of type set; expected "),
+    ("dict", {"a": 1, "b": 2}, TypeError, "X is of type dict; expected "),
+    ("2-D array", np.array([["a"], ["b"]]), ValueError, "X has 2 dimensions; expected "),
+    ("DataFrame", pd.DataFrame({"t": ["a", "b"]}), ValueError, "X has 2 dimensions; expected "),
+]
+
+
+@pytest.mark.parametrize("X", [sp.csr_array(np.eye(2)), np.eye(2), [[0.5, 1], [1, 0]]])
+def test_a_text_encoder_refuses_a_numeric_matrix(
+    fitted: LightXMLClassifier, make_classifier: Make, X: Any
+) -> None:
+    with pytest.raises(ValueError, match="X is a numeric matrix, but encoder=BertConfig reads doc"):
+        make_classifier().fit(X, [["a"], ["b"]])
+    with pytest.raises((TypeError, ValueError), match=r"X\b.*; expected (a list|str)"):
+        fitted.predict(X)
+
+
+def fitted_attributes(model: LightXMLClassifier) -> set[str]:
+    return set(vars(model)) - set(model.get_params(deep=False))
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize(
+    ("X", "error", "message"), [row[1:] for row in BAD_X], ids=[row[0] for row in BAD_X]
+)
+def test_every_method_refuses_what_is_no_documents(
+    fitted: LightXMLClassifier,
+    make_classifier: Make,
+    method: str,
+    X: Any,
+    error: type[Exception],
+    message: str,
+) -> None:
+    model = make_classifier() if method == "fit" else fitted
+    before, attributes = pickle.dumps(X), fitted_attributes(model)
+    with pytest.raises(error) as caught:
+        METHODS[method](model, X)
+    assert type(caught.value) is error
+    assert str(caught.value).startswith(message)
+    assert fitted_attributes(model) == attributes
+    assert pickle.dumps(X) == before
+
+
+TEXTS = ["ape bee", "bee cat", "cat ape"]
+
+
+def out_of_range() -> sp.csr_array:
+    y = sp.csr_array(np.eye(3))
+    y.indices = np.array([0, 1, 3], dtype=np.int32)
+    return y
+
+
+BAD_Y: list[tuple[str, Any, type[Exception], str]] = [
+    ("None", None, ValueError, "LightXMLClassifier requires y to be passed, but the target y is"),
+    ("too short", np.eye(2), ValueError, "y has 2 rows, but there are 3 documents;"),
+    ("too long", [["a"]] * 4, ValueError, "y has 4 rows, but there are 3 documents;"),
+    ("1-D", np.array([0, 1, 1]), ValueError, "y is 1-D with shape (3,); expected"),
+    ("one label each", ["a", "b", "c"], ValueError, "y[0] is the single label 'a'; expected a"),
+    ("0 and 2", np.eye(3, dtype=int) * 2, ValueError, "y[0, 0] is 2; expected 0 or 1."),
+    ("0.5", sp.csr_array(np.eye(3) / 2), ValueError, "y[0, 0] is 0.5; expected 0 or 1."),
+    ("-1", -np.eye(3, dtype=int), ValueError, "y[0, 0] is -1; expected 0 or 1."),
+    ("NaN", np.array([[1, 0], [0, np.nan], [0, 0]]), ValueError, "y[1, 1] is nan; expected 0 or"),
+    ("None entry", np.array([[1, 0], [0, None], [0, 0]]), ValueError, "y[1, 1] is None; expected"),
+    ("no positive", np.zeros((3, 2)), ValueError, "y gives no document any label; nothing can"),
+    ("no columns", np.zeros((3, 0)), ValueError, "y has no columns; expected at least one label."),
+    ("nested lists", np.eye(3, dtype=int).tolist(), ValueError, "y is a list of 3 rows of 3 zeros"),
+    ("missing label", [["a"], [None], []], ValueError, "y[1] holds the missing label None."),
+    ("list label", [["a"], [["b"]], []], TypeError, "y[1] holds the label ['b'] of type list"),
+    ("mixed labels", [["a"], [1], []], TypeError, "y mixes labels that cannot be sorted"),
+    ("dict", {0: ["a"]}, TypeError, "y is of type dict; expected"),
+    ("damaged", out_of_range(), ValueError, "y is a damaged sparse matrix ("),
+]
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"), [row[1:] for row in BAD_Y], ids=[row[0] for row in BAD_Y]
+)
+def test_fit_refuses_what_is_no_labels_and_learns_nothing(
+    make_classifier: Make, y: Any, error: type[Exception], message: str
+) -> None:
+    model = make_classifier()
+    X = list(TEXTS)
+    with pytest.raises(error) as caught:
+        model.fit(X, y)
+    assert type(caught.value) is error
+    assert str(caught.value).startswith(message)
+    assert fitted_attributes(model) == set()
+    assert X == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros((3, 5)), "y has 5 columns, but LightXMLClassifier was fitted with 12 labels"),
+        (np.zeros((2, 12)), "y has 2 rows, but there are 3 documents"),
+        ([["a"], ["b"], []], "y is a list of collections of labels, but the model was fitted on"),
+        (np.full((3, 12), 2), "y[0, 0] is 2; expected 0 or 1."),
+        (np.zeros(3), "y is 1-D with shape (3,); expected"),
+    ],
+    ids=["columns", "rows", "form", "values", "1-D"],
+)
+def test_score_refuses_labels_that_do_not_fit(
+    fitted: LightXMLClassifier, y: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        fitted.score(TEXTS, y)
+
+
+# --- validation data --------------------------------------------------------------------------
+
+EYE = np.eye(3, dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("y", "X_val", "y_val", "error", "message"),
+    [
+        (EYE, ["a"], None, ValueError, "X_val and y_val go together; pass both or neither."),
+        (EYE, None, EYE[:1], ValueError, "X_val and y_val go together; pass both or neither."),
+        (EYE, ["a", None], EYE[:2], TypeError, "X_val[1] is None; expected str."),
+        (EYE, "a", EYE[:1], TypeError, "X_val is a single str; expected"),
+        (EYE, [], EYE[:0], ValueError, "X_val is empty; expected at least one document."),
+        (EYE, ["a"], EYE, ValueError, "y_val has 3 rows, but there are 1 documents;"),
+        (EYE, ["a"], np.eye(1, 2), ValueError, "y_val has 2 columns, but LightXMLClassifier was"),
+        (EYE, ["a"], 2 * EYE[:1], ValueError, "y_val[0, 0] is 2; expected 0 or 1."),
+        (EYE, ["a"], [["a"]], ValueError, "y_val is a list of collections of labels, but the"),
+        ([["a"], ["b"], []], ["a"], EYE[:1], ValueError, "y_val is an indicator matrix, but the"),
+        ([["a"], ["b"], []], ["a"], ["a"], ValueError, "y_val[0] is the single label 'a'; expect"),
+    ],
+    ids=["no y_val", "no X_val", "None in X_val", "str as X_val", "empty X_val", "length",
+         "columns", "values", "lists after a matrix", "a matrix after lists", "single labels"],
+)  # fmt: skip
+def test_fit_refuses_validation_data_that_does_not_fit(
+    make_classifier: Make, y: Any, X_val: Any, y_val: Any, error: type[Exception], message: str
+) -> None:
+    model = make_classifier()
+    with pytest.raises(error) as caught:
+        model.fit(TEXTS, y, X_val=X_val, y_val=y_val)
+    assert type(caught.value) is error
+    assert str(caught.value).startswith(message)
+    assert fitted_attributes(model) == set()
+
+
+def test_validation_labels_that_training_has_not_seen_are_misses(make_classifier: Make) -> None:
+    model = make_classifier(max_epochs=1)
+    X_val, y_val = ["ape", "bee"], [["zebra"], ["zebra", "yak"]]
+    model.fit(TEXTS, [["a"], ["b"], ["a", "b"]], X_val=X_val, y_val=y_val)
+    assert [epoch["precision_at_1"] for epoch in model.history_] == [0.0]
+    assert model.classes_.tolist() == ["a", "b"]
+    assert (X_val, y_val) == (["ape", "bee"], [["zebra"], ["zebra", "yak"]])
+
+
+# --- k ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("k", "error"),
+    [(0, ValueError), (-1, ValueError), (13, ValueError), (np.int64(0), ValueError),
+     (10**30, ValueError), (True, TypeError), (False, TypeError), (np.True_, TypeError),
+     (1.0, TypeError), (np.float64(2), TypeError), (float("nan"), TypeError), ("1", TypeError),
+     (None, TypeError), ([1], TypeError), (np.array([1, 2]), TypeError)],
+    ids=repr,
+)  # fmt: skip
+def test_k_is_an_int_from_1_to_the_number_of_labels(
+    fitted: LightXMLClassifier, k: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=r"^k\b") as caught:
+        fitted.predict_topk(TEXTS, k=k)
+    assert type(caught.value) is error
+
+
+def test_a_k_above_the_number_of_labels_names_both(fitted: LightXMLClassifier) -> None:
+    with pytest.raises(ValueError, match=r"^k=13 is more than the 12 labels of the model\.$"):
+        fitted.predict_topk(TEXTS, k=13)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint16])
+def test_k_may_be_a_numpy_int(fitted: LightXMLClassifier, kind: Any) -> None:
+    assert np.array_equal(fitted.predict_topk(TEXTS, k=kind(3)), fitted.predict_topk(TEXTS, k=3))
+
+
+def test_k_may_be_every_label(fitted: LightXMLClassifier) -> None:
+    ranked = fitted.predict_topk(TEXTS, k=12)
+    assert np.array_equal(np.sort(ranked, axis=1), np.tile(fitted.classes_, (3, 1)))
+
+
+# --- before and after a fit that fails ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"fit"}))
+@pytest.mark.parametrize("X", [TEXTS[:2], [None], "a"], ids=["documents", "None entry", "str"])
+def test_before_fit_that_is_the_error_whatever_the_documents(
+    make_classifier: Make, method: str, X: Any
+) -> None:
+    with pytest.raises(NotFittedError, match="LightXMLClassifier instance is not fitted yet"):
+        METHODS[method](make_classifier(), X)
+
+
+def diverge(*args: Any, **kwargs: Any) -> None:
+    raise FloatingPointError("stand-in for an error in training")
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "params", "error"),
+    [
+        (["a", None], EYE[:2], {}, TypeError),
+        (TEXTS, EYE[:2], {}, ValueError),
+        (TEXTS, EYE * 2, {}, ValueError),
+        (TEXTS, EYE, {"max_epochs": -1}, ValueError),
+        (TEXTS, EYE, {"device": "abacus"}, ValueError),
+        (TEXTS, EYE, {"max_length": 2}, ValueError),
+        (TEXTS, EYE, {}, FloatingPointError),
+    ],
+    ids=["documents", "length", "values", "argument", "device", "encoder", "training"],
+)
+def test_a_fit_that_fails_leaves_the_model_before_it(
+    fitted: LightXMLClassifier,
+    make_classifier: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    X: Any,
+    y: Any,
+    params: dict[str, Any],
+    error: type[Exception],
+) -> None:
+    if error is FloatingPointError:
+        monkeypatch.setattr(lightxml.fitting.fit, "train", diverge)
+    expected = fitted.predict_proba(TEXTS)
+    model = copy.deepcopy(fitted).set_params(**params)
+    kept = {name: getattr(model, name) for name in fitted_attributes(model)}
+    with pytest.raises(error):
+        model.fit(X, y)
+    assert fitted_attributes(model) == set(kept)
+    assert all(getattr(model, name) is value for name, value in kept.items())
+    assert np.array_equal(model.predict_proba(TEXTS), expected)
+
+    unfitted = make_classifier(**params)
+    with pytest.raises(error):
+        unfitted.fit(X, y)
+    assert fitted_attributes(unfitted) == set()
+
+
+# --- what is unusual and works ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["", " \n\t", "\x00", "\x01\x1b\x7f", "a\x00b", "\ufeff\u200b", "👩🏽‍🚀", "𝔘𐍈", "日本語",
+     "ﷺ" * 50, "e" + "\u0301" * 500, "\U0010ffff", "[CLS] [SEP] [PAD] [UNK]", "a " * 500_000,
+     "x" * 200_000, "ape bee " * 20],
+    ids=["empty", "blanks", "NUL", "control characters", "NUL inside", "zero width", "emoji",
+         "astral", "Japanese", "ligatures", "accents", "last code point", "special tokens",
+         "million characters", "no blank for long", "above max_length"],
+)  # fmt: skip
+def test_unusual_documents_are_scored_and_change_no_neighbour(
+    fitted: LightXMLClassifier, document: str
+) -> None:
+    scores = fitted.predict_proba([TEXTS[0], document, TEXTS[1]])
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(scores[[0, 2]], fitted.predict_proba(TEXTS[:2]), atol=1e-5)
+    labels, top = fitted.predict_topk([document], k=12, return_scores=True)
+    assert sorted(labels[0]) == list(range(12))
+    assert (np.diff(top[0]) <= 0).all()
+
+
+def test_of_a_document_above_max_length_only_the_beginning_counts(
+    fitted: LightXMLClassifier, documents: Documents
+) -> None:
+    beginning = " ".join(documents[0][:10])
+    longer = beginning + " and much more" * 50
+    assert np.array_equal(fitted.predict_proba([beginning]), fitted.predict_proba([longer]))
+
+
+def test_unusual_documents_and_labels_are_learnt_from(make_classifier: Make) -> None:
+    X = pd.Series(["", "bee", "ape " * 250_000, "\x00", "cat 👍🏿"], index=[3, 3, 2, 1, 0])
+    y = sp.coo_matrix(  # an entry twice, an explicit zero, a label never used, unlabelled rows
+        ([1.0, 1.0, 0.0, 1.0, 1.0], ([0, 0, 1, 2, 4], [0, 0, 1, 2, 3])), shape=(5, 5)
+    )
+    before = [pickle.dumps(X), pickle.dumps([y.data, y.row, y.col])]
+    model = make_classifier(max_epochs=1).fit(X, y)
+    assert model.classes_.tolist() == [0, 1, 2, 3, 4]
+    assert np.isfinite(model.predict_proba(X)).all()
+    assert type(model.predict(X)) is sp.csr_matrix
+    assert 0 <= model.score(X, y) <= 1
+    assert [pickle.dumps(X), pickle.dumps([y.data, y.row, y.col])] == before
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "classes"),
+    [(["ape"], [["a"]], ["a"]), (["", ""], [["a"], []], ["a"]), (["ape"] * 3, EYE[:, :1], [0])],
+    ids=["one document", "empty documents", "one column"],
+)
+def test_one_label_is_a_model(
+    make_classifier: Make, X: list[str], y: Any, classes: list[Any]
+) -> None:
+    model = make_classifier(max_epochs=1).fit(X, y)
+    assert model.classes_.tolist() == classes
+    labels, scores = model.predict_topk(X, k=1, return_scores=True)
+    assert labels.tolist() == [classes] * len(X)
+    assert np.array_equal(scores, model.predict_proba(X))
+    with pytest.raises(ValueError, match=r"^k=2 is more than the 1 labels of the model"):
+        model.predict_topk(X, k=2)
+
+
+def test_numpy_int_labels_come_back_and_can_be_saved(make_classifier: Make, tmp_path: Any) -> None:
+    y = [[np.int64(7)], {np.int64(3)}, np.array([3, 7])]
+    model = make_classifier(max_epochs=1).fit(TEXTS, y)
+    model.save(tmp_path / "model")
+    loaded = LightXMLClassifier.load(tmp_path / "model")
+    assert loaded.classes_.tolist() == [3, 7]
+    assert loaded.score(TEXTS, y) == model.score(TEXTS, y)
+
+
+# --- properties -------------------------------------------------------------------------------
+
+SAME_MODEL: dict[str, Callable[[list[str], sp.csr_array], tuple[Any, Any]]] = {
+    "tuple, csc_matrix": lambda X, y: (tuple(X), sp.csc_matrix(y)),
+    "array, dense bool": lambda X, y: (np.array(X), y.toarray() == 1),
+    "Series, shuffled coo with repeats and zeros": lambda X, y: (
+        pd.Series(X, index=range(len(X), 0, -1)),
+        sp.coo_array(
+            (
+                np.concatenate([np.ones(2 * y.nnz), [0]]),
+                [np.concatenate([part[::-1], part, [0]]) for part in y.tocoo().coords],
+            ),
+            shape=y.shape,
+        ),
+    ),
+    "list of np.str_, sets of column numbers": lambda X, y: (
+        [np.str_(text) for text in X],
+        [set(y.indices[a:b]) for a, b in zip(y.indptr, y.indptr[1:], strict=False)],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def weights_of_a_list_and_csr(documents: Documents) -> dict[str, np.ndarray]:
+    return learnt(*small(documents))
+
+
+def small(documents: Documents) -> Documents:
+    """Twelve documents, with the labels that they use."""
+    y = documents[1][:12]
+    return documents[0][:12], sp.csr_array(y[:, np.unique(y.indices)])
+
+
+def learnt(X: Any, y: Any) -> dict[str, np.ndarray]:
+    from tests.conftest import small_config
+
+    model = LightXMLClassifier(small_config(), max_length=32, max_epochs=1, random_state=0)
+    state = model.set_params(device="cpu", precision="fp32").fit(X, y).network_.state_dict()
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("kind", sorted(SAME_MODEL))
+def test_any_container_and_format_learns_the_same_model_and_is_left_alone(
+    documents: Documents, weights_of_a_list_and_csr: dict[str, np.ndarray], kind: str
+) -> None:
+    X, y = SAME_MODEL[kind](*small(documents))
+    before = pickle.dumps(X), copy.deepcopy(y)
+    weights = learnt(X, y)
+    assert weights.keys() == weights_of_a_list_and_csr.keys()
+    for name, values in weights.items():
+        assert np.array_equal(values, weights_of_a_list_and_csr[name]), name
+    assert pickle.dumps(X) == before[0]
+    if sp.issparse(y):
+        assert np.array_equal(y.data, before[1].data)
+        assert type(y) is type(before[1])
+    else:
+        assert np.array_equal(y, before[1])
+
+
+CONTAINERS: dict[str, Callable[[list[str]], Any]] = {
+    "tuple": tuple,
+    "object array": lambda X: np.array(X, dtype=object),
+    "Series": lambda X: pd.Series(X, dtype=object, index=[0] * len(X)),
+    "Series of dtype string": lambda X: pd.Series(X, dtype="string"),
+    "list of np.str_": lambda X: [np.str_(text) for text in X],
+}
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    X=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4),
+    kind=st.sampled_from(sorted(CONTAINERS)),
+)
+def test_any_strings_in_any_container_are_scored_alike(
+    fitted: LightXMLClassifier, X: list[str], kind: str
+) -> None:
+    contained = CONTAINERS[kind](X)
+    before = pickle.dumps(contained)
+    scores = fitted.predict_proba(contained)
+    assert np.isfinite(scores).all()
+    assert np.array_equal(scores, fitted.predict_proba(X))
+    assert pickle.dumps(contained) == before

@@ -1,0 +1,453 @@
+"""Why a text has a label: words that speak for it are found, whatever the model is made of."""
+
+from __future__ import annotations
+
+import copy
+import html
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+from transformers import PreTrainedTokenizerFast
+from typer.testing import CliRunner
+
+import lightxml.predicting.prediction
+from lightxml import LightXMLClassifier, LightXMLEnsemble
+from lightxml.cli import app as cli
+from lightxml.datasets import make_xmc
+from lightxml.inspection import explain
+from lightxml.inspection.explanation import Explanation, Neighbour, Word
+from lightxml.network.network import LightXMLNetwork
+
+Make = Callable[..., LightXMLClassifier]
+PLANTED = ["maple", "otter", "piano", "comet", "tulip", "anvil"]  # each a label's only sign
+FILLER = ["the", "of", "and", "in", "this", "with", "some", "for", "about", "under"]
+TEXT = "some of the tulip with this"
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[list[str], list[list[str]]]:
+    """Documents of filler with one planted word, which is the label as well."""
+    rng = np.random.default_rng(0)
+    texts, labels = [], []
+    for i in range(120):
+        words = rng.choice(FILLER, size=5, replace=False).tolist()
+        word = PLANTED[i % len(PLANTED)]
+        words.insert(int(rng.integers(6)), word)
+        texts.append(" ".join(words))
+        labels.append([word])
+    return texts, labels
+
+
+@pytest.fixture(scope="module")
+def models(
+    make_classifier: Make, planted: tuple[list[str], list[list[str]]], tmp_path_factory: Any
+) -> dict[str, Any]:
+    """A fitted model of each kind; tests only read them."""
+    exact = {"precision": "fp32"}  # bf16 rounds a document otherwise in another batch
+    trained = make_classifier(**exact, max_epochs=12).fit(*planted)
+    folder = str(tmp_path_factory.mktemp("pretrained"))  # frozen, it knows the words already
+    trained.network_.encoder.save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=trained.tokenizer_, cls_token="[CLS]", sep_token="[SEP]",
+        pad_token="[PAD]",
+    ).save_pretrained(folder)  # fmt: skip
+    lexical = {
+        **exact,
+        "encoder": None,
+        "features": TfidfVectorizer(),
+        "feature_dim": 32,
+        "max_epochs": 8,
+    }
+    made = {
+        "frozen": make_classifier(**exact, encoder=folder, freeze_encoder=True, max_epochs=8),
+        "features": make_classifier(**lexical),
+        "both": make_classifier(**{**lexical, "encoder": folder, "freeze_encoder": True}),
+        "chunked": make_classifier(**lexical, label_dim=16),
+        "clusters": make_classifier(
+            **lexical, label_clusters=True, max_cluster_size=2, n_candidate_clusters=2
+        ),
+        "pipeline": make_pipeline(
+            TfidfVectorizer(), make_classifier(encoder=None, feature_dim=32, max_epochs=8)
+        ),
+        "ensemble": LightXMLEnsemble(make_classifier(**lexical), n_estimators=2, random_state=0),
+    }
+    return {"encoder": trained, **{name: model.fit(*planted) for name, model in made.items()}}
+
+
+KINDS = ["encoder", "frozen", "features", "both", "chunked", "clusters", "pipeline", "ensemble"]
+
+
+def heaviest(found: Explanation) -> str:
+    return max(found.words, key=lambda word: abs(word.weight)).text
+
+
+# --- what a weight is ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_word_that_decides_is_the_heaviest(models: dict[str, Any], kind: str) -> None:
+    for label in PLANTED:
+        text = TEXT.replace("tulip", label)
+        found = explain(models[kind], text, label)
+        assert heaviest(found) == label
+        assert max(word.weight for word in found.words) > 1
+        assert found.label == label
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_weight_is_what_the_decision_function_loses(models: dict[str, Any], kind: str) -> None:
+    model = models[kind]
+    found = explain(model, TEXT, "otter")
+    words = TEXT.split()
+    without = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
+    column = sorted(PLANTED).index("otter")
+    logits = model.decision_function([TEXT, *without])[:, column]
+    np.testing.assert_allclose(
+        [word.weight for word in found.words], logits[0] - logits[1:], atol=1e-4
+    )
+    assert found.logit == pytest.approx(logits[0], abs=1e-4)
+    assert found.score == pytest.approx(model.predict_proba([TEXT])[0, column], abs=1e-5)
+
+
+def test_words_have_their_places_in_the_text(models: dict[str, Any]) -> None:
+    text = "  a tulip,(x_1)\nनमस्ते don't  机器 🎉🎉 \u202e"
+    found = explain(models["features"], text)
+    words = ["a", "tulip", ",(", "x_1", ")", "नमस्ते", "don", "'", "t", "机", "器", "🎉🎉", "\u202e"]
+    assert [word.text for word in found.words] == words
+    assert [text[word.start : word.end] for word in found.words] == words
+
+
+def test_without_a_label_the_best_is_explained(models: dict[str, Any]) -> None:
+    for kind in KINDS:
+        assert explain(models[kind], TEXT).label == "tulip"
+
+
+def test_a_labels_own_words_weigh_most_among_others() -> None:
+    texts, y = make_xmc(
+        400, 6, n_labels_per_document=1, n_words_per_document=20, n_words=300, random_state=0
+    )
+    params = {"features": TfidfVectorizer(), "feature_dim": 64, "random_state": 0, "device": "cpu"}
+    model = LightXMLClassifier(None, **params).fit(texts, y)
+    vectorizer = CountVectorizer(binary=True)
+    has = vectorizer.fit_transform(texts).toarray()
+    words, y = vectorizer.get_feature_names_out(), y.toarray()
+    # How much more often a word comes with a label than without; (n_words, n_labels)
+    lift = (has.T @ y) / y.sum(axis=0) - (has.T @ (1 - y)) / (1 - y).sum(axis=0)
+    others = words[np.argsort(lift.max(axis=1))[:6]].tolist()
+    for label in range(6):
+        own = words[np.argsort(-lift[:, label])[:2]].tolist()
+        found = explain(model, " ".join([*others[:3], *own, *others[3:]]), label)
+        best = sorted(found.words, key=lambda word: -word.weight)[:2]
+        assert {word.text for word in best} == set(own)
+
+
+# --- long texts ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of texts whose logits were computed, call by call."""
+    sizes: list[int] = []
+    predict = lightxml.predicting.prediction.predict_logits_of
+
+    def watch(network: LightXMLNetwork, documents: Any, columns: np.ndarray) -> np.ndarray:
+        sizes.append(len(documents))
+        return predict(network, documents, columns)
+
+    monkeypatch.setattr("lightxml.predicting.prediction.predict_logits_of", watch)
+    return sizes
+
+
+@pytest.mark.parametrize("max_predictions", [1, 2, 7, 32, 256])
+def test_a_long_text_is_cut_into_runs_and_the_heaviest_into_words(
+    models: dict[str, Any], predicted: list[int], max_predictions: int
+) -> None:
+    words = np.random.default_rng(1).choice(FILLER, size=999).tolist()
+    words[700] = "tulip"
+    text = " ".join(words)
+    found = explain(models["features"], text, "tulip", max_predictions=max_predictions)
+    # Each call has the text itself besides.
+    assert sum(predicted) - len(predicted) <= max_predictions
+    assert "".join(word.text for word in found.words).replace(" ", "") == "".join(words)
+    starts = [word.start for word in found.words]
+    assert starts == sorted(starts)
+    heavy = max(found.words, key=lambda word: word.weight)
+    assert "tulip" in heavy.text.split()
+    if max_predictions >= 32:
+        assert heavy.text == "tulip"
+
+
+def test_all_words_are_tried_alone_where_they_are_not_too_many(
+    models: dict[str, Any], predicted: list[int]
+) -> None:
+    found = explain(models["features"], TEXT, max_predictions=6)
+    assert [word.text for word in found.words] == TEXT.split()
+    assert sum(predicted) == 1 + 1 + 6
+
+
+def test_what_no_part_reads_weighs_nothing(models: dict[str, Any]) -> None:
+    text = f"{'of ' * 40}tulip"  # the encoder reads 32 tokens
+    words = explain(models["encoder"], text, "tulip").words
+    assert abs(words[-1].weight) < 1e-4
+    assert explain(models["features"], text, "tulip").words[-1].weight > 0.5
+
+
+# --- training documents --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["features", "frozen", "pipeline", "ensemble"])
+def test_the_training_documents_with_the_label_are_named(
+    models: dict[str, Any], planted: tuple[list[str], list[list[str]]], kind: str
+) -> None:
+    found = explain(models[kind], planted[0][16], "tulip")
+    assert all(planted[1][near.document] == ["tulip"] for near in found.neighbours)
+    shares = [near.share for near in found.neighbours]
+    assert shares == sorted(shares, reverse=True)
+    assert 16 in [near.document for near in found.neighbours]
+    assert 0 < sum(shares) <= 1 + 1e-5
+    assert found.neighbours_weight > 0.1
+
+
+def test_all_of_a_rare_labels_documents_sum_to_what_is_added(make_classifier: Make) -> None:
+    texts = ["red fox", "red hen", "blue fox", "blue hen", "green fox", "green hen"] * 2
+    labels = [[text.split()[0]] for text in texts]
+    model = make_classifier(
+        encoder=None,
+        features=TfidfVectorizer(),
+        feature_dim=8,
+        neighbor_weight=2.5,
+        linear_weight=0,
+    ).fit(texts, labels)
+    alone = copy.deepcopy(model)
+    alone.network_.neighbours = None
+    found, without = explain(model, "red hen here", "red"), explain(alone, "red hen here", "red")
+    assert sorted(near.document for near in found.neighbours) == [0, 1, 6, 7]
+    added = 2.5 * sum(near.share for near in found.neighbours)
+    assert found.neighbours_weight == pytest.approx(added, abs=1e-5)
+    assert found.neighbours_weight == pytest.approx(found.logit - without.logit, abs=1e-5)
+    assert (without.neighbours, without.neighbours_weight) == ((), 0.0)
+
+
+def test_with_clusters_they_count_as_far_as_they_move_the_product(models: dict[str, Any]) -> None:
+    model = models["clusters"]
+    alone = copy.deepcopy(model)
+    alone.network_.neighbours = None
+    found = explain(model, TEXT, "tulip")
+    assert found.neighbours_weight > 0
+    assert found.neighbours_weight == pytest.approx(
+        found.logit - explain(alone, TEXT, "tulip").logit, abs=1e-4
+    )
+
+
+def test_members_that_keep_different_documents_name_none(
+    models: dict[str, Any], planted: tuple[list[str], list[list[str]]], make_classifier: Make
+) -> None:
+    one = make_classifier(
+        encoder=None, features=TfidfVectorizer(), feature_dim=8, early_stopping=True
+    )
+    found = explain(LightXMLEnsemble(one, n_estimators=2, random_state=0).fit(*planted), TEXT)
+    assert found.neighbours == ()
+    assert found.neighbours_weight > 0
+
+
+# --- what is left as it is, what is refused ------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_twice_and_nothing_is_changed(models: dict[str, Any], kind: str) -> None:
+    before = pickle.dumps(models[kind])
+    first = explain(models[kind], TEXT)
+    assert explain(models[kind], TEXT) == first
+    assert pickle.dumps(models[kind]) == before
+    assert pickle.loads(pickle.dumps(first)) == first
+
+
+@pytest.mark.parametrize("kind", ["encoder", "frozen", "both", "features", "pipeline", "ensemble"])
+@pytest.mark.parametrize(
+    "text", ["", "  \n\t ", "...", "\x00\x1b[31m\x7f", "\u202eمرحبا שלום", "👩\u200d🔬"]
+)
+def test_any_text_is_explained(models: dict[str, Any], kind: str, text: str) -> None:
+    found = explain(models[kind], text, "tulip")
+    assert np.isfinite([found.logit, *(word.weight for word in found.words)]).all()
+    assert bool(found.words) == bool(text.strip())
+    for line in str(found).splitlines():
+        assert len(line) <= 80
+        assert all(c.isprintable() or c == "\u200d" for c in line)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", found.to_html())
+
+
+def test_a_text_of_100_000_words_is_explained(models: dict[str, Any]) -> None:
+    text = f"{'of ' * 99_999}tulip"
+    words = explain(models["features"], text, "tulip", max_predictions=8).words
+    assert max(words, key=lambda word: word.weight) == words[-1]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "arguments", "error", "message"),
+    [
+        ("features", (["a text"],), TypeError, "text is of type list; expected one document"),
+        ("features", (None,), TypeError, "text is of type NoneType"),
+        ("features", ("\ud800",), ValueError, "lone surrogate"),
+        ("features", ("a", "oak"), ValueError, "label 'oak' is not among the 6 labels"),
+        ("features", ("a", ["oak"]), ValueError, r"label \['oak'\] is not among"),
+        ("pipeline", ("a", 3), ValueError, "label 3 is not among the 6 labels of the model, such"),
+        (None, ("a",), TypeError, "estimator is a NoneType; expected a fitted LightXMLClassifier"),
+        (TfidfVectorizer(), ("a",), TypeError, "estimator is a TfidfVectorizer"),
+        (make_pipeline(TfidfVectorizer()), ("a",), TypeError, "estimator is a Pipeline"),
+        (LightXMLClassifier(), ("a",), NotFittedError, "not fitted"),
+        (LightXMLEnsemble(), ("a",), NotFittedError, "not fitted"),
+        (make_pipeline(TfidfVectorizer(), LightXMLClassifier()), ("a",), NotFittedError, "fitted"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_explained_is_named(
+    models: dict[str, Any], estimator: Any, arguments: Any, error: Any, message: str
+) -> None:
+    model = models[estimator] if isinstance(estimator, str) else estimator
+    with pytest.raises(error, match=message):
+        explain(model, *arguments)
+
+
+def test_a_model_of_numbers_asks_for_its_pipeline(models: dict[str, Any]) -> None:
+    with pytest.raises(
+        TypeError, match=r"numeric matrix of .* columns and reads no text.*Pipeline"
+    ):
+        explain(models["pipeline"][-1], TEXT)
+
+
+@pytest.mark.parametrize("value", [0, 2.5, "all"])
+def test_a_bound_that_is_none_is_named(models: dict[str, Any], value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="max_predictions"):
+        explain(models["features"], TEXT, max_predictions=value)
+
+
+# --- how it looks --------------------------------------------------------------------------------
+
+EXAMPLE = Explanation(
+    "A <b>bold</b> tulip & more",
+    "<i>tulip</i>",
+    0.75,
+    1.0986,
+    (
+        Word(0, 1, "A", 0.0),
+        Word(5, 9, "bold", -0.5),
+        Word(14, 19, "tulip", 2.0),
+        Word(22, 26, "more", 0.001),
+    ),
+    (Neighbour(7, 0.6), Neighbour(3, 0.25), Neighbour(5, 0.0001)),
+    1.5,
+)
+
+
+def test_a_terminal_shows_the_words_that_count() -> None:
+    assert str(EXAMPLE) == repr(EXAMPLE)
+    assert str(EXAMPLE).splitlines() == [
+        "A <b>bold</b> tulip & more",
+        "    0.750  <i>tulip</i>",
+        "    logit +1.10. What it loses without a word:",
+        "     +2.00  ++++++++++++++++++++  tulip",
+        "     -0.50  -----                 bold",
+        "    (2 more, with less weight)",
+        "    Without the training documents it loses +1.50:",
+        "     60.0%  document 7",
+        "     25.0%  document 3",
+    ]
+
+
+def test_html_shows_the_text_as_it_is_and_colours_the_words_that_count() -> None:
+    page = EXAMPLE.to_html()
+    assert page.startswith("<!DOCTYPE html>")
+    assert '<meta charset="utf-8">' in page
+    box = re.search(r'<div dir="auto".*?>(.*?)</div>', page, re.DOTALL)
+    assert box is not None
+    assert html.unescape(re.sub(r"<[^>]*>", "", box[1])) == EXAMPLE.text
+    coloured = re.findall(r"background: rgba\((\d+), [^)]* ([\d.]+)\)[^>]*>([^<]*)<", box[1])
+    assert [(word, float(alpha)) for _, alpha, word in coloured] == [
+        ("bold", 0.16),
+        ("tulip", 0.65),
+    ]
+    assert coloured[0][0] != coloured[1][0]
+    assert "<b>bold" not in page
+    assert "<i>" not in page
+    assert "document 7 (60.0%), document 3 (25.0%)." in page
+    assert EXAMPLE._repr_html_() in page
+
+
+def test_a_script_in_text_or_label_stays_text(models: dict[str, Any]) -> None:
+    hostile = "tulip <script>alert('x')</script> \"><img src=x onerror=alert(1)>"
+    found = explain(models["features"], hostile, "tulip")
+    page = Explanation(hostile, hostile, 0.5, 0.0, found.words).to_html()
+    allowed = {"html", "head", "meta", "title", "body", "div", "p", "b", "bdi", "span"}
+    assert set(re.findall(r"<\s*([a-zA-Z]+)", page)) == allowed
+
+
+def test_faint_weights_stay_faint() -> None:
+    found = Explanation("a b", "l", 0.5, 0.0, (Word(0, 1, "a", 0.01), Word(2, 3, "b", 0.0)))
+    assert "0.07)" in found.to_html()  # a tenth of the full colour
+    assert '0.65)">' not in re.sub(r"<p.*?</p>", "", found.to_html(), flags=re.DOTALL)
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+def run(*arguments: Any, stdin: str | bytes | None = None) -> Any:
+    return CliRunner().invoke(cli.app, ["explain", *map(str, arguments)], input=stdin)
+
+
+@pytest.fixture(scope="module")
+def saved(models: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    models["features"].save(folder)
+    return folder
+
+
+def test_the_command_shows_what_explain_finds(models: dict[str, Any], saved: Path) -> None:
+    for label in ("tulip", "otter"):
+        result = run(saved, TEXT, "--label", label, "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        assert result.stdout == f"{explain(models['features'], TEXT, label)}\n"
+    assert run(saved, TEXT).stdout == f"{explain(models['features'], TEXT)}\n"
+
+
+def test_the_command_reads_standard_input_whole(models: dict[str, Any], saved: Path) -> None:
+    expected = f"{explain(models['features'], TEXT.replace(' the ', chr(10)))}\n"
+    for arguments in ((saved, "-"), (saved,)):
+        assert run(*arguments, stdin=TEXT.replace(" the ", "\r\n") + "\n").stdout == expected
+    result = run(saved, stdin=b"a\n\xff")
+    assert result.exit_code == 1
+    assert "line 2 is not UTF-8" in result.stderr
+
+
+def test_the_command_saves_a_page_with_the_labels_name(saved: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("tulip\tA flower\n")
+    page = tmp_path / "new" / "page.html"
+    result = run(saved, TEXT, "--names", names, "--html", page)
+    assert "  A flower" in result.stdout
+    assert "<bdi>A flower</bdi>" in page.read_text("utf-8")
+
+
+def test_the_command_takes_a_label_that_is_a_number(tmp_path: Path, make_classifier: Make) -> None:
+    model = make_classifier(encoder=None, features=TfidfVectorizer(), feature_dim=8)
+    model.fit(["red fox", "blue hen"] * 4, np.eye(2)[[0, 1] * 4]).save(tmp_path / "model")
+    result = run(tmp_path / "model", "blue hen", "--label", 1)
+    assert result.stdout.splitlines()[1].split()[-1] == "1"
+
+
+def test_the_command_names_what_it_cannot_use(saved: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        ((saved, TEXT, "--label", "oak"), "label 'oak' is not among the 6 labels"),
+        ((tmp_path / "none", TEXT, "--html", tmp_path), f"--html {tmp_path} is a folder"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("lightxml: error: ")
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1

@@ -1,0 +1,220 @@
+"""A frozen encoder: each document goes through it once, and prediction sees what training saw."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV, KFold
+
+import lightxml.runtime.memory
+from lightxml import LightXMLClassifier, load
+from lightxml.metrics import make_topk_scorer, precision_at_k
+from lightxml.network.network import LightXMLNetwork
+from lightxml.predicting.frozen import encoder_digest
+from tests.network.test_encoders import save_pretrained
+
+Documents = tuple[list[str], sp.csr_array]
+Make = Callable[..., LightXMLClassifier]
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_pretrained(tmp_path_factory.mktemp("pretrained"), "bert")
+
+
+@pytest.fixture
+def make(make_classifier: Make, pretrained: str) -> Make:
+    """Make an estimator around the frozen encoder."""
+    return lambda **params: make_classifier(encoder=pretrained, freeze_encoder=True, **params)
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of documents that went through the encoder, batch by batch."""
+    sizes: list[int] = []
+    summarise = LightXMLNetwork.summarise
+
+    def watch(network: LightXMLNetwork, batch: Any) -> torch.Tensor:
+        sizes.append(len(batch.input_ids))
+        return summarise(network, batch)
+
+    monkeypatch.setattr(LightXMLNetwork, "summarise", watch)
+    return sizes
+
+
+def test_every_document_is_encoded_once_whatever_the_epochs(
+    make: Make, documents: Documents, encoded: list[int]
+) -> None:
+    X, y = documents
+    model = make(max_epochs=4).fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
+    assert sum(encoded) == 60
+    assert [row["epoch"] for row in model.history_] == [1, 2, 3, 4]
+    assert "precision_at_1" in model.history_[-1]
+
+
+def test_the_encoder_stays_as_it_was_and_the_rest_learns(make: Make, documents: Documents) -> None:
+    X, y = documents
+    short, long = (make(max_epochs=n).fit(X, y) for n in (1, 30))
+    for name, weight in short.network_.encoder.state_dict().items():
+        assert torch.equal(weight, long.network_.encoder.state_dict()[name]), name
+    assert long.history_[-1]["loss"] < 0.9 * short.history_[-1]["loss"]
+    assert long.score(X, y) > short.score(X, y)
+
+
+@pytest.mark.parametrize("features", [None, TfidfVectorizer()], ids=["alone", "with features"])
+def test_prediction_sees_what_training_saw(
+    make: Make, documents: Documents, features: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = documents
+    seen: list[np.ndarray] = []
+    fit = lightxml.network.features.Standardise.fit
+
+    def watch(standardise: Any, values: np.ndarray) -> None:
+        seen.append(values.copy())
+        fit(standardise, values)
+
+    monkeypatch.setattr("lightxml.network.features.Standardise.fit", watch)
+    model = make(precision="fp32", features=features, swa_start=None).fit(X, y)
+    (summaries,) = seen
+    assert summaries.dtype == np.float16
+    assert summaries.shape == (60, 3, 16)
+    fitted = model._fitted()
+    kept = copy.copy(fitted.read(X))
+    object.__setattr__(kept, "summaries", summaries)
+    expected = lightxml.predicting.prediction.predict_logits(model.network_, kept)
+    np.testing.assert_allclose(model.decision_function(X), expected, atol=2e-3)
+    standardised = model.network_.standardise(torch.from_numpy(summaries))
+    torch.testing.assert_close(standardised.mean(dim=0), torch.zeros(3, 16), atol=1e-2, rtol=0)
+
+
+def test_a_model_with_a_frozen_encoder_is_saved_and_pickled(
+    make: Make, documents: Documents, tmp_path: Path
+) -> None:
+    X, y = documents
+    model = make(max_epochs=1, se_block=True, features=TfidfVectorizer()).fit(X, y)
+    model.save(tmp_path / "model")
+    expected = model.decision_function(X)
+    loaded = load(tmp_path / "model", "cpu")
+    assert loaded.freeze_encoder
+    for other in (loaded, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert np.array_equal(other.decision_function(X), expected)
+
+
+@pytest.mark.parametrize("form", [str, Path, joblib.Memory], ids=["str", "Path", "joblib"])
+def test_three_seeds_encode_once(
+    make: Make, documents: Documents, encoded: list[int], tmp_path: Path, form: Any
+) -> None:
+    X, y = documents
+    memory = joblib.Memory(tmp_path, verbose=0) if form is joblib.Memory else form(tmp_path)
+    models = [make(memory=memory, random_state=seed).fit(X, y) for seed in range(3)]
+    assert sum(encoded) == 60
+    without = make(random_state=2).fit(X, y)
+    assert models[2].history_ == without.history_
+    assert np.array_equal(models[2].decision_function(X), without.decision_function(X))
+
+
+def test_a_grid_search_encodes_each_document_once_but_for_the_first_folds_score(
+    make: Make, documents: Documents, encoded: list[int], tmp_path: Path
+) -> None:
+    X, y = documents
+    search = GridSearchCV(
+        make(memory=tmp_path, max_epochs=1),
+        {"head_learning_rate": [1e-3, 1e-2, 3e-2]},
+        scoring=make_topk_scorer(precision_at_k, k=1),
+        cv=KFold(3),
+    ).fit(X, y)
+    total = sum(encoded)
+    assert 60 <= total <= 60 + 20  # the first fold was scored before a fit had kept it
+    search.predict(X)
+    assert sum(encoded) == total
+
+
+def test_other_weights_layers_or_precision_are_not_taken_for_these(
+    make: Make, documents: Documents, encoded: list[int], tmp_path: Path
+) -> None:
+    X, y = documents
+    first = make(memory=tmp_path, max_epochs=1, precision="fp32").fit(X, y)
+    digests = {encoder_digest(first.network_)}
+    make(memory=tmp_path, max_epochs=1, precision="fp32", n_feature_layers=2).fit(X, y)
+    assert sum(encoded) == 120
+    first.network_.autocast_dtype = torch.bfloat16
+    digests.add(encoder_digest(first.network_))
+    with torch.no_grad():
+        next(first.network_.encoder.parameters())[0] += 1
+    digests.add(encoder_digest(first.network_))
+    assert len(digests) == 3
+
+
+def test_a_damaged_file_in_memory_is_passed_over_with_a_warning(
+    make: Make, documents: Documents, encoded: list[int], tmp_path: Path
+) -> None:
+    X, y = documents
+    expected = make(memory=tmp_path).fit(X, y).decision_function(X)
+    (file,) = (f for f in tmp_path.rglob("*.npy") if not f.name.endswith(".keys.npy"))
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.warns(UserWarning, match=r"memory: .* cannot be read .* encoded again"):
+        again = make(memory=tmp_path).fit(X, y)
+    assert sum(encoded) == 120
+    with pytest.warns(UserWarning, match="passed over"):
+        assert np.array_equal(again.decision_function(X), expected)
+
+
+def test_many_summaries_go_to_a_nameless_file(
+    make: Make, documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = documents
+    expected = make().fit(X, y)
+    arrays = []
+    make_array = lightxml.runtime.memory.make_array
+
+    def watch(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        arrays.append(make_array(shape, dtype))
+        return arrays[-1]
+
+    monkeypatch.setattr("lightxml.predicting.frozen.make_array", watch)
+    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 3 * 16 * 2 - 1)
+    model = make().fit(X, y)
+    assert isinstance(arrays[0], np.memmap)
+    assert model.history_ == expected.history_
+    assert np.array_equal(model.decision_function(X), expected.decision_function(X))
+    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 3 * 16 * 2)
+    make().fit(X, y)
+    assert not isinstance(arrays[-1], np.memmap)
+
+
+def test_what_free_memory_says_is_a_sensible_number() -> None:
+    free = lightxml.runtime.memory.free_memory()
+    assert free is None or 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"encoder": "tiny"}, "freeze_encoder=True would keep the random weights"),
+        ({"memory": 3}, "memory is 3 (int); expected a folder, a joblib.Memory or None."),
+        ({"freeze_encoder": "yes"}, "freeze_encoder is 'yes'; expected True or False."),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_named(
+    make: Make, documents: Documents, params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make().set_params(**params).fit(*documents)
+    assert str(caught.value).startswith(message)
+
+
+def test_encoding_shows_how_far_it_is(
+    make: Make, documents: Documents, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make(max_epochs=1, verbose=1).fit(*documents)
+    assert "lightxml: 60 documents to encode once" in capfd.readouterr().err

@@ -1,0 +1,149 @@
+"""Saving and loading: the same model comes back, and the folder says no more than it must."""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from lightxml import LightXMLClassifier, load
+from lightxml.exceptions import BundleError
+from tests.network.test_encoders import save_pretrained
+
+Documents = tuple[list[str], sp.csr_array]
+Make = Callable[..., LightXMLClassifier]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("loader", [load, LightXMLClassifier.load], ids=["load", "classmethod"])
+def test_a_loaded_model_predicts_the_same(
+    fitted: LightXMLClassifier, documents: Documents, tmp_path: Path, loader: Callable
+) -> None:
+    fitted.save(tmp_path / "model")
+    loaded = loader(tmp_path / "model", device="cpu")
+    X, y = documents
+    assert np.array_equal(loaded.decision_function(X), fitted.decision_function(X))
+    assert np.array_equal(loaded.predict_topk(X, k=3), fitted.predict_topk(X, k=3))
+    assert (loaded.predict(X) != fitted.predict(X)).nnz == 0
+    assert loaded.history_ == fitted.history_
+    assert loaded.n_iter_ == 3
+    assert loaded.classes_.tolist() == fitted.classes_.tolist()
+    for name, value in fitted.get_params().items():
+        if name != "encoder":
+            assert loaded.get_params()[name] == value, name
+    # Its config came along, so that it can be fitted anew.
+    again = loaded.fit(X, y)
+    np.testing.assert_array_equal(again.decision_function(X), fitted.decision_function(X))
+
+
+@pytest.mark.parametrize(
+    "rename", [str, lambda j: 7 * j - 3, lambda j: f"Größe, № {j} ☃"], ids=["str", "int", "unicode"]
+)
+def test_labels_come_back_in_their_own_type(
+    make_classifier: Make, documents: Documents, tmp_path: Path, rename: Callable
+) -> None:
+    X, y = documents
+    labels = [{rename(j) for j in y[[i]].indices.tolist()} for i in range(60)]
+    model = make_classifier(max_epochs=1).fit(X, labels)
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model", "cpu")
+    assert loaded.classes_.dtype == model.classes_.dtype
+    assert loaded.classes_.tolist() == model.classes_.tolist()
+    assert loaded.predict(X) == model.predict(X)
+
+
+def test_the_same_model_gives_the_same_bytes(fitted: LightXMLClassifier, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "first")
+    fitted.save(tmp_path / "second")
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+    load(tmp_path / "first", "cpu").set_params(device="cpu").save(tmp_path / "third")
+    assert contents(tmp_path / "first") == contents(tmp_path / "third")
+
+
+def test_a_saved_model_names_no_path_no_user_and_no_training_text(
+    make_classifier: Make, documents: Documents, tmp_path: Path
+) -> None:
+    X, y = list(documents[0]), documents[1]
+    X[0] = "confidential memorandum Xanthippe Quellenstein " + X[0]
+    encoder = save_pretrained(tmp_path / "my-encoder", "bert")
+    make_classifier(encoder=encoder, max_epochs=1).fit(X, y).save(tmp_path / "model")
+    everything = b"".join(contents(tmp_path / "model").values()).lower()
+    for secret in (str(tmp_path), str(Path.home()), "xanthippe", "quellenstein", X[1]):
+        assert secret.lower().encode() not in everything
+    user = getpass.getuser()
+    assert f'"{user}"'.encode() not in everything
+    assert load(tmp_path / "model", "cpu").encoder == "my-encoder"
+
+
+def test_a_random_state_object_is_kept_as_none_and_said_so(
+    make_classifier: Make, documents: Documents, tmp_path: Path
+) -> None:
+    model = make_classifier(max_epochs=1, random_state=np.random.RandomState(0)).fit(*documents)
+    with pytest.warns(UserWarning, match="random_state=RandomState.* is kept as None"):
+        model.save(tmp_path / "model")
+    assert load(tmp_path / "model", "cpu").random_state is None
+
+
+def test_a_second_save_replaces_the_first(
+    make_classifier: Make, fitted: LightXMLClassifier, documents: Documents, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "model")
+    other = make_classifier(max_epochs=1, random_state=5).fit(*documents)
+    other.save(tmp_path / "model")
+    X = documents[0]
+    found = load(tmp_path / "model", "cpu").decision_function(X)
+    assert np.array_equal(found, other.decision_function(X))
+    assert len(contents(tmp_path / "model")) == 4, "the first one's blobs are gone"
+
+
+def test_a_loaded_model_needs_neither_its_encoder_folder_nor_a_hub(
+    make_classifier: Make, documents: Documents, tmp_path: Path
+) -> None:
+    X, y = documents
+    folder = tmp_path / "encoder"
+    model = make_classifier(encoder=save_pretrained(folder, "roberta"), max_epochs=1).fit(X, y)
+    model.save(tmp_path / "model")
+    np.save(tmp_path / "expected.npy", model.decision_function(X[:5]))
+    for path in folder.iterdir():
+        path.unlink()
+    code = (
+        "import socket, numpy as np\n"
+        "def refuse(*args): raise AssertionError('a connection was tried')\n"
+        "socket.socket.connect = refuse\n"
+        "from lightxml import load\n"
+        f"found = load('model', 'cpu').decision_function({X[:5]!r})\n"
+        "np.testing.assert_allclose(found, np.load('expected.npy'), atol=1e-6)\n"
+        "print('equal')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "equal", done.stderr
+
+
+def test_loading_draws_nothing_from_the_callers_generators(
+    fitted: LightXMLClassifier, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "model")
+    before = torch.get_rng_state()
+    load(tmp_path / "model", "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_another_class_is_refused(fitted: LightXMLClassifier, tmp_path: Path) -> None:
+    class Other(LightXMLClassifier):
+        pass
+
+    fitted.save(tmp_path / "model")
+    with pytest.raises(BundleError, match=r"holds a LightXMLClassifier, not a Other"):
+        Other.load(tmp_path / "model")

@@ -1,0 +1,70 @@
+"""The house: which package may import which, and where torch is known."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "lightxml"
+
+# A package imports itself and what stands before it in this table, on an earlier line.
+FLOORS = [
+    {"exceptions", "data", "metrics"},
+    {"files", "clustering", "plot", "runtime"},
+    {"datasets"},
+    {"network"},
+    {"training", "predicting"},
+    {"fitting", "storage"},
+    {"base"},
+    {"classifier"},
+    {"ensemble"},
+    {"inspection"},
+    {"cli"},
+    {"__main__"},
+]
+WITHOUT_TORCH = {"exceptions", "data", "metrics", "files", "clustering", "plot", "datasets"}
+
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in the file, with the names taken from it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def package_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_go_down(path: Path) -> None:
+    package, names = package_of(path), imported(path)
+    for name in names:
+        if name.startswith("lightxml.") and (target := name.split(".")[1]) in FLOOR:
+            allowed = target == package or FLOOR[target] < FLOOR[package]
+            assert allowed, f"{path.name} imports {name}"
+    roots = {name.split(".")[0] for name in names}
+    assert package not in WITHOUT_TORCH or "torch" not in roots
+    assert path == PACKAGE / "network" / "encoders.py" or "transformers" not in roots
+
+
+def test_every_package_has_a_floor() -> None:
+    assert {package_of(path) for path in FILES} == set(FLOOR)
+
+
+@pytest.mark.parametrize("name", ["lightxml", *sorted(f"lightxml.{n}" for n in WITHOUT_TORCH)])
+def test_light_packages_load_without_torch(name: str) -> None:
+    code = f"import sys, {name}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

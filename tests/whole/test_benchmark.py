@@ -1,0 +1,221 @@
+"""The benchmark's runner: every run in a process of its own, once; tables from its results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightxml.datasets import label_sets, make_xmc
+
+pytestmark = pytest.mark.slow  # a process for each run
+
+FOLDER = Path(__file__).parents[2] / "examples" / "benchmark"
+
+
+def write(folder: Path, n_documents: int, n_labels: int, *, n_train: int) -> Path:
+    """Make a data folder."""
+    folder.mkdir()
+    texts, y = make_xmc(n_documents, n_labels, n_words_per_document=12, random_state=0)
+    labels = label_sets(y, np.array([f"l{j}" for j in range(n_labels)]))
+    for name, part in {"train": slice(0, n_train), "test": slice(n_train, None)}.items():
+        (folder / f"{name}_texts.txt").write_text("\n".join(texts[part]) + "\n")
+        lines = (" ".join(row) for row in labels[part])
+        (folder / f"{name}_labels.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of 120 documents and 12 labels."""
+    return write(tmp_path_factory.mktemp("benchmark") / "tiny", 120, 12, n_train=90)
+
+
+def call(script: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, FOLDER / script, *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def results(data: Path) -> Path:
+    """What `nearest` and `features+clusters` gave with two seeds."""
+    path = data.parent / "results.jsonl"
+    settings = ["--settings", "nearest", "features+clusters", "--seeds", 0, 1, "--threads", 1]
+    done = call("run.py", data, "--results", path, *settings)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_each_run_says_what_it_was_and_what_came_of_it(results: Path) -> None:
+    found = rows(results)
+    turns = [(row["job"]["setting"], row["job"]["seed"]) for row in found]
+    assert turns == [
+        ("nearest", 0),
+        ("features+clusters", 0),
+        ("nearest", 1),
+        ("features+clusters", 1),
+    ]
+    for row in found:
+        assert row["job"]["data"] == "tiny"
+        assert row["job"]["part"] == "test"
+        assert row["documents"] == [90, 30]
+        assert {"P@1", "P@5", "nDCG@3", "R@5", "PSP@1", "PSnDCG@5"} <= row["figures"].keys()
+        assert 0.3 < row["figures"]["P@1"] <= 1
+        assert row["train_s"] > 0
+        assert row["documents_a_second"] > 0
+        assert row["model_bytes"] > 1000
+        assert 0.05 < row["peak_gib"] < 4
+        assert row["machine"]["cores"] >= 1
+    nearest = [row["figures"] for row in found if row["job"]["setting"] == "nearest"]
+    assert nearest[0] == nearest[1]  # nothing in it is drawn
+
+
+def test_what_is_there_is_not_run_again(results: Path, data: Path) -> None:
+    before = results.read_text()
+    again = call(
+        "run.py", data, "--results", results, "--settings", "nearest", "--seeds", 1, "--threads", 1
+    )
+    assert again.stdout == "nearest on tiny, seed 1: already there\n"
+    assert results.read_text() == before
+
+
+def test_the_test_part_is_not_read_for_validation(data: Path, tmp_path: Path) -> None:
+    blind = tmp_path / "blind"
+    blind.mkdir()
+    for file in data.glob("train_*"):
+        (blind / file.name).write_bytes(file.read_bytes())
+    for name, content in {"texts": "never\n", "labels": "read\n"}.items():
+        (blind / f"test_{name}.txt").write_text(content)
+    path = tmp_path / "results.jsonl"
+    done = call("run.py", blind, "--results", path, "--settings", "nearest", "--validation")
+    assert done.returncode == 0, done.stderr
+    (row,) = rows(path)
+    assert (row["job"]["part"], row["documents"]) == ("validation", [81, 9])
+
+
+def test_a_run_over_budget_is_ended_and_said_so(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    done = call("run.py", data, "--results", path, "--settings", "nearest", "--budget", 0.05)
+    assert done.returncode == 0
+    assert "over 0 s" in done.stdout
+    (row,) = rows(path)
+    assert row["over_budget_s"] == 0.05
+    assert "Without a result: nearest: over 0 s." in call("tables.py", path).stdout
+
+
+def test_a_larger_budget_is_another_try_and_the_same_is_not(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    for budget in (0.05, 0.05, 60, 0.05):
+        call("run.py", data, "--results", path, "--settings", "nearest", "--budget", budget)
+    assert ["figures" in row for row in rows(path)] == [False, True]
+    table = call("tables.py", path).stdout
+    assert "Without a result" not in table
+
+
+def test_a_run_that_fails_does_not_end_the_benchmark_and_is_tried_again(
+    data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.jsonl"
+    settings = ["--settings", "frozen", "nearest", "--encoder", tmp_path / "nowhere"]
+    for _ in range(2):
+        assert call("run.py", data, "--results", path, *settings).returncode == 0
+    failed, good, again = rows(path)
+    assert "nowhere" in failed["failed"]
+    assert "figures" in good
+    assert again["job"] == failed["job"]
+    assert "failed" in again
+
+
+def test_an_error_names_no_folder_of_the_program(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A package that breaks as it is imported, deep in the learner's own module.
+    (tmp_path / "omikuji.py").write_text("raise RuntimeError('this one is broken')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    call("run.py", data, "--results", tmp_path / "r.jsonl", "--settings", "omikuji")
+    (row,) = rows(tmp_path / "r.jsonl")
+    assert row["failed"] == "RuntimeError: this one is broken"
+
+
+def test_one_classifier_a_label_ranks_more_labels_than_a_byte_can_number(tmp_path: Path) -> None:
+    folder = write(tmp_path / "many", 700, 200, n_train=600)
+    path = tmp_path / "results.jsonl"
+    call("run.py", folder, "--results", path, "--settings", "one_vs_rest", "nearest")
+    svm, nearest = (row["figures"]["P@1"] for row in rows(path))
+    assert svm > 0.8 * nearest > 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--settings", "magic"], "magic: expected a learner among features"),
+        (["--settings", "nearest+se"], "nearest+se: se is not among pairs"),
+        (["--settings", "features+length64"], "features+length64: length64 is not among"),
+        (["--settings", "fine_tuning+pairs"], "fine_tuning+pairs: pairs is not among"),
+        (["--settings", "frozen+pairs+text"], "so pairs has no effect"),
+        (["--settings", "frozen"], "frozen needs --encoder"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_runs(
+    data: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = call("run.py", data, "--results", tmp_path / "r.jsonl", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_tables_hold_the_mean_over_seeds_and_mark_the_best(results: Path, tmp_path: Path) -> None:
+    done = call("tables.py", results, "--plot", tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "### `tiny`, test part"
+    of = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
+    found = [row for row in rows(results) if row["job"]["setting"] == "features+clusters"]
+    values = [100 * row["figures"]["P@1"] for row in found]
+    mean, spread = np.mean(values), np.std(values, ddof=1)
+    cell = of["features+clusters, 2 seeds"].split("|")[2].split("/")[0].strip()
+    assert cell.replace("**", "") == f"{mean:.2f} ±{spread:.2f}"
+    assert "**" in done.stdout
+    assert (
+        "python examples/benchmark/run.py tiny --results FILE --settings nearest features+clusters"
+        " --seeds 0 1 --threads 1" in lines
+    )
+    assert any(f"{found[0]['machine']['cores']} cores" in line and "torch 2" in line
+               for line in lines)  # fmt: skip
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    assert (tmp_path / "tiny.svg").read_text().startswith("<?xml")
+
+
+def test_the_command_below_a_table_makes_the_same_runs(results: Path, data: Path) -> None:
+    (command,) = [line for line in call("tables.py", results).stdout.splitlines()
+                  if line.startswith("python ")]  # fmt: skip
+    before = results.read_text()
+    arguments = command.split()[2:]
+    arguments[:3] = [str(data), "--results", str(results)]
+    again = call("run.py", *arguments)
+    assert again.stdout.count("already there") == 4
+    assert results.read_text() == before
+
+
+def test_the_floor_is_the_time_of_the_products_of_the_same_shapes(
+    data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "floor.jsonl"
+    done = call("floor.py", data, "--rounds", 2, "--results", path)
+    assert done.returncode == 0, done.stderr
+    (found,) = rows(path)
+    assert (found["documents"], found["labels"], found["table"][1]) == (90, 12, 512)
+    assert found["steps"] == 20  # 20 epochs of one batch
+    for fit, sparse, dense in zip(found["fit_s"], found["sparse_s"], found["dense_s"], strict=True):
+        assert 0 < sparse + dense < fit
+    assert "fit / floor" in done.stdout

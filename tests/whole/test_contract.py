@@ -1,0 +1,275 @@
+"""scikit-learn's contract: its common checks, on numbers, on numbers as texts, on the class."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import Tags, column_or_1d, estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lightxml import LightXMLClassifier, LightXMLEnsemble
+from lightxml.predicting.prediction import sigmoid
+from tests.conftest import small_config
+
+
+class Translation:
+    """An estimator behind a translation of scikit-learn's check data, and nothing else.
+
+    The common checks feed numbers, and so run almost nothing on an estimator of texts. Here,
+    with an encoder, a row of X becomes a document with a word for each column, such as
+    ``"f0p3 f1m12"``; without one, X is passed on as it is. A 1-D y becomes one label a
+    document, of which `predict` gives the best; an indicator matrix is passed on as it is.
+    Constructor, arguments, fitted attributes, pickling and scores are the parent's.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        given = X
+        X, y = validate_data(
+            self, X, y, multi_output=True, accept_sparse="csr" if self.encoder is None else False
+        )
+        check_classification_targets(y)
+        if y.ndim != 2 or y.shape[1] == 1:
+            y = [[label] for label in column_or_1d(y).tolist()]
+        if self.encoder is None:
+            return super().fit(given, y)
+        super().fit(as_texts(X), y)
+        validate_data(self, given, skip_check_array=True)  # the parent knows of no columns here
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        X = self._translated(X)
+        return self.predict_topk(X, k=1)[:, 0] if self._one_label else super().predict(X)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        logits = super().decision_function(self._translated(X))
+        # Of two classes, scikit-learn wants one column: how far the second is ahead.
+        return logits[:, 1] - logits[:, 0] if self._one_label and logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        logits = super().decision_function(self._translated(X))
+        if not self._one_label:
+            return sigmoid(logits)
+        # Of classes that exclude each other, probabilities that add up to one.
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def score(self, X: Any, y: Any) -> float:
+        return float(np.mean(self.predict(X) == np.asarray(y)))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.one_d_array = False
+        tags.input_tags.sparse = self.encoder is None
+        tags.target_tags.single_output = True
+        tags.classifier_tags.multi_class = True
+        return tags
+
+    def __str__(self) -> str:
+        return "Numbers" if self.encoder is None else "NumbersAsTexts"  # it names the tests
+
+    @property
+    def _one_label(self) -> bool:
+        return self._label_form == "collections"
+
+    def _translated(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return X if self.encoder is None else as_texts(validate_data(self, X, reset=False))
+
+
+class Translated(Translation, LightXMLClassifier):
+    """LightXMLClassifier as the common checks can feed it."""
+
+
+class TranslatedEnsemble(Translation, LightXMLEnsemble):
+    """LightXMLEnsemble as the common checks can feed it."""
+
+    encoder = None
+
+    @property
+    def _label_form(self) -> str:
+        return self.estimators_[0]._label_form
+
+    def __str__(self) -> str:
+        return "EnsembleOfNumbers"
+
+
+def as_texts(X: np.ndarray) -> list[str]:
+    """Write each row as one word a column: its number and the value in halves, p or m."""
+    halves = np.rint(2 * X).astype(int).tolist()
+    return [
+        " ".join(f"f{j}{'m' if v < 0 else 'p'}{abs(v)}" for j, v in enumerate(row))
+        for row in halves
+    ]
+
+
+TEXTS = Translated(
+    small_config(),
+    max_length=16,
+    max_epochs=4,
+    batch_size=32,
+    learning_rate=4e-3,
+    head_learning_rate=5e-2,
+    dropout=0.1,
+    schedule="constant",
+    swa_start=None,
+    precision="fp32",
+    device="cpu",
+    random_state=0,
+)
+
+
+NUMBERS = Translated(
+    None,
+    max_epochs=15,
+    batch_size=32,
+    head_learning_rate=5e-3,
+    device="cpu",
+    random_state=0,
+)
+
+
+ENSEMBLE = TranslatedEnsemble(
+    LightXMLClassifier(None, max_epochs=15, batch_size=32, head_learning_rate=5e-3, device="cpu"),
+    n_estimators=2,
+    random_state=0,
+)
+
+
+# A check that must be excused goes into `expected_failed_checks`, with its reason; pytest's
+# `xfail_strict` then tells when the excuse is no longer needed. There is none now.
+@parametrize_with_checks([TEXTS, NUMBERS, ENSEMBLE])
+def test_it_keeps_scikit_learns_contract(estimator: Translation, check: Any) -> None:
+    check(estimator)
+
+
+def test_the_common_checks_are_run() -> None:
+    names = {name_of(check) for _, check in estimator_checks.estimator_checks_generator(TEXTS)}
+    assert len(names) > 45
+    assert {"check_classifiers_train", "check_classifier_multioutput", "check_fit_idempotent",
+            "check_methods_subset_invariance", "check_estimators_pickle"} <= names  # fmt: skip
+
+
+def name_of(check: Any) -> str:
+    while hasattr(check, "func"):
+        check = check.func
+    return str(check.__name__)
+
+
+# On the class itself, the checks that give no data ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_valid_tag_types,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_set_params,
+        estimator_checks.check_mixin_order,
+    ],
+    ids=lambda check: check.__name__,
+)
+@pytest.mark.parametrize(
+    "model",
+    [
+        LightXMLClassifier(),
+        LightXMLClassifier(small_config()),
+        LightXMLEnsemble(),
+        LightXMLEnsemble(LightXMLClassifier("tiny")),
+        LightXMLEnsemble(estimators=[LightXMLClassifier(), LightXMLClassifier("tiny")]),
+    ],
+    ids=["default", "config", "ensemble", "of one", "of a list"],
+)
+def test_the_class_itself_keeps_what_needs_no_data(check: Any, model: Any) -> None:
+    check(type(model).__name__, model)
+
+
+def documented(section: str, of: type = LightXMLClassifier) -> dict[str, str]:
+    """Return the names in a section of the class's docstring, each with the rest of its line."""
+    doc = inspect.getdoc(of)
+    assert doc is not None
+    body = re.split(r"\n\n?(?=\w[\w ]*\n-+\n)", doc.split(f"{section}\n{'-' * len(section)}\n")[1])
+    return dict(re.findall(r"^(\w+) : (.+)$", body[0], flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("of", [LightXMLClassifier, LightXMLEnsemble])
+def test_every_argument_is_documented_in_order_with_its_default(of: type) -> None:
+    arguments = inspect.signature(of).parameters
+    described = documented("Parameters", of)
+    assert [*described] == [*arguments]
+    for name, line in described.items():
+        default = re.search(r"default=(.+)$", line)
+        assert default is not None, name
+        assert ast.literal_eval(default[1]) == arguments[name].default, name
+
+
+def test_every_fitted_attribute_is_documented(fitted: LightXMLClassifier) -> None:
+    public = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
+    assert set(documented("Attributes")) == public | {"n_features_in_", "feature_names_in_"}
+    assert set(vars(fitted)) - public - set(fitted.get_params()) == {"_label_form"}
+    table = pd.DataFrame(np.eye(4), columns=["a", "b", "c", "d"])
+    of_numbers = LightXMLClassifier(None, max_epochs=1).fit(table, np.eye(4, dtype=int))
+    assert {"n_features_in_", "feature_names_in_"} <= set(vars(of_numbers))
+
+
+def test_fit_and_predict_leave_the_arguments_as_they_were(
+    make_classifier: Callable[..., LightXMLClassifier], documents: tuple[list[str], Any]
+) -> None:
+    X, y = documents
+    model = make_classifier(max_epochs=1)
+    given = model.get_params()
+    before = copy.deepcopy(given)
+    model.fit(X, y)
+    model.predict_topk(X)
+    for name, value in model.get_params().items():
+        assert value is given[name], name
+        if name != "encoder":
+            assert value == before[name], name
+    assert model.encoder.to_dict() == before["encoder"].to_dict()
+
+
+def test_an_unknown_argument_is_named() -> None:
+    with pytest.raises(ValueError, match=r"Invalid parameter 'depth' for estimator LightXML"):
+        LightXMLClassifier().set_params(depth=3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+        LightXMLClassifier(depth=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="positional argument"):
+        LightXMLClassifier("tiny", 128)  # type: ignore[misc]
+
+
+def test_it_is_shown_with_the_arguments_that_were_changed(fitted: LightXMLClassifier) -> None:
+    assert repr(LightXMLClassifier()) == "LightXMLClassifier()"
+    assert repr(LightXMLClassifier("tiny", max_epochs=3)) == (
+        "LightXMLClassifier(encoder='tiny', max_epochs=3)"
+    )
+    with config_context(display="diagram"):
+        for model in (LightXMLClassifier("tiny"), fitted, make_pipeline(clone(fitted))):
+            assert "LightXMLClassifier" in model._repr_html_()
+
+
+def test_a_notebook_shows_what_each_argument_and_attribute_means(
+    fitted: LightXMLClassifier,
+) -> None:
+    with config_context(display="diagram"):
+        shown = make_pipeline(clone(fitted))._repr_html_()
+        assert "Tokens a document, special ones included" in shown
+        assert "turns documents into features" not in shown  # vectorizer_, before `fit`
+        assert "turns documents into features" in fitted._repr_html_()
+        assert "Decides the members" in LightXMLEnsemble(fitted)._repr_html_()

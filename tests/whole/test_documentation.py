@@ -1,0 +1,88 @@
+"""What the documentation shows is run: docstring examples and the README's Python."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import lightxml
+from lightxml.cli import app as cli
+from lightxml.datasets import label_sets, make_xmc
+
+ROOT = Path(__file__).parents[2]
+MODULES = [
+    name
+    for _, name, _ in pkgutil.walk_packages(lightxml.__path__, "lightxml.")
+    if not name.endswith("__main__")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_are_true(name: str) -> None:
+    module = importlib.import_module(name)
+    results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert results.failed == 0
+
+
+def test_the_readmes_python_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out.split()[-1]) > 0.5  # P@1 of the first block
+
+
+@pytest.mark.parametrize("page", sorted(p.name for p in (ROOT / "docs").glob("*.md")))
+def test_the_documentations_python_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, page, "exec"), {})
+
+
+def test_ci_runs_the_readmes_test_command_to_the_letter() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    commands = [line for line in readme.splitlines() if line.endswith("python -m pytest")]
+    assert len(commands) == 1
+    assert commands[0] in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+
+def test_the_readmes_commands_run_on_a_file_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, y = make_xmc(60, 6, n_words_per_document=8, random_state=0)
+    table = pd.DataFrame({"title": [text.split()[0] for text in texts], "body": texts})
+    names = np.array([f"topic {j}" for j in range(6)])
+    table["labels"] = [";".join(row) for row in label_sets(y, names)]
+    table.to_csv(tmp_path / "FILE.csv", index=False)
+    table.to_csv(tmp_path / "DATA.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(
+        r"```bash\n(lightxml train FILE.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    commands = [shlex.split(line, comments=True) for line in block.replace("\\\n", "").splitlines()]
+    assert [command[1] for command in commands] == ["train", "predict", "evaluate", "explain"]
+    for command in commands:
+        assert command[0] == "lightxml"
+        arguments = ["topic 1" if a == "LABEL" else a for a in command[1:]]
+        if "DATA" in arguments:  # "a file as above"
+            arguments[arguments.index("DATA")] = "DATA.csv"
+            arguments += ["--text-column", "title", "--text-column", "body"]
+            arguments += ["--label-column", "labels"]
+        result = CliRunner().invoke(cli.app, arguments)
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
