@@ -22,7 +22,7 @@ from lightxml.fitting import fit as fitting
 from lightxml.metrics import measures as metrics
 from lightxml.network.encoders import EncoderConfig
 from lightxml.predicting import frozen, prediction
-from lightxml.predicting.fitted import FittedModel
+from lightxml.predicting.fitted import FittedModel, place
 from lightxml.runtime.devices import choose_device, use_one_thread_if_forked
 from lightxml.storage import network as persistence
 
@@ -499,7 +499,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
             raise BundleError(
                 f"{persistence.RECORD}: its arguments are wrong ({error})."
             ) from error
-        fitting.place(fitted, model.precision, choose_device(device))
+        place(fitted, model.precision, choose_device(device))
         model._keep(fitted)
         return model
 
@@ -532,7 +532,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
             device = choose_device(self.device)
         except ValueError:  # trained on a device that this machine lacks
             device = choose_device("auto")
-        fitting.place(fitted, self.precision, device)
+        place(fitted, self.precision, device)
         self._keep(fitted)
 
     def __sklearn_tags__(self) -> Tags:
@@ -553,6 +553,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         self.network_ = fitted.network
         self.tokenizer_ = fitted.tokenizer
         self.vectorizer_ = fitted.vectorizer
+        self._reader = fitted.reader
         self.history_ = fitted.history
         self.n_iter_ = len(fitted.history)
         self._label_form = fitted.label_form
@@ -567,11 +568,10 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         return FittedModel(
             self.network_,
             self.tokenizer_,
-            self.vectorizer_,
+            self._reader,
             self.classes_,
             self._label_form,
             self.history_,
-            getattr(self, "feature_names_in_", None),
         )
 
     def _read(self, X: Any) -> Documents:
@@ -584,7 +584,7 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
 
 _FITTED = (
     "classes_", "label_clusters_", "network_", "tokenizer_", "vectorizer_", "history_",
-    "n_iter_", "_label_form", "n_features_in_", "feature_names_in_",
+    "n_iter_", "_label_form", "_reader", "n_features_in_", "feature_names_in_",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the caller passes as X, y, X_val and y_val, checked and put in its place."""
+"""One reader of X for fit, validation and predict: documents, or a numeric matrix."""
 
 from __future__ import annotations
 
@@ -6,35 +6,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import validate_data
 
-from lightxml.data.labels import Labels, encode_known
 from lightxml.data.matrices import FeatureMatrix, check_matrix, is_numeric
 from lightxml.data.texts import check_texts, holds_texts
-
-Validation = tuple[list[str] | FeatureMatrix, sp.csr_array]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The training documents, checked; what is not there is None.
+    """Documents as they were read; what is not there is None.
 
     Attributes
     ----------
     texts : list of str, or None
     matrix : csr_array or ndarray of float32, shape (n_documents, n_features), or None
-    encoder : what `build_encoder` takes, or None
-    vectorizer : transformer, or None
-        Fitted by `with_features`.
+        The numeric X, or what the vectorizer made of the texts.
     numbers : ndarray of int64, shape (n_documents,), or None
         Which of the caller's documents these are; None: all.
     """
 
     texts: list[str] | None
     matrix: FeatureMatrix | None
-    encoder: Any
-    vectorizer: Any
     numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -45,21 +38,97 @@ class Inputs:
 
     @property
     def given(self) -> list[str] | FeatureMatrix:
-        """The documents as `fit` was given them."""
+        """The documents as the caller gave them, in canonical form."""
         if self.texts is not None:
             return self.texts
         assert self.matrix is not None
         return self.matrix
 
     def only(self, rows: np.ndarray) -> Inputs:
-        """Return some of the documents."""
+        """Return the documents of these rows."""
         texts = None if self.texts is None else [self.texts[i] for i in rows.tolist()]
         matrix = None if self.matrix is None else self.matrix[rows]
-        return replace(self, texts=texts, matrix=matrix, numbers=rows)
+        numbers = rows if self.numbers is None else self.numbers[rows]
+        return Inputs(texts, matrix, numbers)
 
 
-def check_inputs(X: Any, encoder: Any, features: Any) -> Inputs:
-    """Tell documents from a numeric matrix.
+@dataclass(frozen=True)
+class Reader:
+    """How a model reads X, the same at fit, for validation and at predict.
+
+    Attributes
+    ----------
+    reads_texts : bool
+        Whether X is documents, not a numeric matrix.
+    vectorizer : transformer or None
+        Makes the documents' features, once `fit` has fitted it; None if they have none.
+    n_features : int or None
+        Columns of a numeric X; None for documents, and before there was a first X.
+    feature_names : ndarray of str, or None
+        The names of these columns, if X was a data frame.
+    """
+
+    reads_texts: bool
+    vectorizer: Any = None
+    n_features: int | None = None
+    feature_names: np.ndarray | None = None
+
+    def check(self, X: Any, *, name: str = "X") -> Inputs:
+        """Check X, without the work of vectorizing it.
+
+        Parameters
+        ----------
+        X : documents or numeric matrix
+        name : str
+            The argument's name, for messages.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not what the model reads; the message names the argument.
+        """
+        if self.reads_texts:
+            return Inputs(check_texts(X, name=name), None)
+        if self.n_features is None:
+            return Inputs(None, check_matrix(X, name=name))
+        return Inputs(None, check_matrix_like(X, self.n_features, name=name))
+
+    def fit(self, inputs: Inputs) -> Inputs:
+        """Fit the vectorizer, if there is one, on checked documents; they get their features."""
+        if self.vectorizer is None:
+            return inputs
+        return self._with_features(inputs, self.vectorizer.fit_transform(inputs.texts))
+
+    def featurize(self, inputs: Inputs) -> Inputs:
+        """Give checked documents their features, if there is a vectorizer, which is fitted."""
+        if self.vectorizer is None:
+            return inputs
+        return self._with_features(inputs, self.vectorizer.transform(inputs.texts))
+
+    def read(self, X: Any, *, name: str = "X") -> Inputs:
+        """Check X and give its documents their features; errors as `check`."""
+        return self.featurize(self.check(X, name=name))
+
+    @staticmethod
+    def _with_features(inputs: Inputs, matrix: Any) -> Inputs:
+        return replace(inputs, matrix=check_matrix(matrix, name="the output of features"))
+
+
+def reader_of(X: Any, encoder: Any, features: Any) -> tuple[Reader, Inputs]:
+    """Tell documents from a numeric matrix, and check them.
+
+    Parameters
+    ----------
+    X : documents or numeric matrix
+    encoder, features
+        The estimator's arguments. The vectorizer is cloned.
+
+    Returns
+    -------
+    reader : Reader
+        With a vectorizer that is still to be fitted.
+    inputs : Inputs
+        Without features.
 
     Raises
     ------
@@ -72,71 +141,38 @@ def check_inputs(X: Any, encoder: Any, features: Any) -> Inputs:
             "X holds documents, but encoder is None and features is None: nothing reads them. "
             "Pass features=TfidfVectorizer(), an encoder, or a numeric matrix as X."
         )
-    if is_numeric(X) or (encoder is None and features is None):
-        if encoder is not None and not is_auto:
-            raise ValueError(
-                f"X is a numeric matrix, but encoder={_shown(encoder)} reads documents. Pass "
-                "documents (a list of str), or encoder=None to learn from the matrix alone."
-            )
-        if features is not None:
-            raise ValueError(
-                "X is a numeric matrix, but features is a vectorizer, which reads documents. "
-                "Pass documents (a list of str), or features=None."
-            )
-        return Inputs(None, check_matrix(X), None, None)
-    vectorizer = None if features is None else clone(features)
-    return Inputs(check_texts(X), None, "bert-base-uncased" if is_auto else encoder, vectorizer)
-
-
-def with_features(inputs: Inputs) -> Inputs:
-    """Fit the vectorizer, if there is one, on the documents; they get their features."""
-    if inputs.vectorizer is None:
-        return inputs
-    matrix = inputs.vectorizer.fit_transform(inputs.texts)
-    return replace(inputs, matrix=check_matrix(matrix, name="the output of features"))
-
-
-def check_validation(X_val: Any, y_val: Any, inputs: Inputs, labels: Labels) -> Validation:
-    """Check validation documents and their labels against those of the training.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument.
-    """
-    if inputs.texts is not None:
-        X_val = check_texts(X_val, name="X_val")
-        n_val = len(X_val)
-    else:
-        assert inputs.matrix is not None
-        X_val = check_matrix_like(X_val, inputs.matrix.shape[1], name="X_val")
-        n_val = X_val.shape[0]
-    return X_val, encode_known(y_val, labels.classes, labels.form, n_val, name="y_val")
-
-
-def hold_out(
-    inputs: Inputs, labels: Labels, fraction: float, seed: int
-) -> tuple[Inputs, Labels, Validation]:
-    """Set documents aside, drawn from the seed: a fraction of them, or so many.
-
-    Raises
-    ------
-    ValueError
-        If no document with a label is left to train on.
-    """
-    n_documents = len(inputs)
-    n_val = int(fraction) if fraction >= 1 else max(1, round(fraction * n_documents))
-    # Of its own, so that the order of the documents has nothing to do with who they are.
-    order = np.random.default_rng([seed, 0, 0, 0]).permutation(n_documents)
-    rows, rows_val = np.sort(order[n_val:]), np.sort(order[:n_val])
-    matrix = labels.matrix[rows]
-    if matrix.nnz == 0:
+    if not is_numeric(X) and not (encoder is None and features is None):
+        reader = Reader(reads_texts=True, vectorizer=None if features is None else clone(features))
+        return reader, reader.check(X)
+    if encoder is not None and not is_auto:
         raise ValueError(
-            f"early_stopping=True sets {n_val} of {n_documents} documents aside, and none with a "
-            "label is left to train on. Lower validation_fraction, or pass X_val and y_val."
+            f"X is a numeric matrix, but encoder={_shown(encoder)} reads documents. Pass "
+            "documents (a list of str), or encoder=None to learn from the matrix alone."
         )
-    held = (inputs.only(rows_val).given, labels.matrix[rows_val])
-    return inputs.only(rows), replace(labels, matrix=matrix), held
+    if features is not None:
+        raise ValueError(
+            "X is a numeric matrix, but features is a vectorizer, which reads documents. "
+            "Pass documents (a list of str), or features=None."
+        )
+    names = column_names(X)
+    inputs = Reader(reads_texts=False).check(X)
+    assert inputs.matrix is not None
+    reader = Reader(reads_texts=False, n_features=inputs.matrix.shape[1], feature_names=names)
+    return reader, inputs
+
+
+def column_names(X: Any) -> np.ndarray | None:
+    """Return the names of a data frame's columns, as scikit-learn reads them, or None.
+
+    Raises
+    ------
+    TypeError
+        If some of the names are str and others are not.
+    """
+    frame = BaseEstimator()  # keeps what scikit-learn's own check finds
+    validate_data(frame, X, skip_check_array=True)
+    names: np.ndarray | None = getattr(frame, "feature_names_in_", None)
+    return names
 
 
 def check_matrix_like(X: Any, n_features: int, *, name: str) -> FeatureMatrix:

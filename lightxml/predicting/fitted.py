@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 
 from lightxml.data.documents import Documents, max_length_of, tokenize
-from lightxml.data.inputs import check_matrix_like
+from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import LabelForm
-from lightxml.data.matrices import check_matrix
-from lightxml.data.texts import check_texts
+from lightxml.network.encoders import choose_attention
 from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.network import LightXMLNetwork
+from lightxml.runtime.devices import choose_autocast
 
 
 @dataclass(frozen=True)
@@ -26,23 +27,20 @@ class FittedModel:
     network : LightXMLNetwork
     tokenizer : Tokenizer or None
         None without an encoder.
-    vectorizer : fitted transformer or None
-        Turns documents into features; None if they have none, or X is numeric.
+    reader : Reader
+        Of X, with the fitted vectorizer.
     classes : ndarray of shape (n_labels,)
     label_form : str
         The form that `y` had.
     history : list of dict, one an epoch
-    feature_names : ndarray of str, or None
-        The columns of a numeric X, if it was a data frame.
     """
 
     network: LightXMLNetwork
     tokenizer: Tokenizer | None
-    vectorizer: Any
+    reader: Reader
     classes: np.ndarray
     label_form: LabelForm
     history: list[dict[str, float]]
-    feature_names: np.ndarray | None = None
 
     @property
     def max_length(self) -> int:
@@ -56,9 +54,19 @@ class FittedModel:
         return head.cluster_of.cpu().numpy() if isinstance(head, ClusteredHead) else None
 
     @property
+    def vectorizer(self) -> Any:
+        """The fitted transformer that turns documents into features; None without one."""
+        return self.reader.vectorizer
+
+    @property
+    def feature_names(self) -> np.ndarray | None:
+        """The columns of a numeric X, if it was a data frame."""
+        return self.reader.feature_names
+
+    @property
     def reads_texts(self) -> bool:
         """Whether X is documents, not a numeric matrix."""
-        return self.tokenizer is not None or self.vectorizer is not None
+        return self.reader.reads_texts
 
     def read(self, X: Any, *, name: str = "X") -> Documents:
         """Check what a caller passes as X, and give it as the network reads it.
@@ -68,15 +76,25 @@ class FittedModel:
         TypeError, ValueError
             If it is not what the model was fitted on; the message names the argument.
         """
-        features = self.network.features
-        if not self.reads_texts:
-            assert features is not None
-            matrix = check_matrix_like(X, features.n_features, name=name)
-            return Documents(features=features.prepare(matrix))
-        texts = check_texts(X, name=name)
-        tokens = None if self.tokenizer is None else tokenize(texts, self.tokenizer)
-        if self.vectorizer is None:
-            return Documents(tokens)
-        assert features is not None
-        matrix = check_matrix(self.vectorizer.transform(texts), name="the output of features")
-        return Documents(tokens, features.prepare(matrix))
+        return self.documents(self.reader.read(X, name=name))
+
+    def documents(self, inputs: Inputs) -> Documents:
+        """Give documents that the reader has read as the network reads them."""
+        tokens = features = None
+        if self.tokenizer is not None:
+            assert inputs.texts is not None
+            tokens = tokenize(inputs.texts, self.tokenizer)
+        if self.network.features is not None:
+            assert inputs.matrix is not None
+            features = self.network.features.prepare(inputs.matrix)
+        return Documents(tokens, features)
+
+
+def place(model: FittedModel, precision: str, device: torch.device) -> None:
+    """Put the network on the device, ready to compute in this precision."""
+    network = model.network
+    network.autocast_dtype = choose_autocast(precision, device)
+    if network.encoder is not None:
+        bf16 = network.autocast_dtype is not None
+        choose_attention(network.encoder, model.max_length, device, bf16)
+    network.to(device)

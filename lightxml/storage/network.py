@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 import lightxml
 from lightxml.data.documents import max_length_of
+from lightxml.data.inputs import Reader
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import decode_arrays, encode_arrays
 from lightxml.files.bundle import RECORD, Bundle
@@ -130,7 +131,10 @@ def unpack_model(
             features = network.features
             if features is None or len(feature_names) != features.n_features:
                 raise ValueError(f"it names {len(feature_names)} features, which it has not")
-    return FittedModel(network, tokenizer, vectorizer, classes, label_form, history, feature_names)
+    reads_texts = tokenizer is not None or vectorizer is not None
+    n_features = None if reads_texts or network.features is None else network.features.n_features
+    reader = Reader(reads_texts, vectorizer, n_features, feature_names)
+    return FittedModel(network, tokenizer, reader, classes, label_form, history)
 
 
 def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:

@@ -13,6 +13,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import lightxml.fitting.fit
+import lightxml.fitting.held_out
 from lightxml import LightXMLClassifier
 from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
 from lightxml.fitting.arguments import stopping_k
@@ -61,9 +62,9 @@ def test_the_weights_are_those_of_the_best_epoch_itself(
         seen.append({k: v.clone() for k, v in network.state_dict().items()})
         return np.zeros((1, 5)), np.zeros((1, 5))
 
-    monkeypatch.setattr(lightxml.fitting.fit.prediction, "predict_topk", measured)
+    monkeypatch.setattr(lightxml.fitting.held_out.prediction, "predict_topk", measured)
     monkeypatch.setattr(
-        lightxml.fitting.fit.metrics,
+        lightxml.fitting.held_out,
         "precision_at_k",
         lambda y, c, k: next(figures) if k == 5 else 0.0,
     )
