@@ -49,8 +49,8 @@ def choose_device(device: str | torch.device) -> torch.device:
     }
     if chosen.type == "mps" and torch.backends.mps.is_available() and not _has_usable_mps():
         raise ValueError(
-            f"device={device!r} needs torch {_MPS_SINCE} or later, and this is {torch.__version__}; "
-            "pass 'auto' or 'cpu'."
+            f"device={device!r} needs torch {_MPS_SINCE} or later, and this is "
+            f"{torch.__version__}; pass 'auto' or 'cpu'."
         )
     if not available.get(chosen.type, False):
         raise ValueError(

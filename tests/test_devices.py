@@ -31,6 +31,7 @@ from lightxml.footprint import training_memory
 from lightxml.network import LightXMLNetwork
 from lightxml.tables import BLOCK, RowAdagrad, TableGradient, group_by_column
 from lightxml.training import TrainingConfig, seeded, train
+from tests.test_encoders import save_pretrained
 
 Make = Callable[..., LightXMLClassifier]
 Data = tuple[list[str], sp.csr_array]
@@ -67,7 +68,9 @@ def test_mps_is_taken_where_torch_can_do_on_it_all_that_is_needed(
     if taken == "mps":
         assert choose_device("mps").type == "mps"
     else:
-        with pytest.raises(ValueError, match=f"'mps' needs torch 2.10 or later, and this is {version[:3]}"):
+        with pytest.raises(
+            ValueError, match=f"'mps' needs torch 2.10 or later, and this is {version[:3]}"
+        ):
             choose_device("mps")
 
 
@@ -111,6 +114,8 @@ def test_a_model_saved_there_gives_the_same_scores_on_a_cpu(
     head: dict[str, Any],
 ) -> None:
     X, y = documents
+    if "freeze_encoder" in inputs:
+        inputs = {**inputs, "encoder": save_pretrained(tmp_path / "encoder", "bert")}
     there = make_classifier(**inputs, **head, max_epochs=3, device=device, precision="fp32")
     there.fit(X, y).save(tmp_path / "model")
     here = load(tmp_path / "model", device="cpu")
