@@ -17,19 +17,21 @@ Printed last: documents a second (medians), and the median and range of the roun
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
+from many_labels import clock, training_config
 
 from lightxml import LightXMLClassifier
 from lightxml.data.documents import Documents, tokenize
 from lightxml.datasets import load_xmc
 from lightxml.network.batches import TokenBatch, collate, prediction_batches, training_batches
 from lightxml.network.encoders import build_encoder, choose_attention
+from lightxml.network.network import LightXMLNetwork
 from lightxml.predicting.prediction import MAX_TOKENS
 from lightxml.training.config import TrainingConfig
 from lightxml.training.loop import train
@@ -51,15 +53,6 @@ class Measured:
         )
 
 
-def clock(work: Callable[[], Any], device: torch.device) -> float:
-    """Return the seconds that some work takes, a GPU's queue included."""
-    began = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - began
-
-
 def paired(
     ours: Callable[[], Any], bare: Callable[[], Any], rounds: int, device: torch.device
 ) -> Measured:
@@ -68,10 +61,43 @@ def paired(
     sides = [("ours", ours), ("bare", bare)]
     for number in range(rounds + 1):
         for name, work in sides if number % 2 else sides[::-1]:
-            elapsed = clock(work, device)
+            elapsed = clock(device, work)
             if number:
                 seconds[name].append(elapsed)
     return Measured(**seconds)
+
+
+def forward(bare: Any, batch: TokenBatch | None, dtype: torch.dtype | None) -> torch.Tensor:
+    """Return the [CLS] vectors of the encoder alone, float32."""
+    assert batch is not None
+    with torch.autocast(batch.input_ids.device.type, dtype=dtype, enabled=dtype is not None):
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        vectors: torch.Tensor = bare(**inputs).last_hidden_state[:, 0].float()
+        return vectors
+
+
+def compare_training(
+    network: LightXMLNetwork,
+    bare: Any,
+    documents: Documents,
+    y: sp.csr_array,
+    config: TrainingConfig,
+    rounds: int,
+) -> Measured:
+    """Time a training of the network against that of its encoder alone, on the same batches."""
+    rng = np.random.default_rng([config.seed, 0])  # the one that `train` makes for its first epoch
+    batches = training_batches(documents.lengths, config.batch_size, rng)
+
+    def train_bare() -> None:
+        bare.train()
+        optimizer = torch.optim.AdamW(bare.parameters(), lr=config.learning_rate, fused=True)
+        for rows in batches:
+            tokens = collate(documents, rows, network.pad_id, network.device).tokens
+            forward(bare, tokens, network.autocast_dtype).pow(2).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    return paired(lambda: train(network, documents, y, config), train_bare, rounds, network.device)
 
 
 def main() -> None:
@@ -104,42 +130,14 @@ def main() -> None:
     choose_attention(bare, arguments.max_length, device, dtype is not None)
     bare.to(device)
 
-    def forward(batch: TokenBatch | None) -> torch.Tensor:
-        assert batch is not None
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-            return bare(**inputs).last_hidden_state[:, 0].float()
-
     # Training.
     n_documents = arguments.steps * arguments.batch_size
     store = Documents(tokenize(data.X_train[:n_documents], model.tokenizer_))
-    y = data.y_train[:n_documents]
-    config = TrainingConfig(
-        max_epochs=1,
-        batch_size=arguments.batch_size,
-        accumulate=1,
-        learning_rate=1e-5,
-        head_learning_rate=1e-3,
-        weight_decay=0.01,
-        schedule="linear",
-        swa_start=0.5,
-        swa_every=arguments.steps,
-        seed=0,
-        verbose=0,
+    config = training_config(
+        arguments.batch_size, schedule="linear", swa_start=0.5, swa_every=arguments.steps
     )
-    rng = np.random.default_rng([0, 0])  # the one that `train` makes for its first epoch
-    batches = training_batches(store.lengths, arguments.batch_size, rng)
-
-    def train_bare() -> None:
-        bare.train()
-        optimizer = torch.optim.AdamW(bare.parameters(), lr=1e-5, fused=True)
-        for rows in batches:
-            forward(collate(store, rows, network.pad_id, device).tokens).pow(2).sum().backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-    training = paired(
-        lambda: train(network, store, y, config), train_bare, arguments.rounds, device
+    training = compare_training(
+        network, bare, store, data.y_train[:n_documents], config, arguments.rounds
     )
 
     # Prediction.
@@ -155,7 +153,7 @@ def main() -> None:
     def predict_bare() -> None:
         with torch.inference_mode():
             for batch in ready:
-                forward(batch)
+                forward(bare, batch, dtype)
 
     prediction = paired(
         lambda: model.predict_topk(texts, 5), predict_bare, arguments.rounds, device

@@ -1,13 +1,16 @@
 """What a training step and a ranking cost with hundreds of thousands of labels.
 
-    python examples/benchmark/many_labels.py [--heads clustered dense] [--n-labels 4000 670091]
-        [--shape minilm|bert-base] [--batch-size 32] [--max-length 128] [--rounds 3] [--device cpu]
+    python examples/benchmark/many_labels.py [--heads clustered dense one_vs_all]
+        [--n-labels 4000 670091] [--shape minilm|bert-base] [--batch-size 32] [--max-length 128]
+        [--rounds 3] [--device cpu]
 
 Synthetic documents (`lightxml.datasets.make_xmc`) of `max_length` tokens or more, an encoder of
-the shape of MiniLM (6 layers, width 384) or BERT-base with random weights, label embeddings of
-width 400, no weight averaging. Each run is a process of its own, so that its peak memory (VmHWM,
-or what CUDA allocated) is its own, and the settings take turns, round by round. Printed are medians
-over rounds, and each step against that of the same head with the first number of labels.
+the shape of MiniLM (6 layers, width 384) or BERT-base with random weights, no weight averaging.
+``clustered`` and ``dense`` (all labels, in chunks) have label embeddings of width 400;
+``one_vs_all`` has none, and a layer as wide as the representation. Each run is a process of its
+own, so that its peak memory (VmHWM, or what CUDA allocated) is its own, and the settings take
+turns, round by round. Printed are medians over rounds, and each step against that of the same head
+with the first number of labels.
 """
 
 from __future__ import annotations
@@ -18,26 +21,72 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from lightxml.fitting.footprint import training_memory
+from lightxml.training.config import TrainingConfig
+from lightxml.training.loop import train
 from transformers import BertConfig
 
 from lightxml.data.documents import Documents, tokenize
 from lightxml.datasets import make_xmc
-from lightxml.fitting.footprint import training_memory
 from lightxml.network.encoders import build_encoder, choose_attention
+from lightxml.network.heads.chunked import ChunkedHead
 from lightxml.network.network import LightXMLNetwork
 from lightxml.predicting.prediction import predict_topk
 from lightxml.runtime.devices import choose_autocast, choose_device, seeded
-from lightxml.training.config import TrainingConfig
-from lightxml.training.loop import train
 
 SHAPES = {"minilm": (6, 384, 12), "bert-base": (12, 768, 12)}
+HEADS = ("clustered", "dense", "one_vs_all")
 LABEL_DIM, CLUSTER_SIZE = 400, 82
+
+
+def build(
+    shape: str, head: str, n_labels: int, texts: list[str], max_length: int, device: torch.device
+) -> tuple[LightXMLNetwork, Documents]:
+    """Return a network with random weights, ready on the device, and what it reads of the texts.
+
+    The device's generator decides the weights.
+    """
+    n_layers, width, n_heads = SHAPES[shape]
+    config = BertConfig(
+        num_hidden_layers=n_layers,
+        hidden_size=width,
+        num_attention_heads=n_heads,
+        intermediate_size=4 * width,
+    )
+    encoder = build_encoder(config, texts, max_length)
+    # Clusters are what is measured here, not what is in them.
+    clusters = np.arange(n_labels) // CLUSTER_SIZE if head == "clustered" else None
+    label_dim = None if head == "one_vs_all" else LABEL_DIM
+    network = LightXMLNetwork(encoder, n_labels, label_dim=label_dim, label_clusters=clusters)
+    network.autocast_dtype = choose_autocast("auto", device)
+    choose_attention(encoder.model, max_length, device, network.autocast_dtype is not None)
+    return network.to(device), Documents(tokenize(texts, encoder.tokenizer))
+
+
+def training_config(batch_size: int, **changes: Any) -> TrainingConfig:
+    """Return a training of one epoch at one rate, without averages."""
+    config = TrainingConfig(
+        max_epochs=1,
+        batch_size=batch_size,
+        accumulate=1,
+        learning_rate=1e-5,
+        head_learning_rate=1e-3,
+        weight_decay=0.01,
+        schedule="constant",
+        swa_start=None,
+        swa_every=1,
+        seed=0,
+        verbose=0,
+    )
+    return replace(config, **changes)
 
 
 def run(arguments: argparse.Namespace, head: str, n_labels: int) -> dict[str, Any]:
@@ -51,46 +100,24 @@ def run(arguments: argparse.Namespace, head: str, n_labels: int) -> dict[str, An
         random_state=0,
     )
     device = choose_device(arguments.device)
-    n_layers, width, n_heads = SHAPES[arguments.shape]
-    config = BertConfig(
-        num_hidden_layers=n_layers,
-        hidden_size=width,
-        num_attention_heads=n_heads,
-        intermediate_size=4 * width,
-    )
     with seeded(0, device):
-        encoder = build_encoder(config, texts, arguments.max_length)
-        # Clusters are what is measured here, not what is in them.
-        clusters = np.arange(n_labels) // CLUSTER_SIZE if head == "clustered" else None
-        network = LightXMLNetwork(encoder, n_labels, label_dim=LABEL_DIM, label_clusters=clusters)
-        network.autocast_dtype = choose_autocast("auto", device)
-        bf16 = network.autocast_dtype is not None
-        choose_attention(encoder.model, arguments.max_length, device, bf16)
-        network.to(device)
-        documents = Documents(tokenize(texts, encoder.tokenizer))
-        estimate = training_memory(network, size, arguments.max_length, averages=False)
-        few = Documents(tokenize(texts[: 2 * size], encoder.tokenizer))
-        training = TrainingConfig(
-            max_epochs=1,
-            batch_size=size,
-            accumulate=1,
-            learning_rate=1e-4,
-            head_learning_rate=2e-3,
-            weight_decay=0.01,
-            schedule="constant",
-            swa_start=None,
-            swa_every=1,
-            seed=0,
-            verbose=0,
+        network, documents = build(
+            arguments.shape, head, n_labels, texts, arguments.max_length, device
         )
-        train(network, few, y[: 2 * size], training)
-        step = clock(device, lambda: train(network, documents, y, training)) / n_steps
-        peak = peak_gib(device)
+        estimate = training_memory(network, size, arguments.max_length, averages=False)
+        few = documents.part(0, 2 * size)
+        training = training_config(size, learning_rate=1e-4, head_learning_rate=2e-3)
+        of_head = network.head
+        with of_head.in_training() if isinstance(of_head, ChunkedHead) else nullcontext():
+            train(network, few, y[: 2 * size], training)
+            step = clock(device, lambda: train(network, documents, y, training)) / n_steps
+            peak = peak_gib(device)
         predict = clock(device, lambda: predict_topk(network, documents, 5)) / len(documents)
         after = peak_gib(device)
     return {
         "head": head,
         "n_labels": n_labels,
+        "batch_size": size,
         "step": step,
         "predict": predict,
         "peak_gib": peak,
@@ -121,7 +148,7 @@ def peak_gib(device: torch.device) -> float:
 def main() -> None:
     """Run every setting in every round, each in its own process, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--heads", nargs="+", default=["clustered", "dense"])
+    parser.add_argument("--heads", nargs="+", choices=HEADS, default=["clustered", "dense"])
     parser.add_argument("--n-labels", nargs="+", type=int, default=[4_000, 670_091])
     parser.add_argument("--shape", choices=SHAPES, default="minilm")
     parser.add_argument("--batch-size", type=int, default=32)

@@ -22,14 +22,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import processes
 from data import machine, peak_gib, read
 from settings import INPUTS, LEARNERS, MEMBERS, OF_ENCODERS, VARIANTS
 
@@ -158,25 +157,12 @@ def in_a_process(job: dict[str, Any], arguments: argparse.Namespace) -> dict[str
     more = {name: getattr(arguments, name) for name in names}
     command = [sys.executable, __file__, "--one", json.dumps({**job, **more, "source": source})]
     threads = {"OMP_NUM_THREADS": str(job["threads"]), "MKL_NUM_THREADS": str(job["threads"])}
-    began = time.monotonic()
-    # A session of its own, so that what it starts ends with it.
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, env={**os.environ, **threads},
-    )  # fmt: skip
-    try:
-        output, errors = process.communicate(timeout=arguments.budget)
-    except subprocess.TimeoutExpired:
+    ended = processes.run(command, arguments.budget, threads)
+    if ended.over_budget:
         return {"over_budget_s": arguments.budget}
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, 9)
-            process.wait()
-    if process.returncode:
-        # The error's own lines: those above name folders of this machine.
-        lines = errors.strip().splitlines() or [f"ended with status {process.returncode}"]
-        return {"failed": lines[-1][-300:], "after_s": time.monotonic() - began}
-    return json.loads(output.splitlines()[-1])
+    if ended.failed is not None:
+        return {"failed": ended.failed, "after_s": ended.seconds}
+    return json.loads(ended.output.splitlines()[-1])
 
 
 def run_one(job: dict[str, Any]) -> dict[str, Any]:

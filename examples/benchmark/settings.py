@@ -36,6 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "constant": {"schedule": "constant"},
     "head5e-3": {"head_learning_rate": 5e-3},
     "epochs12": {"max_epochs": 12},
+    "batch64": {"batch_size": 64},
     "wide": {"feature_dim": 1024},
 }
 MEMBERS = {"three": 3}  # of an ensemble of seeds

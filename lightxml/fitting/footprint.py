@@ -7,9 +7,10 @@ import warnings
 import torch
 
 from lightxml.network.features import SparseEmbedding
-from lightxml.network.heads.chunked import ChunkedHead
+from lightxml.network.heads.chunked import ChunkedHead, chunk_memory
 from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.network import LightXMLNetwork
+from lightxml.network.tables import BLOCK
 from lightxml.runtime.memory import free_memory
 
 
@@ -61,8 +62,13 @@ def training_memory(
         n_candidates = head.n_candidate_clusters * head.largest + head.n_random_negatives
         # Labels, masks, places, logits and their order by label; then the clusters' logits.
         needed["output"] = batch_size * (72 * n_candidates + 40 * head.n_clusters)
+        if head.embeddings.is_cuda:
+            # Copies of the candidates' rows, or what the touched rows move by: blocks of both.
+            of_document = n_candidates * head.embeddings.shape[1]
+            block = min(batch_size * of_document, BLOCK["cuda"])
+            needed["output"] += 4 * max(of_document, block)
     elif isinstance(head, ChunkedHead):
-        needed["output"] = 0
+        needed["output"] = chunk_memory(head, batch_size)
     else:
         needed["output"] = 3 * 4 * batch_size * head.n_labels
     return needed

@@ -10,7 +10,8 @@ from torch import nn
 
 from lightxml.network.batches import SparseRows
 
-_BLOCK = 2**20  # numbers worked on at a time on a CPU: they stay in its cache
+# Numbers worked on at a time: on a CPU they stay in its cache; a GPU wants large products.
+BLOCK = {"cpu": 2**20, "cuda": 2**24, "mps": 2**24}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class TableGradient:
     gradient: torch.Tensor
 
 
+def runs_ahead(tensor: torch.Tensor) -> bool:
+    """Tell whether the host runs ahead of the tensor's device, and so asks it for no number."""
+    return tensor.is_cuda
+
+
 def weighted_sum(table: torch.Tensor, rows: SparseRows) -> torch.Tensor:
     """Return the product of sparse rows and a table, of shape (n_rows, width)."""
     return F.embedding_bag(
@@ -55,7 +61,7 @@ def group_by_column(
     weights : Tensor of float32, shape (n_entries,)
     """
     columns, order = torch.sort(columns, stable=True)
-    if columns.is_cuda:
+    if runs_ahead(columns):
         place = (columns.diff(prepend=columns[:1]) != 0).cumsum(0)  # among the different ones
         touched = torch.zeros_like(columns).scatter_(0, place, columns)
         entry = torch.arange(len(columns), device=columns.device)
@@ -105,23 +111,47 @@ class RowAdagrad(torch.optim.Optimizer):
         if not state:
             state["sums"] = table.new_zeros(len(table))
         total = self.pending[0] if len(self.pending) == 1 else _join(self.pending)
-        columns, numbers, weights = total.columns, total.by_column.numbers, total.by_column.weights
-        n_rows, begins = len(columns), total.by_column.starts
-        size = n_rows if table.is_cuda else max(1, _BLOCK // table.shape[1])
-        # Where a block's entries begin is asked only where there are several: a GPU would wait.
-        edges = [*begins[::size].tolist(), len(numbers)] if size < n_rows else [0, len(numbers)]
-        for number, begin in enumerate(range(0, n_rows, size)):
-            block, entries = columns[begin : begin + size], slice(*edges[number : number + 2])
-            rows = SparseRows(
-                numbers[entries], begins[begin : begin + size] - edges[number], weights[entries]
+        rows, n_rows, width = total.by_column, len(total.columns), table.shape[1]
+        size = BLOCK[table.device.type]
+        if runs_ahead(table):
+            # Where a block's entries begin is known on the device only, and it is not waited for:
+            # all rows move, in slices of their width.
+            slice_width = max(1, size // n_rows)
+            _move(table, state["sums"], total, group["lr"], min(slice_width, width))
+            return
+        n_in_block = max(1, size // width)
+        edges = [*rows.starts[::n_in_block].tolist(), len(rows.numbers)]
+        for number, begin in enumerate(range(0, n_rows, n_in_block)):
+            block, entries = slice(begin, begin + n_in_block), slice(*edges[number : number + 2])
+            of_block = SparseRows(
+                rows.numbers[entries], rows.starts[block] - edges[number], rows.weights[entries]
             )
-            change = weighted_sum(total.gradient, rows)
-            # The norm's kernel is many times faster than that of a mean of squares.
-            norms = torch.linalg.vector_norm(change, dim=1)
-            sums = state["sums"][block] + norms.square() / table.shape[1]
-            state["sums"][block] = sums
-            change *= (-group["lr"] / sums.sqrt().clamp(min=1e-10))[:, None]
-            table.index_add_(0, block, change)
+            part = TableGradient(total.columns[block], of_block, total.gradient)
+            _move(table, state["sums"], part, group["lr"], width)
+
+
+def _move(
+    table: torch.Tensor, sums: torch.Tensor, total: TableGradient, lr: float, slice_width: int
+) -> None:
+    """Move rows of a table, so many of their numbers at a time.
+
+    A column may be there more than once, if it has entries in one place only (`group_by_column`):
+    what is added for the others is nought. Writing instead of adding would be undefined there.
+    """
+    slices = list(
+        zip(table.split(slice_width, 1), total.gradient.split(slice_width, 1), strict=True)
+    )
+    squares = torch.zeros(len(total.columns), device=table.device)
+    for _, gradient in slices:
+        change = weighted_sum(gradient.contiguous(), total.by_column)
+        # The norm's kernel is many times faster than that of a mean of squares.
+        squares += torch.linalg.vector_norm(change, dim=1).square()
+    sums.index_add_(0, total.columns, squares / table.shape[1])
+    rates = (-lr / sums[total.columns].sqrt().clamp(min=1e-10))[:, None]
+    for of_table, gradient in slices:
+        if len(slices) > 1:  # only the last one is still there
+            change = weighted_sum(gradient.contiguous(), total.by_column)
+        of_table.index_add_(0, total.columns, change.mul_(rates))
 
 
 def _join(parts: list[TableGradient]) -> TableGradient:

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.torch_version import TorchVersion
 
 _IMPORTED_IN = os.getpid()
+_MPS_SINCE = "2.10"  # before it, torch sums no embeddings (`embedding_bag`) on MPS
 
 
 def use_one_thread_if_forked() -> None:
@@ -25,7 +27,8 @@ def use_one_thread_if_forked() -> None:
 def choose_device(device: str | torch.device) -> torch.device:
     """Return the device that the argument of the same name asks for.
 
-    ``"auto"`` is CUDA where there is one, else Apple's MPS, else the CPU.
+    ``"auto"`` is CUDA where there is one, else Apple's MPS where torch can do on it all that is
+    needed, else the CPU.
 
     Raises
     ------
@@ -35,7 +38,7 @@ def choose_device(device: str | torch.device) -> torch.device:
     if str(device) == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("mps" if _has_usable_mps() else "cpu")
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError):
@@ -45,8 +48,13 @@ def choose_device(device: str | torch.device) -> torch.device:
     available = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
+        "mps": _has_usable_mps(),
     }
+    if chosen.type == "mps" and torch.backends.mps.is_available() and not _has_usable_mps():
+        raise ValueError(
+            f"device={device!r} needs torch {_MPS_SINCE} or later, and this is "
+            f"{torch.__version__}; pass 'auto' or 'cpu'."
+        )
     if not available.get(chosen.type, False):
         raise ValueError(
             f"device={device!r} is not available here; pass 'auto' to take what there is."
@@ -54,6 +62,12 @@ def choose_device(device: str | torch.device) -> torch.device:
     if chosen.type == "cuda" and chosen.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return chosen
+
+
+def _has_usable_mps() -> bool:
+    if not torch.backends.mps.is_available():
+        return False
+    return TorchVersion(torch.__version__) >= _MPS_SINCE
 
 
 def choose_autocast(precision: str, device: torch.device) -> torch.dtype | None:

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightxml.network.batches import Targets, make_targets
 from lightxml.network.heads.base import above
-from lightxml.network.heads.clustered import ClusteredHead
-from lightxml.network.tables import RowAdagrad, weighted_sum
+from lightxml.network.heads.clustered import ClusteredHead, candidate_logits, gathered_logits
+from lightxml.network.tables import BLOCK, RowAdagrad, weighted_sum
 
 WIDTH, LABEL_DIM = 6, 4
 # Seven clusters, one of a single label and one far larger than the others.
@@ -98,6 +98,18 @@ def test_a_document_counts_the_same_in_whatever_batch() -> None:
     together = head.loss(e, targets(), torch.float32)
     alone = [head.loss(e[[i]], targets(Y[[i]]), torch.float32) for i in range(5)]
     torch.testing.assert_close(sum(alone), together)
+
+
+@pytest.mark.parametrize("block", [2**24, 30], ids=["all", "a document at a time"])
+def test_candidates_are_scored_alike_from_copies_of_their_rows(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setitem(BLOCK, "cuda", block)
+    generator = torch.Generator().manual_seed(0)
+    table, queries = (torch.randn(n, 5, generator=generator) for n in (20, 7))
+    labels = torch.randint(20, (7, 6), generator=generator)
+    expected = candidate_logits(table, queries, labels)
+    torch.testing.assert_close(gathered_logits(table, queries, labels), expected)
 
 
 def test_only_labels_of_candidates_move() -> None:

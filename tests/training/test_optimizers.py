@@ -13,7 +13,7 @@ from lightxml.network.batches import SparseBatch, collate
 from lightxml.network.encoders import build_encoder
 from lightxml.network.features import SparseEmbedding
 from lightxml.network.network import LightXMLNetwork
-from lightxml.network.tables import RowAdagrad, weighted_sum
+from lightxml.network.tables import BLOCK, RowAdagrad, TableGradient, group_by_column, weighted_sum
 from lightxml.training.optimizers import TABLE_RATE, learning_rate_factor, make_optimizers
 from tests.conftest import small_config
 
@@ -67,7 +67,7 @@ def table_and_batches() -> tuple[SparseEmbedding, list[SparseBatch]]:
 def test_a_row_moves_by_adagrad_with_one_accumulator(
     monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr("lightxml.network.tables._BLOCK", block)
+    monkeypatch.setitem(BLOCK, "cpu", block)
     embedding, batches = table_and_batches()
     optimizer = RowAdagrad(embedding.weight, embedding.pending, lr=0.1)
     table, sums = embedding.weight.detach().clone(), torch.zeros(30, 1)
@@ -86,6 +86,36 @@ def test_a_row_moves_by_adagrad_with_one_accumulator(
         optimizer.zero_grad()
         torch.testing.assert_close(embedding.weight.detach(), table)
     assert not embedding.pending
+
+
+@pytest.mark.parametrize("block", [2**24, 60, 1], ids=["whole rows", "two numbers", "one number"])
+@pytest.mark.parametrize("n_parts", [1, 2], ids=["one batch", "accumulated"])
+def test_rows_move_alike_where_the_host_runs_ahead_of_the_device(
+    monkeypatch: pytest.MonkeyPatch, block: int, n_parts: int
+) -> None:
+    # What a GPU does, on a CPU: as many columns as entries, the last ones without any.
+    rng = np.random.default_rng(0)
+    entries = [
+        [torch.from_numpy(rng.integers(low, 9, 30)) for low in (0, 0)] for _ in range(2 * n_parts)
+    ]  # column 0, which fills up, and others more than once
+    weights, gradients = torch.rand(2 * n_parts, 30), torch.randn(2 * n_parts, 9, 5)
+
+    def moved(*, runs_ahead: bool) -> list[torch.Tensor]:
+        monkeypatch.setattr("lightxml.network.tables.runs_ahead", lambda tensor: runs_ahead)
+        table, pending = torch.nn.Parameter(torch.ones(9, 5)), []
+        optimizer = RowAdagrad(table, pending, lr=0.1)
+        for i, (columns, rows) in enumerate(entries):
+            touched, by_column = group_by_column(columns, rows, weights[i])
+            assert (len(touched) == 30) == runs_ahead
+            pending.append(TableGradient(touched, by_column, gradients[i]))
+            if (i + 1) % n_parts == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+        return [table.detach(), optimizer.state[table]["sums"]]
+
+    expected = moved(runs_ahead=False)
+    monkeypatch.setitem(BLOCK, "cpu", block)
+    torch.testing.assert_close(moved(runs_ahead=True), expected)
 
 
 def test_the_gradients_of_accumulated_batches_are_added() -> None:

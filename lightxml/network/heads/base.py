@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lightxml.network.tables import group_by_column, weighted_sum
+
 # About the log-odds of a label among thousands: the first steps then teach which labels fit,
 # instead of that most of them do not.
 INITIAL_BIAS = -6.0
@@ -44,7 +46,10 @@ def start_at_centroids(
     for rows, batch in queries:
         where = sp.coo_array(y[rows]).coords
         row, column = (torch.from_numpy(c.astype(np.int64)).to(weight.device) for c in where)
-        weight.index_add_(0, column, batch[row])
+        # A label's documents are summed before they are added: a GPU adds to one place in no
+        # fixed order, and so in no fixed rounding.
+        labels, by_label = group_by_column(column, row, torch.ones_like(row, dtype=batch.dtype))
+        weight.index_add_(0, labels, weighted_sum(batch, by_label))
         total += batch.sum(dim=0)
     counts = torch.from_numpy(np.bincount(y.indices, minlength=y.shape[1])).to(weight)
     for part, of_part in zip(weight.split(2**16), counts.split(2**16), strict=True):

@@ -232,7 +232,7 @@ class ChunkedRMSprop(torch.optim.Optimizer):
             generator = torch.Generator(weight.device)
             key = np.random.SeedSequence([self.seed, state["step"], number])
             generator.manual_seed(int(key.generate_state(1, np.uint32)[0]))
-            moved = weight[labels].float() + change.float() * rates[:, None]
+            moved = change.float().mul_(rates[:, None]).add_(weight[labels])
             weight[labels] = round_at_random(moved, generator)
 
 
@@ -242,8 +242,18 @@ def round_at_random(values: torch.Tensor, generator: torch.Generator) -> torch.T
         2**16, values.shape, generator=generator, device=values.device, dtype=torch.int32
     )
     # bf16 is the upper half of float32: what is added carries into it, or is cut off.
-    bits = (values.contiguous().view(torch.int32) + noise) & -(2**16)
+    bits = noise.add_(values.contiguous().view(torch.int32)).bitwise_and_(-(2**16))
     return bits.view(torch.float32).bfloat16()
+
+
+def chunk_memory(head: ChunkedHead, batch_size: int) -> int:
+    """Return about how many bytes a training step takes for its chunks of labels."""
+    device, label_dim = head.weight.device.type, head.weight.shape[1]
+    numbers = min(head.weight.numel(), max(label_dim, _BLOCK[device]))
+    # In bf16: the change, in both precisions; what decides the rounding; and the result of it.
+    of_weights = 4 if TRAINING_DTYPE[device] == torch.float32 else 12
+    # Logits four times: as computed, with their biases, by document, and of all documents.
+    return numbers * of_weights + 16 * batch_size * (numbers // label_dim)
 
 
 def _chunks(weight: torch.Tensor, targets: Targets) -> list[tuple[slice, slice]]:

@@ -12,12 +12,11 @@ from torch import nn
 
 from lightxml.network.batches import SparseRows, Targets
 from lightxml.network.heads.base import INITIAL_BIAS, Shares, above, linear, top_k
-from lightxml.network.tables import TableGradient, group_by_column, weighted_sum
+from lightxml.network.tables import BLOCK, TableGradient, group_by_column, weighted_sum
 
 # Of what label embeddings are multiplied with, so that no document speaks louder than others.
 # Behind a bottleneck with all labels (`ChunkedHead`), one length only slowed the training down.
 QUERY_LENGTH = 8.0
-_BLOCK = 2**27  # numbers of label embeddings gathered at a time on a GPU
 
 
 class ClusteredHead(nn.Module):
@@ -231,7 +230,8 @@ class ClusteredHead(nn.Module):
         n_outside, n_drawn = ends[:, -1:], self.n_random_negatives
         edges = torch.arange(n_drawn + 1, device=chosen.device) * n_outside // n_drawn
         lengths = edges.diff(dim=1)  # (batch, n_drawn)
-        chance = torch.rand(lengths.shape, device=chosen.device, dtype=torch.float64)
+        # float32, which every device has: below 2^24 labels its product stays under the length.
+        chance = torch.rand(lengths.shape, device=chosen.device)
         number = edges[:, :-1] + (chance * lengths).long()
         cluster = torch.searchsorted(ends, number, right=True).clamp(max=self.n_clusters - 1)
         within = number - (ends - outside).gather(1, cluster)
@@ -319,7 +319,14 @@ def candidate_logits(
         starts = torch.arange(0, labels.numel() + 1, n_candidates)
         where = _sparse(starts, labels.flatten(), (n, len(table)))
         return torch.sparse.sampled_addmm(where, queries, table.T, beta=0.0).values().view(n, -1)
-    size = max(1, _BLOCK // (n_candidates * table.shape[1]))
+    return gathered_logits(table, queries, labels)
+
+
+def gathered_logits(
+    table: torch.Tensor, queries: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Return what `candidate_logits` does, of copies of the rows: some documents' at a time."""
+    size = max(1, BLOCK["cuda"] // (labels.shape[1] * table.shape[1]))
     parts = []
     for some, of_some in zip(queries.split(size), labels.split(size), strict=True):
         rows = table.index_select(0, of_some.flatten()).view(*of_some.shape, -1)
