@@ -44,7 +44,7 @@ def latest(rows: list[Row]) -> list[Row]:
     found = {}
     for row in rows:
         if "ended" not in row:
-            what = row.get("setting") or row.get("head") or (row["job"] if "job" in row else "")
+            what = row.get("setting") or row.get("head") or row.get("job", "")
             found[row["part"], str(what)] = row
     return list(found.values())
 
