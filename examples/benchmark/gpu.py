@@ -17,7 +17,8 @@
 Each job is a process with a limit of its own, so that one that fails or hangs takes no other along.
 Its rows go to OUT/gpu.jsonl as they come; a job that has ended there is not run again, and so the
 same command goes on where it was, and a part can be run alone. What failed is in OUT/errors.txt,
-the table in OUT/gpu.md too. `--dry` does it all at tiny sizes, on whatever device there is.
+the table in OUT/gpu.md too. `--dry` does it all at tiny sizes, on whatever device there is, without
+the jobs' own limits.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ SETTING = "trained+pairs+linear+batch64"
 # much longer an epoch takes than that of the encoder without features; the limits of the epochs.
 AROUND, MORE, FEWEST, MOST = 110, 1.4, 2, 10
 KEPT = 110  # seconds for what comes after the training
+LEAST = 15  # seconds, with less no job begins
 
 Row = dict[str, Any]
 
@@ -87,7 +89,8 @@ def main() -> None:
         if part not in arguments.part:
             continue
         for job in jobs(part, arguments, rows_of(results), end - time.monotonic()):
-            work(job, results, end - time.monotonic())
+            left = end - time.monotonic()
+            work(job, results, left if arguments.dry else min(job.seconds, left))
     text = table(rows_of(results))
     (arguments.out / "gpu.md").write_text(text, encoding="utf-8")
     print(text)
@@ -172,26 +175,24 @@ def plan(data: str, rows: list[Row], seconds: float) -> tuple[int, int]:
     return tokens, min(max(n_epochs, FEWEST), MOST)
 
 
-def work(job: Job, results: Path, left: float) -> None:
-    """Run a job, if it has not ended before, and write down what it gives."""
+def work(job: Job, results: Path, seconds: float) -> None:
+    """Run a job, if it has not ended well before, and write down what it gives."""
     done = [r for r in rows_of(results) if r["part"] == job.part and r.get("ended") == job.name]
     if any(row["how"] == "well" for row in done):
         print(f"{job.part}, {job.name}: already there", flush=True)
         return
-    if left < 15:
+    if seconds < LEAST:
         print(f"{job.part}, {job.name}: no time left", flush=True)
         return
     # The scripts run from any folder, and find the package that they came with.
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    ended = processes.run(
-        [sys.executable, *job.command], min(job.seconds, left), {"PYTHONPATH": path}
-    )
+    ended = processes.run([sys.executable, *job.command], seconds, {"PYTHONPATH": path})
     rows = READ.get(job.part, json_lines)(ended.output, results.parent)
     for row in rows:
         add(results, {"part": job.part, "job": job.name, **row})
-    how = "well" if rows and ended.failed is None and not ended.over_budget else "without a result"
+    how = "well" if rows else "without a result"
     if ended.over_budget:
-        how = f"over {min(job.seconds, left):.0f} s"
+        how = f"over {seconds:.0f} s"
     elif ended.failed is not None:
         how = f"failed: {ended.failed}"
     add(results, {"part": job.part, "ended": job.name, "how": how, "seconds": ended.seconds})

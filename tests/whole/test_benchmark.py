@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from lightxml.datasets import label_sets, make_xmc
+from tests.test_encoders import save_pretrained
 
 pytestmark = pytest.mark.slow  # a process for each run
 
@@ -219,3 +220,50 @@ def test_the_floor_is_the_time_of_the_products_of_the_same_shapes(
     for fit, sparse, dense in zip(found["fit_s"], found["sparse_s"], found["dense_s"], strict=True):
         assert 0 < sparse + dense < fit
     assert "fit / floor" in done.stdout
+
+
+def test_what_a_gpu_has_to_show_can_be_tried_on_a_cpu_and_goes_on_where_it_was(
+    data: Path, tmp_path: Path
+) -> None:
+    encoder = save_pretrained(tmp_path / "encoder", "bert")
+    options = [tmp_path / "out", "--dry", "--data", data, "--encoder", encoder]
+    first = call("gpu.py", *options, "--part", "memory", "train", "--seconds", 400)
+    assert first.returncode == 0, first.stderr
+    found = rows(tmp_path / "out" / "gpu.jsonl")
+    assert [r["head"] for r in found if "head" in r] == ["clustered", "dense", "one_vs_all"]
+    (training,) = (r for r in found if "figures" in r)
+    assert training["figures"]["P@1"] > 0.3
+    ends = [(r["part"], r["how"]) for r in found if "ended" in r]
+    assert ends == [*[("memory", "well")] * 3, ("train", "well")]
+    assert (tmp_path / "out" / "gpu.md").read_text() in first.stdout
+    assert "| one_vs_all, batch 4 | 300 |" in first.stdout
+    again = call("gpu.py", *options, "--part", "memory", "train")
+    assert again.stdout.count("already there") == 4
+    assert rows(tmp_path / "out" / "gpu.jsonl") == found
+
+
+def test_with_too_little_time_left_nothing_is_begun(tmp_path: Path) -> None:
+    done = call("gpu.py", tmp_path / "out", "--dry", "--part", "memory", "--seconds", 5)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("no time left") == 3
+    (machine,) = rows(tmp_path / "out" / "gpu.jsonl")
+    assert machine["gpu"] in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "planned"), [(1_000, (512, 10)), (400, (512, 8)), (260, (256, 6)), (120, (128, 2))]
+)
+def test_a_training_has_the_most_tokens_with_which_six_epochs_fit(
+    data: Path, seconds: float, planned: tuple[int, int]
+) -> None:
+    # Of 90 documents, an epoch is 35 s with 512 tokens, 11 s with 128.
+    rates = {512: 3.6, 128: 11.5}
+    measured = [
+        {"part": "step", "shape": "minilm", "tokens": tokens, "ours": rate}
+        for tokens, rate in rates.items()
+    ]
+    code = f"import gpu; print(gpu.plan({str(data)!r}, {measured}, {seconds}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=FOLDER, check=True
+    )
+    assert done.stdout == f"{planned}\n"
