@@ -87,7 +87,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars: dict[str, list[str]] = {"index": [], "results": [], "changelog": []}
+html_sidebars: dict[str, list[str]] = {"index": [], "changelog": []}
 
 
 def setup(app: Any) -> None:
