@@ -81,6 +81,19 @@ def test_the_guide_names_each_argument_with_its_default() -> None:
     assert shown == {name: argument.default for name, argument in arguments.items()}
 
 
+def test_the_design_page_names_the_packages_and_files_that_are_there() -> None:
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    package = ROOT / "lightxml"
+    for path in re.findall(r"`(\w+/[\w/]+(?:\.\w+)?)`", text):
+        places = [ROOT / path, package / path, package / f"{path}.py"]
+        assert any(place.exists() for place in places), path
+    table = text[: text.index("**Imports only go down.**")]
+    rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([\w/]+)`", row)}
+    there = {path.stem for path in package.iterdir() if not path.name.startswith("_")}
+    assert named - {"network/heads"} == there - {"py"}
+
+
 def test_ci_runs_the_readmes_test_command_to_the_letter() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     commands = [line for line in readme.splitlines() if line.endswith("python -m pytest")]
