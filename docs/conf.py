@@ -87,7 +87,8 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars: dict[str, list[str]] = {"index": [], "results": [], "changelog": []}
+# The lab book has wide tables; its index leads to its pages.
+html_sidebars: dict[str, list[str]] = {"index": [], "changelog": [], "experiments/*": []}
 
 
 def setup(app: Any) -> None:

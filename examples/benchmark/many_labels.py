@@ -29,18 +29,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightxml.fitting.footprint import training_memory
-from lightxml.training.config import TrainingConfig
-from lightxml.training.loop import train
 from transformers import BertConfig
 
 from lightxml.data.documents import Documents, tokenize
 from lightxml.datasets import make_xmc
+from lightxml.fitting.footprint import training_memory
 from lightxml.network.encoders import build_encoder, choose_attention
 from lightxml.network.heads.chunked import ChunkedHead
 from lightxml.network.network import LightXMLNetwork
 from lightxml.predicting.prediction import predict_topk
 from lightxml.runtime.devices import choose_autocast, choose_device, seeded
+from lightxml.training.config import TrainingConfig
+from lightxml.training.loop import train
 
 SHAPES = {"minilm": (6, 384, 12), "bert-base": (12, 768, 12)}
 HEADS = ("clustered", "dense", "one_vs_all")

@@ -98,4 +98,4 @@ _ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 # of documents and epochs than here, the sign of such a gain changed. So
 # compare on your own data, with several seeds and with documents that are
 # used for nothing else. How the three work, and what they do on large data,
-# is told in :doc:`/many_labels`.
+# is told in :doc:`/method`.

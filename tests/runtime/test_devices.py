@@ -16,7 +16,6 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
-from tests.network.test_encoders import save_pretrained
 from torch.torch_version import TorchVersion
 from transformers import BertConfig
 
@@ -33,6 +32,7 @@ from lightxml.network.tables import BLOCK, RowAdagrad, TableGradient, group_by_c
 from lightxml.runtime.devices import choose_autocast, choose_device, seeded
 from lightxml.training.config import TrainingConfig
 from lightxml.training.loop import train
+from tests.network.test_encoders import save_pretrained
 
 Make = Callable[..., LightXMLClassifier]
 Data = tuple[list[str], sp.csr_array]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lightxml.datasets import label_sets, make_xmc
-from tests.test_encoders import save_pretrained
+from tests.network.test_encoders import save_pretrained
 
 pytestmark = pytest.mark.slow  # a process for each run
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import shlex
@@ -24,6 +26,7 @@ MODULES = [
     for _, name, _ in pkgutil.walk_packages(lightxml.__path__, "lightxml.")
     if not name.endswith("__main__")
 ]
+PAGES = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -44,7 +47,7 @@ def test_the_readmes_python_runs_as_it_stands(
     assert float(capsys.readouterr().out.split()[-1]) > 0.5  # P@1 of the first block
 
 
-@pytest.mark.parametrize("page", sorted(p.name for p in (ROOT / "docs").glob("*.md")))
+@pytest.mark.parametrize("page", PAGES)
 def test_the_documentations_python_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
@@ -52,6 +55,43 @@ def test_the_documentations_python_runs_as_it_stands(
     text = (ROOT / "docs" / page).read_text("utf-8")
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(block, page, "exec"), {})
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{page}" for page in PAGES)])
+def test_links_lead_to_files_and_headings_that_are_there(page: str) -> None:
+    path = ROOT / page
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings]
+            assert anchor in anchors, link
+
+
+def test_the_guide_names_each_argument_with_its_default() -> None:
+    text = (ROOT / "docs" / "choosing.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(\w+)=(.*?)` \|", text, re.MULTILINE)
+    assert len(listed) == len(dict(listed))
+    shown = {name: ast.literal_eval(default) for name, default in listed}
+    arguments = inspect.signature(lightxml.LightXMLClassifier).parameters
+    assert shown == {name: argument.default for name, argument in arguments.items()}
+
+
+def test_the_design_page_names_the_packages_and_files_that_are_there() -> None:
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    package = ROOT / "lightxml"
+    for path in re.findall(r"`(\w+/[\w/]+(?:\.\w+)?)`", text):
+        places = [ROOT / path, package / path, package / f"{path}.py"]
+        assert any(place.exists() for place in places), path
+    table = text[: text.index("**Imports only go down.**")]
+    rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([\w/]+)`", row)}
+    there = {path.stem for path in package.iterdir() if not path.name.startswith("_")}
+    assert named - {"network/heads"} == there - {"py"}
 
 
 def test_ci_runs_the_readmes_test_command_to_the_letter() -> None:
