@@ -104,7 +104,7 @@ def step(arguments: argparse.Namespace) -> None:
                 size * n_steps,
                 n_labels,
                 n_labels_per_document=5,
-                n_words_per_document=length,
+                n_words_per_document=2 * length,  # full: flash attention takes no mask
                 random_state=0,
             )
             kernel = sdpa_kernel(SDPBackend.FLASH_ATTENTION) if flash else nullcontext()
