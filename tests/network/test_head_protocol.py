@@ -232,7 +232,7 @@ def test_the_estimate_counts_what_adamw_moves(head: Head) -> None:
     n_weights = sum(p.numel() for p in head.parameters())
     few, many = head.training_bytes(1), head.training_bytes(100)
     assert few["optimizer"] == many["optimizer"] == 12 * (n_weights - elsewhere)
-    assert many.get("output", 0) == 100 * few.get("output", 0)
+    assert many["output"] > few["output"] > 0
 
 
 class Largest(TorchDispatchMode):
