@@ -24,7 +24,7 @@ from lightxml.network.encoders import EncoderConfig
 from lightxml.predicting import frozen, prediction
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.runtime.devices import choose_device, use_one_thread_if_forked
-from lightxml.storage import network as persistence
+from lightxml.storage import estimator as persistence
 
 # The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
 MAX_DENSE_SCORES = 2**28

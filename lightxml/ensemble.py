@@ -22,7 +22,7 @@ from lightxml.files.bundle import RECORD, Bundle, join, load_bundle, save_bundle
 from lightxml.fitting import arguments as parameters
 from lightxml.metrics import measures as metrics
 from lightxml.predicting import averaging
-from lightxml.storage import network as persistence
+from lightxml.storage import estimator as persistence
 
 
 class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):

@@ -21,7 +21,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -34,8 +33,9 @@ from transformers import BertConfig
 from lightxml.data.documents import Documents, tokenize
 from lightxml.datasets import make_xmc
 from lightxml.fitting.footprint import training_memory
+from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder, choose_attention
-from lightxml.network.heads.chunked import ChunkedHead
+from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
 from lightxml.predicting.prediction import predict_topk
 from lightxml.runtime.devices import choose_autocast, choose_device, seeded
@@ -65,7 +65,10 @@ def build(
     # Clusters are what is measured here, not what is in them.
     clusters = np.arange(n_labels) // CLUSTER_SIZE if head == "clustered" else None
     label_dim = None if head == "one_vs_all" else LABEL_DIM
-    network = LightXMLNetwork(encoder, n_labels, label_dim=label_dim, label_clusters=clusters)
+    described = choose_head(label_dim, clusters, n_candidate_clusters=32)
+    network = LightXMLNetwork(NetworkConfig(n_labels, described), encoder)
+    if clusters is not None:
+        network.head.set_clusters(clusters)
     network.autocast_dtype = choose_autocast("auto", device)
     choose_attention(encoder.model, max_length, device, network.autocast_dtype is not None)
     return network.to(device), Documents(tokenize(texts, encoder.tokenizer))
@@ -107,8 +110,7 @@ def run(arguments: argparse.Namespace, head: str, n_labels: int) -> dict[str, An
         estimate = training_memory(network, size, arguments.max_length, averages=False)
         few = documents.part(0, 2 * size)
         training = training_config(size, learning_rate=1e-4, head_learning_rate=2e-3)
-        of_head = network.head
-        with of_head.in_training() if isinstance(of_head, ChunkedHead) else nullcontext():
+        with network.head.in_training():
             train(network, few, y[: 2 * size], training)
             step = clock(device, lambda: train(network, documents, y, training)) / n_steps
             peak = peak_gib(device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,10 @@ from lightxml.fitting.fingerprints import common_ground, fingerprint
 from lightxml.fitting.footprint import warn_if_short
 from lightxml.fitting.held_out import Measurement, Validation, check_validation, hold_out
 from lightxml.fitting.rare_labels import RareLabels
+from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
-from lightxml.network.features import feature_embedding
-from lightxml.network.heads.base import INITIAL_BIAS, start_at_centroids
-from lightxml.network.heads.chunked import ChunkedHead
-from lightxml.network.heads.clustered import ClusteredHead
+from lightxml.network.features import describe_features
+from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
 from lightxml.predicting import prediction
 from lightxml.predicting.fitted import FittedModel, place
@@ -209,32 +208,35 @@ def build(
         assert inputs.texts is not None
         name = "bert-base-uncased" if arguments.is_auto(params["encoder"]) else params["encoder"]
         encoder = build_encoder(name, inputs.texts, int(params["max_length"]))
-    features = None
+    n_labels, features, width = len(labels.classes), None, 0
     if inputs.matrix is not None:
-        features = feature_embedding(
-            inputs.matrix, arguments.feature_dim(params, len(labels.classes))
-        )
-    width = 0 if features is None else features.width
+        width = arguments.feature_dim(params, n_labels)
+        features = describe_features(inputs.matrix, width)
     if encoder is not None:
-        config = encoder.model.config
-        n_layers = min(int(params["n_feature_layers"]), config.num_hidden_layers)
-        width += n_layers * config.hidden_size
-    network = LightXMLNetwork(
-        encoder,
-        len(labels.classes),
-        label_dim=arguments.label_dim(
-            params, width, len(labels.classes), clustered=clusters is not None
-        ),
-        label_clusters=clusters,
+        of_encoder = encoder.model.config
+        n_layers = min(int(params["n_feature_layers"]), of_encoder.num_hidden_layers)
+        width += n_layers * of_encoder.hidden_size
+    head = choose_head(
+        arguments.label_dim(params, width, n_labels, clustered=clusters is not None),
+        clusters,
         n_candidate_clusters=int(params["n_candidate_clusters"]),
         n_random_negatives=int(params["n_random_negatives"]),
         loss_correction=bool(params["loss_correction"]),
+    )
+    config = NetworkConfig(
+        n_labels=n_labels,
+        head=head,
         features=features,
         n_feature_layers=int(params["n_feature_layers"]),
         dropout=float(params["dropout"]),
         se_block=bool(params["se_block"]),
         frozen=bool(params["freeze_encoder"]),
     )
+    network = LightXMLNetwork(config, encoder)
+    if network.features is not None:
+        network.features.fit(inputs.matrix)
+    if clusters is not None:
+        network.head.set_clusters(clusters)
     tokenizer = None if encoder is None else encoder.tokenizer
     return FittedModel(network, tokenizer, reader, labels.classes, labels.form, [])
 
@@ -257,7 +259,7 @@ def start(network: LightXMLNetwork, documents: Documents, y: sp.csr_array) -> No
         network.standardise.fit(documents.summaries)
     if not network.trains_encoder:
         # The encoder's later changes would take the labels' first directions away again.
-        _start_head(network, documents, y)
+        network.head.start(lambda: prediction.representations(network, documents), y)
 
 
 def additions_of(
@@ -299,8 +301,7 @@ def train_network(
     )
     longest = int(documents.lengths.max())
     warn_if_short(network, config.batch_size, longest, averages=config.swa_start is not None)
-    head = network.head
-    with head.in_training() if isinstance(head, ChunkedHead) else nullcontext():
+    with network.head.in_training():
         return train(
             network,
             documents,
@@ -311,28 +312,6 @@ def train_network(
             numbers,
             task.ranks,
         )
-
-
-def _start_head(network: LightXMLNetwork, documents: Documents, y: sp.csr_array) -> None:
-    """Begin each label, and each cluster of labels, at its documents."""
-    head = network.head
-
-    def queries() -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        for rows, represented in prediction.representations(network, documents):
-            with torch.no_grad():
-                yield rows, head.query(represented)
-
-    if not isinstance(head, ClusteredHead):
-        start_at_centroids(head.weight, queries(), y)
-        return
-    start_at_centroids(head.embeddings, queries(), y)
-    head.embeddings.data[:, -1] = INITIAL_BIAS
-    clusters = head.cluster_of.cpu().numpy()
-    membership = sp.csr_array(
-        (np.ones(len(clusters), dtype=np.float32), (np.arange(len(clusters)), clusters))
-    )
-    of_all = prediction.representations(network, documents)
-    start_at_centroids(head.generator.weight, of_all, sp.csr_array(y @ membership))
 
 
 def _given(

@@ -6,11 +6,8 @@ import warnings
 
 import torch
 
-from lightxml.network.features import SparseEmbedding
-from lightxml.network.heads.chunked import ChunkedHead, chunk_memory
-from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.network import LightXMLNetwork
-from lightxml.network.tables import BLOCK
+from lightxml.network.pending import ADAMW_BYTES
 from lightxml.runtime.memory import free_memory
 
 
@@ -40,17 +37,14 @@ def training_memory(
     Korthikanti et al., "Reducing Activation Recomputation in Large Transformer Models", MLSys
     2023, equation 1: 34 bytes a number of hidden state and 5 a number of attention, at 16 bits.
     """
-    features, head = network.features, network.head
-    tables = 0
-    if isinstance(features, SparseEmbedding):
-        tables += features.weight.numel()
-    if isinstance(head, ChunkedHead):
-        tables += head.weight.numel()
-    if isinstance(head, ClusteredHead):
-        tables += head.embeddings.numel()
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    needed = {"optimizer": 3 * 4 * (trained - tables), "average": 4 * trained * averages}
-    needed["encoder"] = 0
+    needed = {"optimizer": 0, "average": 4 * trained * averages, "encoder": 0, "output": 0}
+    for part in (network.features, network.head):
+        if part is not None:
+            trained -= sum(p.numel() for p in part.parameters())
+            for name, size in part.training_bytes(batch_size).items():
+                needed[name] += size
+    needed["optimizer"] += ADAMW_BYTES * trained  # of the encoder and its gates
     if network.trains_encoder:
         assert network.encoder is not None
         config = network.encoder.config
@@ -58,19 +52,6 @@ def training_memory(
         width = 1 if network.autocast_dtype is not None else 2  # in units of 16 bits
         per_token = width * config.num_hidden_layers * per_layer
         needed["encoder"] = per_token * batch_size * length
-    if isinstance(head, ClusteredHead):
-        n_candidates = head.n_candidate_clusters * head.largest + head.n_random_negatives
-        # Labels, masks, places, logits and their order by label; then the clusters' logits.
-        needed["output"] = batch_size * (72 * n_candidates + 40 * head.n_clusters)
-        if head.embeddings.is_cuda:
-            # Copies of the candidates' rows, or what the touched rows move by: blocks of both.
-            of_document = n_candidates * head.embeddings.shape[1]
-            block = min(batch_size * of_document, BLOCK["cuda"])
-            needed["output"] += 4 * max(of_document, block)
-    elif isinstance(head, ChunkedHead):
-        needed["output"] = chunk_memory(head, batch_size)
-    else:
-        needed["output"] = 3 * 4 * batch_size * head.n_labels
     return needed
 
 

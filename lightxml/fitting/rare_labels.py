@@ -10,9 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from lightxml.metrics.measures import propensities
-from lightxml.network.heads.chunked import ChunkedHead
-from lightxml.network.heads.clustered import ClusteredHead
-from lightxml.network.heads.one_vs_all import OneVsAllHead
+from lightxml.network.heads.base import Head
 
 
 class RareLabels:
@@ -54,12 +52,12 @@ class RareLabels:
         self._added = torch.from_numpy(added.astype(np.float32))
 
     @torch.no_grad()
-    def lift(self, head: OneVsAllHead | ChunkedHead | ClusteredHead, times: float = 1) -> None:
+    def lift(self, head: Head, times: float = 1) -> None:
         """Add it to the labels' biases, so many times."""
         head.label_bias.add_(self._added.to(head.label_bias.device), alpha=times)
 
     @contextmanager
-    def lifted(self, head: OneVsAllHead | ChunkedHead | ClusteredHead) -> Iterator[None]:
+    def lifted(self, head: Head) -> Iterator[None]:
         """Add it for a while; afterwards the biases are what they were, to the last bit."""
         before = head.label_bias.clone()
         self.lift(head)

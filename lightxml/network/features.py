@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,77 @@ from torch import nn
 
 from lightxml.data.matrices import FeatureMatrix
 from lightxml.network.batches import SparseBatch
-from lightxml.network.tables import TableGradient, weighted_sum
+from lightxml.network.described import Described, check_counts
+from lightxml.network.pending import ADAMW_BYTES, PendingOptimizer
+from lightxml.network.tables import RowAdagrad, TableGradient, weighted_sum
 
 # Of the entries of a document's vector at the start: large enough to leave the region where GELU
 # is linear, small enough that training soon outweighs chance. Chosen on validation documents.
 INITIAL_DEVIATION = 0.3
+# Of the table's rate in terms of the other weights'; chosen on validation documents.
+TABLE_RATE = 40.0
 
 
-class SparseEmbedding(nn.Module):
+class FeatureEmbedding(nn.Module, ABC):
+    """What makes a vector of a document's numeric features, and answers for how it does so.
+
+    Attributes
+    ----------
+    kind : str
+        Its name in a saved model.
+    n_features : int
+        Columns of the feature matrix.
+    """
+
+    kind: str
+    n_features: int
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Entries of a document's vector."""
+
+    @abstractmethod
+    def fit(self, matrix: FeatureMatrix) -> None:
+        """Take from the training documents' features what is not learnt by steps."""
+
+    @abstractmethod
+    def prepare(self, matrix: FeatureMatrix) -> FeatureMatrix:
+        """Return the features as a batch is to have them."""
+
+    def optimizer(self, rate: float, seed: int) -> PendingOptimizer | None:
+        """Return what moves the weights that AdamW is not to move; as `Head.optimizer`."""
+        return None
+
+    def training_bytes(self, batch_size: int) -> dict[str, int]:
+        """Estimate what training takes beside the weights; as `Head.training_bytes`."""
+        return {"optimizer": ADAMW_BYTES * sum(p.numel() for p in self.parameters())}
+
+    @abstractmethod
+    def describe(self) -> Described:
+        """Return its kind, and the sizes by which `made_of` makes one for its weights."""
+
+    @classmethod
+    @abstractmethod
+    def made_of(cls, described: Described) -> FeatureEmbedding:
+        """Return a new embedding; random weights come from torch's current generator.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If a size is missing or out of range.
+        """
+
+    def check(self) -> None:
+        """Refuse arrays out of range that were loaded into it.
+
+        Raises
+        ------
+        ValueError
+        """
+
+
+class SparseEmbedding(FeatureEmbedding):
     """The weighted sum of one vector for each feature that a document has, then GELU.
 
     Parameters
@@ -39,6 +103,7 @@ class SparseEmbedding(nn.Module):
         What its gradient is made of, one for each backward pass since the last step.
     """
 
+    kind = "sparse"
     columns: torch.Tensor
 
     def __init__(self, n_features: int, columns: torch.Tensor, width: int) -> None:
@@ -56,13 +121,12 @@ class SparseEmbedding(nn.Module):
         """Entries of a document's vector."""
         return int(self.weight.shape[1])
 
-    def check_columns(self) -> None:
-        """Refuse columns that are not among the features, or not in order.
+    def fit(self, matrix: FeatureMatrix) -> None:
+        """Take the columns of the training documents' entries: as many as it has vectors."""
+        self.columns.copy_(torch.from_numpy(columns_with_entries(matrix)))
 
-        Raises
-        ------
-        ValueError
-        """
+    def check(self) -> None:
+        """Refuse columns that are not among the features, or not in order."""
         columns = self.columns.cpu().numpy()
         rises = bool((np.diff(columns) > 0).all())
         if not rises or columns[0] < 0 or columns[-1] >= self.n_features:
@@ -81,8 +145,29 @@ class SparseEmbedding(nn.Module):
         """Return the documents' vectors, float32 of shape (batch, width)."""
         return F.gelu(_WeightedSum.apply(self.weight, features, self.pending) + self.bias)
 
+    def optimizer(self, rate: float, seed: int) -> RowAdagrad:
+        """Return what moves the table."""
+        return RowAdagrad(self.weight, self.pending, TABLE_RATE * rate)
 
-class DenseEmbedding(nn.Module):
+    def training_bytes(self, batch_size: int) -> dict[str, int]:
+        """Count gradients and moments of all but the table."""
+        return {"optimizer": ADAMW_BYTES * self.bias.numel()}
+
+    def describe(self) -> Described:
+        """Return its kind and sizes."""
+        n_columns = len(self.columns)
+        sizes = {"n_columns": n_columns, "n_features": self.n_features, "width": self.width}
+        return {"kind": self.kind, **sizes}
+
+    @classmethod
+    def made_of(cls, described: Described) -> SparseEmbedding:
+        """Return a new embedding, with no columns yet: they are to be fitted or loaded."""
+        check_counts(described, n_features=1, width=1, n_columns=1)
+        columns = torch.zeros(described["n_columns"], dtype=torch.int64)
+        return cls(described["n_features"], columns, described["width"])
+
+
+class DenseEmbedding(FeatureEmbedding):
     """A linear layer on standardised features, then GELU.
 
     Parameters
@@ -95,6 +180,8 @@ class DenseEmbedding(nn.Module):
         `fit` it before training.
     """
 
+    kind = "dense"
+
     def __init__(self, n_features: int, width: int) -> None:
         super().__init__()
         self.n_features = n_features
@@ -106,6 +193,10 @@ class DenseEmbedding(nn.Module):
         """Entries of a document's vector."""
         return self.linear.out_features
 
+    def fit(self, matrix: FeatureMatrix) -> None:
+        """Take mean and deviation from the training documents."""
+        self.standardise.fit(self.prepare(matrix))
+
     def prepare(self, matrix: FeatureMatrix) -> np.ndarray:
         """Return the features as they are, as a dense array."""
         return np.asarray(matrix.toarray() if isinstance(matrix, sp.sparray) else matrix)
@@ -113,6 +204,16 @@ class DenseEmbedding(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the documents' vectors, float32 of shape (batch, width)."""
         return F.gelu(self.linear(self.standardise(features)))
+
+    def describe(self) -> Described:
+        """Return its kind and sizes."""
+        return {"kind": self.kind, "n_features": self.n_features, "width": self.width}
+
+    @classmethod
+    def made_of(cls, described: Described) -> DenseEmbedding:
+        """Return a new embedding, neither shifting nor scaling yet."""
+        check_counts(described, n_features=1, width=1)
+        return cls(described["n_features"], described["width"])
 
 
 class Standardise(nn.Module):
@@ -151,29 +252,48 @@ class Standardise(nn.Module):
         return (values.float() - self.mean) / self.scale
 
 
-FeatureEmbedding = SparseEmbedding | DenseEmbedding
+EMBEDDINGS: dict[str, type[FeatureEmbedding]] = {
+    embedding.kind: embedding for embedding in (SparseEmbedding, DenseEmbedding)
+}
 
 
-def feature_embedding(matrix: FeatureMatrix, width: int) -> FeatureEmbedding:
-    """Return the embedding that fits the training documents' features.
+def make_embedding(described: Described) -> FeatureEmbedding:
+    """Return a new embedding of the kind that is described; random weights are torch's.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If there is no such kind, or a size is missing or out of range.
+    """
+    kind = described["kind"]
+    if kind not in EMBEDDINGS:
+        raise ValueError(f"its features are {kind!r}")
+    return EMBEDDINGS[kind].made_of(described)
+
+
+def describe_features(matrix: FeatureMatrix, width: int) -> Described:
+    """Describe the embedding that fits the training documents' features.
 
     Raises
     ------
     ValueError
         If a sparse matrix has no entry at all.
     """
-    n_features = matrix.shape[1]
+    sizes = {"n_features": matrix.shape[1], "width": width}
     if not isinstance(matrix, sp.sparray):
-        dense = DenseEmbedding(n_features, width)
-        dense.standardise.fit(matrix)
-        return dense
-    columns = np.unique(matrix.indices)
-    if not len(columns):
+        return {"kind": DenseEmbedding.kind, **sizes}
+    n_columns = len(columns_with_entries(matrix))
+    if not n_columns:
         raise ValueError(
             f"The features of all {matrix.shape[0]} documents are zero; expected some that tell "
             "them apart."
         )
-    return SparseEmbedding(n_features, torch.from_numpy(columns.astype(np.int64)), width)
+    return {"kind": SparseEmbedding.kind, "n_columns": n_columns, **sizes}
+
+
+def columns_with_entries(matrix: sp.csr_array) -> np.ndarray:
+    """Return the numbers of the columns with an entry, rising: int64."""
+    return np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))
 
 
 class _WeightedSum(torch.autograd.Function):

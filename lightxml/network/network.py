@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lightxml.network.batches import Batch, SparseBatch, Targets, TokenBatch
+from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import TextEncoder
-from lightxml.network.features import FeatureEmbedding, Standardise
+from lightxml.network.features import FeatureEmbedding, Standardise, make_embedding
 from lightxml.network.heads.base import Shares
-from lightxml.network.heads.chunked import ChunkedHead
-from lightxml.network.heads.clustered import ClusteredHead
-from lightxml.network.heads.one_vs_all import OneVsAllHead
+from lightxml.network.heads.kinds import make_head
 from lightxml.network.linear import LinearClassifiers
 from lightxml.network.neighbours import Neighbours
 
@@ -55,31 +53,17 @@ class SqueezeExcitation(nn.Module):
 
 
 class LightXMLNetwork(nn.Module):
-    """A text representation, and one of three heads that rank labels by it.
+    """A text representation, and a head that ranks labels by it.
 
-    Without `label_dim` the head is one linear layer over all labels, with it such a layer behind
-    a bottleneck (`ChunkedHead`), and with `label_clusters` besides it is LightXML's for many
-    labels (`ClusteredHead`).
+    Its random weights come from torch's current generator. A fit gives it the clusters of labels
+    and what the features' embedding takes from the training documents; a load gives it all arrays.
 
     Parameters
     ----------
+    config : NetworkConfig
     encoder : TextEncoder or None
         Its `model` becomes a submodule; the rest of it says how to feed that. None: the features
         alone represent a document.
-    n_labels : int
-    features : SparseEmbedding, DenseEmbedding or None
-        Its vector is joined to the encoder's.
-    n_feature_layers : int
-        The last hidden layers whose summary vectors are joined; all, if there are fewer.
-    dropout : float
-    se_block : bool
-    frozen : bool
-        Whether the encoder stays as it is: its summary vectors are then rounded to half
-        precision, in which they can be kept, and standardised.
-    label_dim : int or None
-    label_clusters : ndarray of int64, shape (n_labels,), or None
-    n_candidate_clusters, n_random_negatives, loss_correction
-        As `ClusteredHead` takes them.
 
     Attributes
     ----------
@@ -100,60 +84,56 @@ class LightXMLNetwork(nn.Module):
     Extreme Multi-label Text Classification", AAAI 2021.
     """
 
-    def __init__(
-        self,
-        encoder: TextEncoder | None,
-        n_labels: int,
-        *,
-        features: FeatureEmbedding | None = None,
-        n_feature_layers: int = 5,
-        dropout: float = 0.5,
-        se_block: bool = False,
-        frozen: bool = False,
-        label_dim: int | None = None,
-        label_clusters: np.ndarray | None = None,
-        n_candidate_clusters: int = 32,
-        n_random_negatives: int = 0,
-        loss_correction: bool = False,
-    ) -> None:
+    def __init__(self, config: NetworkConfig, encoder: TextEncoder | None = None) -> None:
         super().__init__()
         self.autocast_dtype: torch.dtype | None = None
         self.encoder = self.standardise = self.se_block = None
         self.n_feature_layers, self.pad_id = 0, 0
         self.widths: list[int] = []
         if encoder is not None:
-            config = encoder.model.config
-            self.encoder = encoder.model.requires_grad_(not frozen)
-            self.n_feature_layers = min(n_feature_layers, config.num_hidden_layers)
+            of_encoder = encoder.model.config
+            self.encoder = encoder.model.requires_grad_(not config.frozen)
+            self.n_feature_layers = min(config.n_feature_layers, of_encoder.num_hidden_layers)
             self.summary = encoder.summary
             self.pad_id = encoder.pad_id
-            if frozen:
-                self.standardise = Standardise(self.n_feature_layers, config.hidden_size)
-            self.widths.append(self.n_feature_layers * config.hidden_size)
-        self.features = features
-        if features is not None:
-            self.widths.append(features.width)
-        self.dropout = nn.Dropout(dropout)
-        self.head: OneVsAllHead | ChunkedHead | ClusteredHead
-        width = sum(self.widths)
-        if label_dim is None:
-            self.head = OneVsAllHead(width, n_labels)
-        elif label_clusters is None:
-            self.head = ChunkedHead(width, n_labels, label_dim)
-        else:
-            self.head = ClusteredHead(
-                width,
-                label_clusters,
-                label_dim,
-                n_candidate_clusters=n_candidate_clusters,
-                n_random_negatives=n_random_negatives,
-                loss_correction=loss_correction,
-            )
+            if config.frozen:
+                self.standardise = Standardise(self.n_feature_layers, of_encoder.hidden_size)
+            self.widths.append(self.n_feature_layers * of_encoder.hidden_size)
+        self.features: FeatureEmbedding | None = None
+        if config.features is not None:
+            self.features = make_embedding(config.features)
+            self.widths.append(self.features.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = make_head(config.head, self.width, config.n_labels)
         self.neighbours: Neighbours | None = None
         self.linear: LinearClassifiers | None = None
         # Drawn last, so that a seed gives the other parts the same weights with it and without.
-        if se_block:
+        if config.se_block:
             self.se_block = SqueezeExcitation(self.n_feature_layers)
+
+    @property
+    def config(self) -> NetworkConfig:
+        """What makes another such network, for its weights."""
+        return NetworkConfig(
+            n_labels=self.head.n_labels,
+            head=self.head.describe(),
+            features=None if self.features is None else self.features.describe(),
+            n_feature_layers=self.n_feature_layers,
+            dropout=self.dropout.p,
+            se_block=self.se_block is not None,
+            frozen=self.is_frozen,
+        )
+
+    def check(self) -> None:
+        """Refuse loaded arrays out of range, and arrange what is made of them.
+
+        Raises
+        ------
+        ValueError
+        """
+        for part in (self.features, self.neighbours, self.head):
+            if part is not None:
+                part.check()
 
     @property
     def device(self) -> torch.device:
@@ -263,6 +243,22 @@ class LightXMLNetwork(nn.Module):
         """Return the logits that `forward` gives, with or without the neighbours' part."""
         shares = self._shares(representation, batch, neighbours=neighbours)
         return self._own_part * self.head.logits(representation, shares)
+
+    def logits_of(self, batch: Batch, columns: torch.Tensor) -> torch.Tensor:
+        """Return the logits of some labels, of each document its own.
+
+        Parameters
+        ----------
+        batch : Batch
+        columns : Tensor of int64, shape (batch, m)
+
+        Returns
+        -------
+        Tensor of float32, shape (batch, m)
+        """
+        representation = self.represent(batch)
+        shares = self._shares(representation, batch)
+        return self._own_part * self.head.logits_of(representation, columns, shares)
 
     @property
     def _own_part(self) -> float:

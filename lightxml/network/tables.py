@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lightxml.network.batches import SparseRows
+from lightxml.network.pending import PendingOptimizer
 
 # Numbers worked on at a time: on a CPU they stay in its cache; a GPU wants large products.
 BLOCK = {"cpu": 2**20, "cuda": 2**24, "mps": 2**24}
@@ -72,7 +73,7 @@ def group_by_column(
     return touched, SparseRows(rows[order], starts, weights[order])
 
 
-class RowAdagrad(torch.optim.Optimizer):
+class RowAdagrad(PendingOptimizer):
     """Adagrad with one accumulator for each row of a table.
 
     A row moves by ``-lr g / sqrt(sum over the steps of mean(g^2))``. The accumulators are one
@@ -93,12 +94,7 @@ class RowAdagrad(torch.optim.Optimizer):
     """
 
     def __init__(self, table: nn.Parameter, pending: list[TableGradient], lr: float) -> None:
-        super().__init__([table], {"lr": lr})
-        self.pending = pending
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget what is pending."""
-        self.pending.clear()
+        super().__init__([table], pending, lr)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]

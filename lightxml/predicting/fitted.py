@@ -13,7 +13,6 @@ from lightxml.data.documents import Documents, max_length_of, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import LabelForm
 from lightxml.network.encoders import choose_attention
-from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.network import LightXMLNetwork
 from lightxml.runtime.devices import choose_autocast
 
@@ -50,8 +49,7 @@ class FittedModel:
     @property
     def label_clusters(self) -> np.ndarray | None:
         """The cluster of each label, int64 of shape (n_labels,); None without clusters."""
-        head = self.network.head
-        return head.cluster_of.cpu().numpy() if isinstance(head, ClusteredHead) else None
+        return self.network.head.label_clusters
 
     @property
     def vectorizer(self) -> Any:

@@ -61,9 +61,13 @@ def predict_logits_of(
     ndarray of float32, shape (n_documents, m)
     """
     out = np.empty(columns.shape, dtype=np.float32)
-    for rows, logits in _each(network, documents, network, network.head.n_labels):
-        wanted = torch.from_numpy(columns[rows]).to(logits.device)
-        out[rows] = logits.gather(1, wanted).cpu().numpy()
+    # What is added to the head's logits comes for all labels at once.
+    adds = network.neighbours is not None or network.linear is not None
+    n_logits = network.head.n_labels if adds else max(columns.shape[1], network.head.n_logits)
+    for rows, batch in _batches(network, documents, n_logits):
+        with torch.inference_mode():
+            wanted = torch.from_numpy(columns[rows]).to(network.device)
+            out[rows] = network.logits_of(batch, wanted).cpu().numpy()
     return out
 
 
@@ -129,17 +133,25 @@ def _each(
 
     So many documents at a time as `n_logits` numbers each (by default, what ranking needs) allow.
     """
+    for rows, batch in _batches(network, documents, n_logits or network.head.n_logits):
+        # Entered anew for each batch: a generator must not leave the mode on for its caller.
+        with torch.inference_mode():
+            made = make(batch)
+        yield rows, made
+
+
+def _batches(
+    network: LightXMLNetwork, documents: Documents, n_logits: int
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Yield some documents' numbers and their batch, until all have come."""
     use_one_thread_if_forked()
-    device = network.device
-    width = n_logits or network.head.n_logits
+    device, width = network.device, n_logits
     if network.neighbours is not None:
         width = max(width, len(network.neighbours.keys))
     if network.linear is not None:
         width = max(width, network.head.n_labels)
     max_documents = max(1, _MAX_LOGITS // width)
     for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
-        batch = collate(documents, rows, network.pad_id, device)
-        # Entered anew for each batch: a generator must not leave the mode on for its caller.
         with torch.inference_mode():
-            made = make(batch)
-        yield rows, made
+            batch = collate(documents, rows, network.pad_id, device)
+        yield rows, batch

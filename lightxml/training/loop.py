@@ -14,9 +14,8 @@ from torch import nn
 
 from lightxml.data.documents import Documents
 from lightxml.network.batches import Batch, Targets, collate, make_targets, training_batches
-from lightxml.network.heads.chunked import ChunkedRMSprop
 from lightxml.network.network import LightXMLNetwork
-from lightxml.network.tables import RowAdagrad
+from lightxml.network.pending import PendingOptimizer
 from lightxml.runtime.devices import seed_generators
 from lightxml.runtime.distributed import ALONE, Ranks, within_step
 from lightxml.runtime.interrupts import HeldSignals
@@ -107,7 +106,7 @@ def train(
     dense = [p for group in optimizers[0].param_groups for p in group["params"]]
     # An encoder may have a pooler, say, or other weights of no use here.
     loss_of = ranks.share_loss(network.loss, dense, some_unused=network.trains_encoder)
-    tables = [o.pending for o in optimizers if isinstance(o, (RowAdagrad, ChunkedRMSprop))]
+    tables = [o.pending for o in optimizers if isinstance(o, PendingOptimizer)]
     rates = [(group, group["lr"]) for o in optimizers for group in o.param_groups]
     shown: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""The optimizers: AdamW, and leaner ones for tables of features and of labels."""
+"""The optimizers: AdamW, and what features and head have of their own."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lightxml.network.features import SparseEmbedding
-from lightxml.network.heads.chunked import ChunkedHead, ChunkedRMSprop
-from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.network import LightXMLNetwork
-from lightxml.network.tables import RowAdagrad
 
 WARM_UP = 0.05  # of all steps, with the linear schedule
-# Rates of the feature embedding, of label embeddings beside clusters, and of labels behind a
-# bottleneck, in terms of the head's; chosen on validation documents.
-TABLE_RATE = 40.0
-LABEL_RATE = 10.0
-CHUNKED_RATE = 0.3
 
 
 def make_optimizers(
@@ -31,18 +22,13 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Return the optimizers that together move every weight that is to be trained.
 
-    AdamW has a rate for the encoder and one for the rest; biases and norms do not decay. Tables
-    of features and of labels do not decay either; each has a row-wise Adagrad.
+    AdamW has a rate for the encoder and one for the rest; biases and norms do not decay. What it
+    is not to move, such as tables of features and of labels, does not decay either: the feature
+    embedding and the head say what moves it.
     """
-    others: list[torch.optim.Optimizer] = []
-    features, head = network.features, network.head
-    if isinstance(features, SparseEmbedding):
-        rate = TABLE_RATE * head_learning_rate
-        others.append(RowAdagrad(features.weight, features.pending, rate))
-    if isinstance(head, ClusteredHead):
-        others.append(RowAdagrad(head.embeddings, head.pending, LABEL_RATE * head_learning_rate))
-    elif isinstance(head, ChunkedHead):
-        others.append(ChunkedRMSprop(head, CHUNKED_RATE * head_learning_rate, seed))
+    parts = [part for part in (network.features, network.head) if part is not None]
+    found = [part.optimizer(head_learning_rate, seed) for part in parts]
+    others = [other for other in found if other is not None]
     elsewhere = {id(p) for other in others for p in other.param_groups[0]["params"]}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

@@ -10,11 +10,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightxml.network.batches import Targets, make_targets
-from lightxml.network.heads.base import above
-from lightxml.network.heads.clustered import ClusteredHead, candidate_logits, gathered_logits
+from lightxml.network.heads.candidates import candidate_logits, gathered_logits
+from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.tables import BLOCK, RowAdagrad, weighted_sum
 
 WIDTH, LABEL_DIM = 6, 4
@@ -91,13 +90,6 @@ def test_the_loss_is_that_of_the_clusters_and_of_the_candidates(n_candidate_clus
     torch.testing.assert_close(loss, expected_loss)
     for ours, plain in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-4)
-
-
-def test_a_document_counts_the_same_in_whatever_batch() -> None:
-    head, e = make_head(), representation()
-    together = head.loss(e, targets(), torch.float32)
-    alone = [head.loss(e[[i]], targets(Y[[i]]), torch.float32) for i in range(5)]
-    torch.testing.assert_close(sum(alone), together)
 
 
 @pytest.mark.parametrize("block", [2**24, 30], ids=["all", "a document at a time"])
@@ -279,63 +271,3 @@ def test_equal_scores_come_in_the_order_of_the_labels() -> None:
         head.generator.weight.zero_()
         head.generator.bias.zero_()
     assert head.rank(representation(2), 20)[1].tolist() == [list(range(20))] * 2
-
-
-def test_labels_above_a_score_are_found_in_every_cluster() -> None:
-    head, e = make_head(n_candidate_clusters=1), representation()
-    with torch.no_grad():
-        head.embeddings.mul_(3)
-        head.generator.bias.add_(2)
-    rows, columns, values = head.positive(e, 0.0)
-    found = {
-        (r, c): v for r, c, v in zip(*(t.tolist() for t in (rows, columns, values)), strict=True)
-    }
-    expected = above(head.logits(e), 0.0)
-    assert found.keys() == {
-        (r, c) for r, c in zip(*(t.tolist() for t in expected[:2]), strict=True)
-    }
-    assert len({int(CLUSTERS[c]) for _, c in found}) > 3
-    for r, c, value in zip(*(t.tolist() for t in expected), strict=True):
-        assert found[r, c] == pytest.approx(value, abs=1e-5)
-    with torch.no_grad():
-        head.generator.bias.fill_(-100)
-    assert all(len(part) == 0 for part in head.positive(e, 0.0))
-
-
-class Largest(TorchDispatchMode):
-    """Record the size of the largest tensor that any operation makes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.size = 0
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        out = function(*args, **(kwargs or {}))
-        for tensor in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
-                self.size = max(self.size, tensor.numel())
-        return out
-
-
-def test_no_array_of_documents_times_labels_is_made() -> None:
-    n_labels, n_documents = 50_000, 8
-    clusters = np.arange(n_labels) // 50
-    head = ClusteredHead(WIDTH, clusters, LABEL_DIM, n_candidate_clusters=5, n_random_negatives=50)
-    optimizer = RowAdagrad(head.embeddings, head.pending, 0.1)
-    rng = np.random.default_rng(0)
-    y = sp.csr_array(
-        (np.ones(24, np.int8), (np.repeat(np.arange(8), 3), rng.integers(n_labels, size=24))),
-        shape=(n_documents, n_labels),
-    )
-    e = representation(n_documents).requires_grad_()
-    optimizer.step()
-    assert not optimizer.state
-    with Largest() as largest:
-        head.loss(e, targets(y), torch.float32).backward()
-        optimizer.step()
-        with torch.no_grad():
-            head.rank(e, 5)
-    # The labels' own table is the largest there is.
-    assert largest.size <= head.embeddings.numel() < n_documents * n_labels

@@ -27,6 +27,7 @@ from transformers import (
 from lightxml.data.documents import Documents, tokenize
 from lightxml.exceptions import EncoderUnavailableError
 from lightxml.network.batches import collate
+from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import (
     build_encoder,
     config_from_dict,
@@ -77,7 +78,7 @@ def save_pretrained(folder: Path, family: str) -> str:
 
 
 def network_of(encoder: object, **params: object) -> LightXMLNetwork:
-    return LightXMLNetwork(encoder, 5, **params).eval()  # type: ignore[arg-type]
+    return LightXMLNetwork(NetworkConfig(5, **params), encoder).eval()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

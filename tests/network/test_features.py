@@ -9,12 +9,16 @@ import torch
 import torch.nn.functional as F
 
 from lightxml.data.documents import Documents
+from lightxml.data.matrices import FeatureMatrix
 from lightxml.network.batches import collate
 from lightxml.network.features import (
+    EMBEDDINGS,
     DenseEmbedding,
+    FeatureEmbedding,
     SparseEmbedding,
     Standardise,
-    feature_embedding,
+    describe_features,
+    make_embedding,
 )
 from lightxml.network.tables import weighted_sum
 
@@ -27,6 +31,12 @@ def matrix() -> sp.csr_array:
     """Four documents, six features, of which numbers 2 and 5 are in none of them."""
     rows = [[3, 4, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [1, 0, 0, -2, 2, 0]]
     return sp.csr_array(np.array(rows, dtype=np.float32))
+
+
+def feature_embedding(matrix: FeatureMatrix, width: int) -> FeatureEmbedding:
+    made = make_embedding(describe_features(matrix, width))
+    made.fit(matrix)
+    return made
 
 
 def embed(embedding: SparseEmbedding, matrix: sp.csr_array, rows: np.ndarray) -> torch.Tensor:
@@ -74,15 +84,15 @@ def test_features_that_no_training_document_has_count_for_nothing(matrix: sp.csr
 
 def test_all_features_zero_is_an_error() -> None:
     with pytest.raises(ValueError, match="features of all 3 documents are zero; expected some"):
-        feature_embedding(sp.csr_array((3, 4), dtype=np.float32), 2)
+        describe_features(sp.csr_array((3, 4), dtype=np.float32), 2)
 
 
 def test_columns_out_of_order_or_range_are_refused() -> None:
     for columns in ([0, 2, 1], [-1, 0], [0, 5], [1, 1]):
         embedding = SparseEmbedding(5, torch.tensor(columns), 2)
         with pytest.raises(ValueError, match="columns of its feature embedding do not rise"):
-            embedding.check_columns()
-    SparseEmbedding(5, torch.tensor([0, 4]), 2).check_columns()
+            embedding.check()
+    SparseEmbedding(5, torch.tensor([0, 4]), 2).check()
 
 
 def test_dense_features_are_standardised_over_the_training_documents() -> None:
@@ -102,3 +112,34 @@ def test_an_entry_that_never_varies_is_shifted_not_blown_up() -> None:
     standardise.fit(np.array([[7.0, 0.0], [7.0, 1.0]], dtype=np.float16))
     found = standardise(torch.tensor([[7.0, 0.5], [7.001, 0.5]]))
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.001, 0.0]]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", EMBEDDINGS)
+def test_an_embedding_is_made_again_by_its_description_and_its_arrays(
+    matrix: sp.csr_array, kind: str
+) -> None:
+    seen = matrix if kind == "sparse" else matrix.toarray()
+    embedding = feature_embedding(seen, 3)
+    described = embedding.describe()
+    assert described == describe_features(seen, 3)
+    again = make_embedding(described)
+    again.load_state_dict(embedding.state_dict())
+    again.check()
+    batch = collate(Documents(features=embedding.prepare(seen)), ALL, 0, CPU).features
+    assert torch.equal(again(batch), embedding(batch))
+    for name in described.keys() - {"kind"}:
+        for value in (0, "3", 1.5, None):
+            with pytest.raises(ValueError, match=name):
+                make_embedding({**described, name: value})
+    with pytest.raises(ValueError, match="its features are 'secret'"):
+        make_embedding({**described, "kind": "secret"})
+
+
+@pytest.mark.parametrize("kind", EMBEDDINGS)
+def test_the_estimate_counts_the_weights_that_adamw_moves(matrix: sp.csr_array, kind: str) -> None:
+    embedding = feature_embedding(matrix if kind == "sparse" else matrix.toarray(), 3)
+    own = embedding.optimizer(0.1, seed=0)
+    elsewhere = [] if own is None else own.param_groups[0]["params"]
+    n_weights = sum(p.numel() for p in embedding.parameters()) - sum(p.numel() for p in elsewhere)
+    assert embedding.training_bytes(10) == {"optimizer": 12 * n_weights}
+    assert (own is None) == (kind == "dense")

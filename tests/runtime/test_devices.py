@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ from lightxml.data.documents import Documents, tokenize
 from lightxml.datasets import make_xmc
 from lightxml.exceptions import DeviceMemoryError
 from lightxml.fitting.footprint import training_memory
+from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
-from lightxml.network.features import feature_embedding
-from lightxml.network.heads.chunked import ChunkedHead
+from lightxml.network.features import describe_features
+from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.tables import BLOCK, RowAdagrad, TableGradient, group_by_column
 from lightxml.runtime.devices import choose_autocast, choose_device, seeded
@@ -191,23 +191,21 @@ def test_the_estimate_of_memory_is_within_a_factor(case: dict[str, Any]) -> None
         encoder = features = matrix = tokens = None
         if "width" in case:
             matrix = sp.csr_array(TfidfVectorizer(dtype=np.float32).fit_transform(texts))
-            features = feature_embedding(matrix, case["width"])
+            features = describe_features(matrix, case["width"])
         else:
             config = BertConfig(hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
                                 intermediate_size=1024)  # fmt: skip
             encoder = build_encoder(config, texts, 128)
             tokens = tokenize(texts, encoder.tokenizer)
         clusters = np.arange(n_labels) // 80 if case.get("clustered") else None
-        network = LightXMLNetwork(
-            encoder,
-            n_labels,
-            features=features,
-            label_dim=case.get("label_dim"),
-            label_clusters=clusters,
-        )
+        head = choose_head(case.get("label_dim"), clusters, n_candidate_clusters=32)
+        network = LightXMLNetwork(NetworkConfig(n_labels, head, features), encoder)
+        if clusters is not None:
+            network.head.set_clusters(clusters)
         network.autocast_dtype = choose_autocast("auto", device)
         network.to(device)
         if features is not None:
+            network.features.fit(matrix)
             matrix = network.features.prepare(matrix)
         store = Documents(tokens, matrix)
         training = TrainingConfig(
@@ -215,8 +213,7 @@ def test_the_estimate_of_memory_is_within_a_factor(case: dict[str, Any]) -> None
             head_learning_rate=1e-3, weight_decay=0.01, schedule="constant", swa_start=None,
             swa_every=1, seed=0, verbose=0,
         )  # fmt: skip
-        head = network.head
-        with head.in_training() if isinstance(head, ChunkedHead) else nullcontext():
+        with network.head.in_training():
             estimate = sum(training_memory(network, batch_size, 128, averages=False).values())
             before = torch.cuda.memory_allocated(device)
             torch.cuda.reset_peak_memory_stats(device)

@@ -10,17 +10,18 @@ import torch.nn.functional as F
 
 from lightxml.data.documents import Documents
 from lightxml.network.batches import SparseBatch, collate
+from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
-from lightxml.network.features import SparseEmbedding
+from lightxml.network.features import TABLE_RATE, SparseEmbedding
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.tables import BLOCK, RowAdagrad, TableGradient, group_by_column, weighted_sum
-from lightxml.training.optimizers import TABLE_RATE, learning_rate_factor, make_optimizers
+from lightxml.training.optimizers import learning_rate_factor, make_optimizers
 from tests.conftest import small_config
 
 
 def test_the_encoder_and_the_rest_have_rates_of_their_own_and_vectors_do_not_decay() -> None:
     encoder = build_encoder(small_config(), ["some text to learn a vocabulary from"], 32)
-    network = LightXMLNetwork(encoder, 7, se_block=True)
+    network = LightXMLNetwork(NetworkConfig(7, se_block=True), encoder)
     name_of = {id(p): name for name, p in network.named_parameters()}
     (optimizer,) = make_optimizers(network, 1e-3, 1e-2, 0.01, 0)
     seen = set()
@@ -133,18 +134,19 @@ def test_the_gradients_of_accumulated_batches_are_added() -> None:
 
 
 def test_the_feature_table_has_its_own_rate_and_all_else_adamw() -> None:
-    features = SparseEmbedding(9, torch.arange(9), 4)
-    network = LightXMLNetwork(None, 7, features=features)
+    features = {"kind": "sparse", "n_columns": 9, "n_features": 9, "width": 4}
+    network = LightXMLNetwork(NetworkConfig(7, features=features))
     adamw, adagrad = make_optimizers(network, 1e-3, 1e-2, 0.01, 0)
-    assert adagrad.param_groups[0]["params"] == [features.weight]
+    assert adagrad.param_groups[0]["params"] == [network.features.weight]
     assert adagrad.param_groups[0]["lr"] == TABLE_RATE * 1e-2
     others = [id(p) for group in adamw.param_groups for p in group["params"]]
-    assert sorted(others) == sorted(id(p) for p in network.parameters() if p is not features.weight)
+    table = network.features.weight
+    assert sorted(others) == sorted(id(p) for p in network.parameters() if p is not table)
 
 
 def test_a_frozen_encoder_is_not_moved() -> None:
     encoder = build_encoder(small_config(), ["some text to learn a vocabulary from"], 32)
-    network = LightXMLNetwork(encoder, 7, frozen=True)
+    network = LightXMLNetwork(NetworkConfig(7, frozen=True), encoder)
     moved = {id(p) for o in make_optimizers(network, 1e-3, 1e-2, 0.01, 0) for g in o.param_groups
              for p in g["params"]}  # fmt: skip
     assert moved == {id(p) for p in network.head.parameters()}

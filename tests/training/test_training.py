@@ -17,6 +17,7 @@ from lightxml import LightXMLClassifier
 from lightxml.data.documents import Documents as Read
 from lightxml.data.documents import tokenize
 from lightxml.exceptions import LongFitWarning, NonFiniteLossError
+from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
 from lightxml.network.network import LightXMLNetwork
 from lightxml.runtime.progress import Progress
@@ -47,7 +48,7 @@ def setting(documents: Documents) -> tuple[LightXMLNetwork, Read, sp.csr_array]:
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     torch.manual_seed(0)
     encoder = build_encoder(config, texts, 32)
-    network = LightXMLNetwork(encoder, y.shape[1], dropout=0.0)
+    network = LightXMLNetwork(NetworkConfig(y.shape[1], dropout=0.0), encoder)
     return network, Read(tokenize(texts, encoder.tokenizer)), y
 
 

@@ -1,8 +1,10 @@
-"""The output layer over all labels, and what the heads share: the ranking, the first weights."""
+"""What every head answers, and what the heads share: the ranking, the first weights."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lightxml.network.batches import Targets
+from lightxml.network.described import Described
+from lightxml.network.pending import ADAMW_BYTES, PendingOptimizer
 from lightxml.network.tables import group_by_column, weighted_sum
 
 # About the log-odds of a label among thousands: the first steps then teach which labels fit,
@@ -18,11 +23,209 @@ INITIAL_BIAS = -6.0
 
 # What is added to the logits of the labels from one number up to another, (batch, end - begin).
 Shares = Callable[[int, int], torch.Tensor]
+# Gives all documents, some at a time: their numbers, and their representations.
+Represented = Callable[[], Iterable[tuple[np.ndarray, torch.Tensor]]]
+
+
+class Head(nn.Module, ABC):
+    """An output layer: what ranks the labels by a text representation.
+
+    It answers for all that depends on how it is made. Another head is one file with these members,
+    and its line in `lightxml.network.heads.kinds`.
+
+    Attributes
+    ----------
+    kind : str
+        Its name in a saved model.
+    """
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def n_labels(self) -> int:
+        """Labels that it ranks."""
+
+    @property
+    @abstractmethod
+    def n_logits(self) -> int:
+        """Numbers that ranking holds at a time for each document."""
+
+    @property
+    @abstractmethod
+    def label_bias(self) -> torch.Tensor:
+        """The labels' biases themselves, shape (n_labels,), outside of differentiation."""
+
+    @property
+    def label_clusters(self) -> np.ndarray | None:
+        """The cluster of each label, int64 of shape (n_labels,); None where it has none."""
+        return None
+
+    # In training -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def loss(
+        self, representation: torch.Tensor, targets: Targets, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the training loss, summed over labels and documents: float32 of shape ().
+
+        Parameters
+        ----------
+        representation : Tensor of float32, shape (batch, width)
+        targets : Targets
+        dtype : torch.dtype
+            Of the matrix products with the representation.
+        """
+
+    @abstractmethod
+    def start(self, represented: Represented, y: sp.csr_array) -> None:
+        """Set its first weights by the training documents.
+
+        Parameters
+        ----------
+        represented : callable
+            As often as it is called, it gives all documents' representations anew.
+        y : csr_array of shape (n_documents, n_labels)
+        """
+
+    def optimizer(self, rate: float, seed: int) -> PendingOptimizer | None:
+        """Return what moves the weights that AdamW is not to move; None where it moves all.
+
+        Parameters
+        ----------
+        rate : float
+            AdamW's for the other weights.
+        seed : int
+            Of what is drawn in its steps.
+        """
+        return None
+
+    def training_bytes(self, batch_size: int) -> dict[str, int]:
+        """Estimate what training takes beside the weights.
+
+        Returns
+        -------
+        dict of int
+            ``"optimizer"`` (gradients and moments) and ``"output"`` (of a step's logits), in
+            bytes.
+        """
+        trained = sum(p.numel() for p in self.parameters())
+        return {
+            "optimizer": ADAMW_BYTES * trained,
+            "output": 3 * 4 * batch_size * self.n_labels,
+        }
+
+    def in_training(self) -> AbstractContextManager[None]:
+        """Return a context in which it is trained."""
+        return nullcontext()
+
+    # In prediction, in float32 -----------------------------------------------------------------
+
+    def query(self, representation: torch.Tensor) -> torch.Tensor:
+        """Return what the labels' weights are multiplied with, float32 of (batch, ...)."""
+        return representation
+
+    @abstractmethod
+    def logits(self, representation: torch.Tensor, shares: Shares | None = None) -> torch.Tensor:
+        """Return every label's logit, float32 of shape (batch, n_labels).
+
+        Parameters
+        ----------
+        representation : Tensor of float32, shape (batch, width)
+        shares : callable, optional
+            What is added to the labels' logits.
+        """
+
+    @abstractmethod
+    def logits_of(
+        self, representation: torch.Tensor, columns: torch.Tensor, shares: Shares | None = None
+    ) -> torch.Tensor:
+        """Return the logits of some labels, of each document its own: `logits`, but for rounding.
+
+        Parameters
+        ----------
+        representation : Tensor of float32, shape (batch, width)
+        columns : Tensor of int64, shape (batch, m)
+        shares : callable, optional
+
+        Returns
+        -------
+        Tensor of float32, shape (batch, m)
+        """
+
+    @abstractmethod
+    def rank(
+        self, representation: torch.Tensor, k: int, shares: Shares | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the k largest logits and their columns, best first; as `top_k`."""
+
+    @abstractmethod
+    def positive(
+        self, representation: torch.Tensor, least: float, shares: Shares | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return rows, columns and values of the logits above `least`."""
+
+    # In a saved model --------------------------------------------------------------------------
+
+    @abstractmethod
+    def describe(self) -> Described:
+        """Return its kind, and the sizes by which `made_of` makes one for its weights."""
+
+    @classmethod
+    @abstractmethod
+    def made_of(cls, described: Described, width: int, n_labels: int) -> Head:
+        """Return a new head; random weights come from torch's current generator.
+
+        Parameters
+        ----------
+        described : dict
+            As `describe` gives it. What acts in training only may be there besides.
+        width : int
+            Of the representation.
+        n_labels : int
+
+        Raises
+        ------
+        ValueError, KeyError
+            If a size is missing or out of range.
+        """
+
+    def check(self) -> None:
+        """Refuse arrays out of range that were loaded into it, and arrange what is made of them.
+
+        Raises
+        ------
+        ValueError
+        """
+
+    def set_clusters(self, clusters: np.ndarray) -> None:
+        """Take the cluster of each label, int64 of shape (n_labels,): numbers from 0, all in use.
+
+        Raises
+        ------
+        TypeError
+            If it is a head without clusters.
+        """
+        raise TypeError(f"a {type(self).__name__} has no label clusters")
 
 
 def linear(layer: nn.Linear, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return what a layer makes of values, with its product in `dtype`; float32."""
     return F.linear(values.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype)).float()
+
+
+def with_shares(
+    logits: torch.Tensor, columns: torch.Tensor, shares: Shares | None, n_labels: int
+) -> torch.Tensor:
+    """Return the logits of some labels, (batch, m), with the shares of these labels added."""
+    return logits if shares is None else logits + shares(0, n_labels).gather(1, columns)
+
+
+def queries(head: Head, represented: Represented) -> Iterable[tuple[np.ndarray, torch.Tensor]]:
+    """Yield all documents' numbers and what the labels' weights are multiplied with."""
+    for rows, batch in represented():
+        with torch.no_grad():
+            yield rows, head.query(batch)
 
 
 @torch.no_grad()

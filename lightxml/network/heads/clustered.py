@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import numpy as np
+import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightxml.network.batches import SparseRows, Targets
-from lightxml.network.heads.base import INITIAL_BIAS, Shares, above, linear, top_k
-from lightxml.network.tables import BLOCK, TableGradient, group_by_column, weighted_sum
+from lightxml.network.batches import Targets
+from lightxml.network.described import Described, check_counts
+from lightxml.network.heads.base import (
+    INITIAL_BIAS,
+    Head,
+    Represented,
+    Shares,
+    above,
+    linear,
+    queries,
+    start_at_centroids,
+    top_k,
+    with_shares,
+)
+from lightxml.network.heads.candidates import CandidateLoss, Rescaled, candidate_logits
+from lightxml.network.pending import ADAMW_BYTES
+from lightxml.network.tables import BLOCK, RowAdagrad, TableGradient
 
 # Of what label embeddings are multiplied with, so that no document speaks louder than others.
 # Behind a bottleneck with all labels (`ChunkedHead`), one length only slowed the training down.
 QUERY_LENGTH = 8.0
+# Of the embeddings' rate in terms of the other weights'; chosen on validation documents.
+LABEL_RATE = 10.0
 
 
-class ClusteredHead(nn.Module):
+class ClusteredHead(Head):
     """Rank the labels of the best label clusters.
 
     The *generator*, a linear layer, gives each cluster a logit. The *discriminator*, a linear
@@ -59,6 +73,7 @@ class ClusteredHead(nn.Module):
     negatives as in Mittal et al., "DeepXML", WSDM 2021. The length and the bias are ours.
     """
 
+    kind = "clustered"
     cluster_of: torch.Tensor
     members: torch.Tensor
     place: torch.Tensor
@@ -121,6 +136,15 @@ class ClusteredHead(nn.Module):
         # On the host, where the sizes of arrays are decided.
         self.host_clusters, self.host_sizes = clusters, np.sort(sizes)
 
+    def set_clusters(self, clusters: np.ndarray) -> None:
+        """Take the cluster of each label, int64 of shape (n_labels,)."""
+        self.cluster_of.copy_(torch.from_numpy(clusters.astype(np.int64)))
+        self.arrange()
+
+    def check(self) -> None:
+        """Refuse clusters out of range or empty, and arrange the labels by them."""
+        self.arrange()
+
     @property
     def n_labels(self) -> int:
         """Labels that it ranks."""
@@ -130,6 +154,11 @@ class ClusteredHead(nn.Module):
     def label_bias(self) -> torch.Tensor:
         """The labels' biases themselves, shape (n_labels,), outside of differentiation."""
         return self.embeddings.data[:, -1]
+
+    @property
+    def label_clusters(self) -> np.ndarray:
+        """The cluster of each label, int64 of shape (n_labels,)."""
+        return self.cluster_of.cpu().numpy()
 
     @property
     def n_clusters(self) -> int:
@@ -160,7 +189,7 @@ class ClusteredHead(nn.Module):
         """Return the training loss, with the two linear layers in `dtype`; float32 of shape ()."""
         to_generator = to_discriminator = representation
         if self.loss_correction:
-            to_generator, to_discriminator = _Rescaled.apply(representation)
+            to_generator, to_discriminator = Rescaled.apply(representation)
         logits = linear(self.generator, to_generator, dtype)  # (batch, n_clusters)
         clusters = self.cluster_of[targets.columns]
         gold = torch.zeros_like(logits)
@@ -174,10 +203,36 @@ class ClusteredHead(nn.Module):
             drawn, there = self._random_negatives(chosen)
             labels, present = torch.cat([labels, drawn], 1), torch.cat([present, there], 1)
         query = self._query(to_discriminator, dtype)
-        discriminator_loss: torch.Tensor = _CandidateLoss.apply(
+        discriminator_loss: torch.Tensor = CandidateLoss.apply(
             query, self.embeddings, labels, present, targets.rows, slots, self.pending
         )
         return generator_loss + discriminator_loss
+
+    def start(self, represented: Represented, y: sp.csr_array) -> None:
+        """Begin each label, and each cluster of labels, at its documents."""
+        start_at_centroids(self.embeddings, queries(self, represented), y)
+        self.embeddings.data[:, -1] = INITIAL_BIAS
+        clusters = self.label_clusters
+        membership = sp.csr_array(
+            (np.ones(len(clusters), dtype=np.float32), (np.arange(len(clusters)), clusters))
+        )
+        start_at_centroids(self.generator.weight, represented(), sp.csr_array(y @ membership))
+
+    def optimizer(self, rate: float, seed: int) -> RowAdagrad:
+        """Return what moves the embeddings; the two linear layers are AdamW's."""
+        return RowAdagrad(self.embeddings, self.pending, LABEL_RATE * rate)
+
+    def training_bytes(self, batch_size: int) -> dict[str, int]:
+        """Count gradients and moments of the linear layers, and a batch's candidates."""
+        others = sum(p.numel() for p in self.parameters()) - self.embeddings.numel()
+        n_candidates = self.n_candidate_clusters * self.largest + self.n_random_negatives
+        # Labels, masks, places, logits and their order by label; then the clusters' logits.
+        output = batch_size * (72 * n_candidates + 40 * self.n_clusters)
+        if self.embeddings.is_cuda:
+            # Copies of the candidates' rows, or what the touched rows move by: blocks of both.
+            of_document = n_candidates * self.embeddings.shape[1]
+            output += 4 * max(of_document, min(batch_size * of_document, BLOCK["cuda"]))
+        return {"optimizer": ADAMW_BYTES * others, "output": output}
 
     def _most_gold(self, targets: Targets) -> int:
         """Return the most clusters that the labels of one document are in."""
@@ -246,6 +301,15 @@ class ClusteredHead(nn.Module):
             logits = logits + shares(0, self.n_labels)
         return _logit_of_product(logits, of_clusters[:, self.cluster_of])
 
+    def logits_of(
+        self, representation: torch.Tensor, columns: torch.Tensor, shares: Shares | None = None
+    ) -> torch.Tensor:
+        """Return the logits of some labels' scores, of each document its own."""
+        of_clusters = self.generator(representation).gather(1, self.cluster_of[columns])
+        logits = candidate_logits(self.embeddings, self.query(representation), columns)
+        logits = with_shares(logits, columns, shares, self.n_labels)
+        return _logit_of_product(logits, of_clusters)
+
     def rank(
         self, representation: torch.Tensor, k: int, shares: Shares | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -290,58 +354,33 @@ class ClusteredHead(nn.Module):
         """Return the logits of the labels of clusters, -inf where there is none, and the labels."""
         labels, present = self._candidates(chosen)
         logits = candidate_logits(self.embeddings, self.query(representation), labels)
-        if shares is not None:
-            logits = logits + shares(0, self.n_labels).gather(1, labels)
+        logits = with_shares(logits, labels, shares, self.n_labels)
         of_clusters = of_clusters.repeat_interleave(self.largest, dim=1)
         return _logit_of_product(logits, of_clusters).masked_fill(~present, -torch.inf), labels
 
+    def describe(self) -> Described:
+        """Return its kind and sizes; what acts in training only is not kept."""
+        return {
+            "kind": self.kind,
+            "label_dim": self.project.out_features,
+            "n_clusters": self.n_clusters,
+            "n_candidate_clusters": self.n_candidate_clusters,
+        }
 
-def candidate_logits(
-    table: torch.Tensor, queries: torch.Tensor, labels: torch.Tensor
-) -> torch.Tensor:
-    """Return the products of each query with its own rows of a table.
-
-    Parameters
-    ----------
-    table : Tensor of float32, shape (n_rows, width)
-    queries : Tensor of float32, shape (n, width)
-    labels : Tensor of int64, shape (n, n_candidates)
-
-    Returns
-    -------
-    Tensor of float32, shape (n, n_candidates)
-    """
-    n, n_candidates = labels.shape
-    if n_candidates > len(table):  # with padding; all are fewer
-        return (queries @ table.T).gather(1, labels)
-    if table.device.type == "cpu":
-        # Reads each row once and copies none.
-        starts = torch.arange(0, labels.numel() + 1, n_candidates)
-        where = _sparse(starts, labels.flatten(), (n, len(table)))
-        return torch.sparse.sampled_addmm(where, queries, table.T, beta=0.0).values().view(n, -1)
-    return gathered_logits(table, queries, labels)
-
-
-def gathered_logits(
-    table: torch.Tensor, queries: torch.Tensor, labels: torch.Tensor
-) -> torch.Tensor:
-    """Return what `candidate_logits` does, of copies of the rows: some documents' at a time."""
-    size = max(1, BLOCK["cuda"] // (labels.shape[1] * table.shape[1]))
-    parts = []
-    for some, of_some in zip(queries.split(size), labels.split(size), strict=True):
-        rows = table.index_select(0, of_some.flatten()).view(*of_some.shape, -1)
-        parts.append(torch.bmm(rows, some.unsqueeze(2)).squeeze(2))
-    return torch.cat(parts)
-
-
-def _sparse(starts: torch.Tensor, columns: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    zeros = torch.zeros(len(columns))  # multiplied by nought, as beta has it
-    return torch.sparse_csr_tensor(starts, columns, zeros, shape, check_invariants=False)
-
-
-with warnings.catch_warnings():  # torch's, that this kind of tensor is young: said once a process
-    warnings.simplefilter("ignore")
-    _sparse(torch.zeros(2, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), (1, 1))
+    @classmethod
+    def made_of(cls, described: Described, width: int, n_labels: int) -> ClusteredHead:
+        """Return a new head with any clusters, of that number: its own are to be set or loaded."""
+        check_counts(described, label_dim=1, n_clusters=1, n_candidate_clusters=1)
+        if described["n_clusters"] > n_labels:
+            raise ValueError(f"it has {described['n_clusters']} clusters of {n_labels} labels")
+        return cls(
+            width,
+            np.arange(n_labels) % described["n_clusters"],
+            described["label_dim"],
+            n_candidate_clusters=described["n_candidate_clusters"],
+            n_random_negatives=described.get("n_random_negatives", 0),
+            loss_correction=described.get("loss_correction", False),
+        )
 
 
 def _logit_of_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -349,60 +388,3 @@ def _logit_of_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     log_product = F.logsigmoid(a) + F.logsigmoid(b)
     # log p - log(1 - p); beyond 2^-149 from 1, float32 has no other 1 - p.
     return log_product - torch.log((-torch.expm1(log_product)).clamp(min=2.0**-149))
-
-
-class _Rescaled(torch.autograd.Function):
-    """Two copies of a representation, for the generator and for the discriminator.
-
-    On the way back the generator's gradient is scaled to the norm of the discriminator's, batch
-    by batch, before the two are added; where a norm is zero or not finite, they are just added.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, representation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return representation.view_as(representation), representation.view_as(representation)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        of_generator, of_discriminator = gradients
-        ratio = of_discriminator.norm() / of_generator.norm()
-        usable = torch.isfinite(ratio) & (ratio > 0)
-        return of_generator * torch.where(usable, ratio, 1.0) + of_discriminator
-
-
-class _CandidateLoss(torch.autograd.Function):
-    """Binary cross-entropy of the candidates' logits, summed.
-
-    The gradient of the embeddings is not made: what it is made of goes on `pending`.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        queries: torch.Tensor,
-        table: torch.Tensor,
-        labels: torch.Tensor,
-        present: torch.Tensor,
-        rows: torch.Tensor,
-        slots: torch.Tensor,
-        pending: list[TableGradient],
-    ) -> torch.Tensor:
-        logits = candidate_logits(table, queries, labels)
-        loss = (F.softplus(logits) * present).sum() - logits[rows, slots].sum()
-        gradient = logits.sigmoid_().mul_(present)
-        gradient[rows, slots] -= 1
-        starts = torch.arange(len(labels), device=labels.device) * labels.shape[1]
-        by_row = SparseRows(labels.flatten(), starts, gradient.flatten())
-        ctx.save_for_backward(queries, weighted_sum(table, by_row))
-        ctx.by_row, ctx.pending = by_row, pending
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        queries, of_queries = ctx.saved_tensors
-        by_row: SparseRows = ctx.by_row
-        rows = torch.arange(len(queries), device=queries.device)
-        rows = rows.repeat_interleave(len(by_row.numbers) // len(queries))
-        columns, by_column = group_by_column(by_row.numbers, rows, by_row.weights)
-        ctx.pending.append(TableGradient(columns, by_column, queries * gradients[0]))
-        return of_queries * gradients[0], None, None, None, None, None, None

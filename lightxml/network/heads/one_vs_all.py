@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lightxml.network.batches import Targets
-from lightxml.network.heads.base import INITIAL_BIAS, Shares, above, top_k
+from lightxml.network.described import Described
+from lightxml.network.heads.base import (
+    INITIAL_BIAS,
+    Head,
+    Represented,
+    Shares,
+    above,
+    start_at_centroids,
+    top_k,
+    with_shares,
+)
+from lightxml.network.heads.candidates import candidate_logits
 
 
-class OneVsAllHead(nn.Linear):
+class OneVsAllHead(Head, nn.Linear):
     """One linear layer over all labels, as LightXML uses for up to some 10^5 labels.
 
     Parameters
@@ -25,6 +37,8 @@ class OneVsAllHead(nn.Linear):
     ----------
     Jiang et al., LightXML, AAAI 2021, section "Label Ranking".
     """
+
+    kind = "one_vs_all"
 
     def __init__(self, width: int, n_labels: int) -> None:
         super().__init__(width, n_labels)
@@ -45,10 +59,6 @@ class OneVsAllHead(nn.Linear):
         """The labels' biases themselves, shape (n_labels,), outside of differentiation."""
         return self.bias.data
 
-    def query(self, representation: torch.Tensor) -> torch.Tensor:
-        """Return what the labels' weights are multiplied with."""
-        return representation
-
     def loss(
         self, representation: torch.Tensor, targets: Targets, dtype: torch.dtype
     ) -> torch.Tensor:
@@ -57,10 +67,21 @@ class OneVsAllHead(nn.Linear):
             representation, self.weight, self.bias, targets.rows, targets.columns, dtype
         )
 
+    def start(self, represented: Represented, y: sp.csr_array) -> None:
+        """Begin each label at its documents; as `start_at_centroids`."""
+        start_at_centroids(self.weight, represented(), y)
+
     def logits(self, representation: torch.Tensor, shares: Shares | None = None) -> torch.Tensor:
         """Return every logit, float32 of shape (batch, n_labels)."""
         logits: torch.Tensor = self(representation)
         return logits if shares is None else logits + shares(0, self.out_features)
+
+    def logits_of(
+        self, representation: torch.Tensor, columns: torch.Tensor, shares: Shares | None = None
+    ) -> torch.Tensor:
+        """Return the logits of some labels, of each document its own."""
+        logits = candidate_logits(self.weight, representation, columns) + self.bias[columns]
+        return with_shares(logits, columns, shares, self.n_labels)
 
     def rank(
         self, representation: torch.Tensor, k: int, shares: Shares | None = None
@@ -73,6 +94,15 @@ class OneVsAllHead(nn.Linear):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return rows, columns and values of the logits above `least`."""
         return above(self.logits(representation, shares), least)
+
+    def describe(self) -> Described:
+        """Return its kind: the number of labels is all that it is made by."""
+        return {"kind": self.kind}
+
+    @classmethod
+    def made_of(cls, described: Described, width: int, n_labels: int) -> OneVsAllHead:
+        """Return a new head."""
+        return cls(width, n_labels)
 
 
 def one_vs_all_loss(
