@@ -296,7 +296,7 @@ def test_a_text_of_100_000_words_is_explained(models: dict[str, Any]) -> None:
         ("features", (["a text"],), TypeError, "text is of type list; expected one document"),
         ("features", (None,), TypeError, "text is of type NoneType"),
         ("features", ("\ud800",), ValueError, "lone surrogate"),
-        ("features", ("a", "oak"), ValueError, "label 'oak' is not among the 6 labels"),
+        ("features", ("a", "oak"), ValueError, "--label oak is not among the 6 labels"),
         ("features", ("a", ["oak"]), ValueError, r"label \['oak'\] is not among"),
         ("pipeline", ("a", 3), ValueError, "label 3 is not among the 6 labels of the model, such"),
         (None, ("a",), TypeError, "estimator is a NoneType; expected a fitted LightXMLClassifier"),
@@ -443,7 +443,7 @@ def test_the_command_takes_a_label_that_is_a_number(tmp_path: Path, make_classif
 
 def test_the_command_names_what_it_cannot_use(saved: Path, tmp_path: Path) -> None:
     for arguments, message in (
-        ((saved, TEXT, "--label", "oak"), "label 'oak' is not among the 6 labels"),
+        ((saved, TEXT, "--label", "oak"), "--label oak is not among the 6 labels"),
         ((tmp_path / "none", TEXT, "--html", tmp_path), f"--html {tmp_path} is a folder"),
     ):
         result = run(*arguments)
