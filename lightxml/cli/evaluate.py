@@ -18,6 +18,7 @@ from lightxml.cli.options import (
     Model,
     TextColumn,
     check_data,
+    check_device,
     check_model,
     check_reads,
     load_model,
@@ -62,6 +63,7 @@ def evaluate(
     in_file = not data.is_dir()
     if in_file and data.exists() and (validation or propensity):
         raise ValueError("--validation and --propensity are about a folder's parts, not a file.")
+    check_device(device)
     check_model(model)
     check_data(data, text_column, label_column, label_separator)
     bunch = read_data(data, text_column, label_column, label_separator)

@@ -13,6 +13,7 @@ from lightxml.cli.options import (
     Device,
     Model,
     Names,
+    check_device,
     check_file,
     check_model,
     check_reads,
@@ -35,6 +36,7 @@ def explain(
     """Show which words of a text speak for a label, and which against it."""
     if html is not None:
         check_file(html, "--html")
+    check_device(device)
     check_model(model)
     name_of = read_names(names)
     if text == "-":

@@ -6,6 +6,7 @@ A check imports neither scikit-learn nor torch, so that a misspelt name is told 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,12 @@ def check_file(file: Path, option: str) -> None:
     check_folder(file.parent, option)
     if file.is_dir():
         raise ValueError(f"{option} {file} is a folder; expected a file.")
+
+
+def check_device(device: str) -> None:
+    """Refuse what is no device; whether it is here, torch tells later."""
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device) is None:
+        raise ValueError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.")
 
 
 def check_model(model: Path) -> None:
@@ -149,7 +156,7 @@ def load_model(model: Path, device: str) -> Any:
     """Load a classifier or an ensemble; errors name options."""
     from lightxml import load
 
-    with speaking_options():
+    with speaking_options(["device"]):
         return load(model, device)
 
 

@@ -14,6 +14,7 @@ from lightxml.cli.options import (
     Model,
     Names,
     TextColumn,
+    check_device,
     check_documents,
     check_model,
     check_reads,
@@ -42,6 +43,7 @@ def predict(
 ) -> None:
     """Rank labels for each document of a file, as its lines come."""
     columns = text_column or []
+    check_device(device)
     check_model(model)
     check_documents(file, columns)
     name_of = read_names(names)

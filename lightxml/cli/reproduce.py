@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from lightxml.cli.options import Device, check_file, check_folder
-from lightxml.cli.recipes import IMPROVEMENTS, RECIPES, Smoke
+from lightxml.cli.options import Device, check_device, check_file, check_folder
+from lightxml.cli.recipes import IMPROVEMENTS, RECIPES, Smoke, choose_improvements, wanted
+from lightxml.cli.wording import speaking_options
 from lightxml.runtime.terminal import peak_memory, sizes
 
 
@@ -57,12 +58,16 @@ def reproduce(
         json_ = json_ or output / "figures.json"
     if json_ is not None:
         check_file(json_, "--json")
+    check_device(device)
+    recipe, cuts = RECIPES[name], Smoke() if smoke else None
+    chosen, idle = choose_improvements(recipe, improvements)
+    if data is None or not data.is_dir():
+        found = "--data is missing" if data is None else f"--data {data} is not a folder"
+        raise FileNotFoundError(f"{found}. {wanted(recipe)}")
     from lightxml.cli import reproduction
     from lightxml.datasets import label_sets
     from lightxml.runtime.distributed import is_first_process
 
-    recipe, cuts = RECIPES[name], Smoke() if smoke else None
-    chosen, idle = reproduction.choose_improvements(recipe, improvements)
     model = reproduction.make_ensemble(
         recipe,
         encoders=encoder or [],
@@ -75,14 +80,16 @@ def reproduce(
         verbose=1,
     )
     bunch = reproduction.read_data(recipe, data, cuts)
-    reproduction.check_encoders(model)
+    with speaking_options(["encoder"]):
+        reproduction.check_encoders(model)
     is_first = is_first_process()
     if is_first:
         typer.echo(sizes(bunch))
     if idle and is_first:
         typer.echo(f"Left out, having no effect without label clusters: {', '.join(idle)}.")
     began = time.monotonic()
-    model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels))
+    with speaking_options(["encoder", "device", "checkpoint_dir"]):
+        model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels))
     seconds = time.monotonic() - began
     if not is_first:
         return

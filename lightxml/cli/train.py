@@ -20,11 +20,17 @@ from lightxml.cli.options import (
     check_folder,
     read_data,
 )
-from lightxml.cli.wording import OPTIONS, speaking_options
+from lightxml.cli.wording import speaking_options
 from lightxml.runtime.terminal import peak_memory, sizes
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
+
+# The arguments of LightXMLClassifier that have an option of their name.
+_OPTIONS = (
+    "encoder", "freeze_encoder", "max_length", "max_epochs", "batch_size", "learning_rate",
+    "random_state",
+)  # fmt: skip
 
 
 def train(
@@ -93,6 +99,7 @@ def _fit(params: dict[str, Any], bunch: Bunch, output: Path) -> None:
     from lightxml import LightXMLClassifier
     from lightxml.datasets import label_sets
     from lightxml.runtime.distributed import is_first_process
+    from lightxml.storage.description import DEFAULTS
 
     model = LightXMLClassifier(**params)
     is_first = is_first_process()
@@ -103,7 +110,7 @@ def _fit(params: dict[str, Any], bunch: Bunch, output: Path) -> None:
         y_val = label_sets(bunch.y_validation, bunch.labels)
         validation = {"X_val": bunch.X_validation, "y_val": y_val}
     began = time.monotonic()
-    with speaking_options():
+    with speaking_options(_OPTIONS, settable=DEFAULTS):
         model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels), **validation)
     seconds = time.monotonic() - began
     if not is_first:
@@ -118,7 +125,8 @@ def _check_ranges(params: dict[str, Any]) -> None:
     """Check the numbers of options, as `fit` would only after seconds of imports."""
     for name in ("max_length", "max_epochs", "batch_size"):
         if params[name] != "auto" and params[name] < 1:
-            raise ValueError(f"{OPTIONS[name]} is {params[name]}; expected 1 or more.")
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} is {params[name]}; expected 1 or more.")
     rate, seed = params["learning_rate"], params["random_state"]
     if not 0 < rate < math.inf:
         raise ValueError(f"--learning-rate is {rate}; expected a number above 0.")
@@ -139,6 +147,8 @@ def _check_reader(
                 f"{data} holds features, but --encoder {encoder} reads texts. Leave it out."
             )
         encoder = None
+    elif _is_path(encoder) and not Path(encoder).is_dir():
+        raise ValueError(f"--encoder {encoder}: there is no such folder.")
     elif encoder is None and tfidf is None:
         raise ValueError(
             f"{data} holds texts, and with --encoder none nothing reads them. Add --tfidf words."
@@ -154,6 +164,13 @@ def _check_reader(
             "--freeze-encoder would keep the random weights that --encoder tiny begins with. Give a"
             " pretrained encoder: a local folder or a hub name."
         )
+
+
+def _is_path(encoder: Any) -> bool:
+    """Tell a path from a name on the hub, which may have one slash."""
+    return isinstance(encoder, str) and (
+        encoder.startswith((".", "~")) or Path(encoder).is_absolute()
+    )
 
 
 def _check_kind(tfidf: str | None) -> None:
