@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,9 +61,10 @@ def reproduce(
     check_device(device)
     recipe, cuts = RECIPES[name], Smoke() if smoke else None
     chosen, idle = choose_improvements(recipe, improvements)
-    if data is None or not data.is_dir():
-        found = "--data is missing" if data is None else f"--data {data} is not a folder"
-        raise FileNotFoundError(f"{found}. {wanted(recipe)}")
+    if data is None:
+        raise FileNotFoundError(f"--data is missing. {wanted(recipe)}")
+    if not data.is_dir():
+        raise FileNotFoundError(f"--data {data} is not a folder. {wanted(recipe)}")
     from lightxml.cli import reproduction
     from lightxml.datasets import label_sets
     from lightxml.runtime.distributed import is_first_process
@@ -101,5 +102,9 @@ def reproduce(
     if json_ is not None:
         record = reproduction.record(recipe, model, figures, improvements=chosen, smoke=cuts)
         record |= {"folder": str(data), "seed": seed, "seconds": round(seconds, 1)}
-        json_.parent.mkdir(parents=True, exist_ok=True)
-        json_.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        _write(record, json_)
+
+
+def _write(record: dict[str, Any], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -296,7 +296,7 @@ def test_a_text_of_100_000_words_is_explained(models: dict[str, Any]) -> None:
         ("features", (["a text"],), TypeError, "text is of type list; expected one document"),
         ("features", (None,), TypeError, "text is of type NoneType"),
         ("features", ("\ud800",), ValueError, "lone surrogate"),
-        ("features", ("a", "oak"), ValueError, "--label oak is not among the 6 labels"),
+        ("features", ("a", "oak"), ValueError, "label 'oak' is not among the 6 labels"),
         ("features", ("a", ["oak"]), ValueError, r"label \['oak'\] is not among"),
         ("pipeline", ("a", 3), ValueError, "label 3 is not among the 6 labels of the model, such"),
         (None, ("a",), TypeError, "estimator is a NoneType; expected a fitted LightXMLClassifier"),
