@@ -69,5 +69,5 @@ def main() -> None:
 
 def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
-        return f"{error.filename}: {error.strerror}"
+        error = OSError(f"{error.filename}: {error.strerror}")
     return " ".join(str(error).split())
