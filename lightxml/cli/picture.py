@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import scipy.sparse as sp
-
-from lightxml.metrics.tables import frequency_ranking
-from lightxml.plot.frequency import LabelFrequencyDisplay
-from lightxml.plot.style import pyplot
-from lightxml.plot.topk import TopKDisplay
+if TYPE_CHECKING:
+    import numpy as np
+    import scipy.sparse as sp
 
 N_LABELS = 10  # predicted for each document, if there are as many
 _KINDS = (".png", ".svg", ".pdf")  # matplotlib needs nothing more for them
@@ -29,7 +25,6 @@ def check_picture(path: Path) -> None:
     ValueError
         If it is no png, svg or pdf, or cannot be written there.
     """
-    pyplot()
     if path.suffix.lower() not in _KINDS:
         raise ValueError(f"--plot {path}: expected a name that ends in {', '.join(_KINDS)}.")
     if path.is_dir():
@@ -37,6 +32,9 @@ def check_picture(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(f"--plot {path}: {folder} is no folder that can be written to.")
+    from lightxml.plot.style import pyplot
+
+    pyplot()
 
 
 def draw_evaluation(
@@ -62,6 +60,10 @@ def draw_evaluation(
     classes : ndarray of shape (n_labels,)
     """
     from matplotlib.figure import Figure
+
+    from lightxml.metrics.tables import frequency_ranking
+    from lightxml.plot.frequency import LabelFrequencyDisplay
+    from lightxml.plot.topk import TopKDisplay
 
     widths = _WIDTHS[:1] if y_train is None else _WIDTHS
     figure = Figure(figsize=(sum(widths), 4.0), layout="constrained")

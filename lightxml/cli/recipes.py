@@ -247,3 +247,38 @@ def arguments(
         if name in values:
             values[name] = getattr(smoke, name)
     return values
+
+
+def wanted(recipe: Recipe) -> str:
+    """Return which data a recipe expects, for a message."""
+    names = ", ".join(dict.fromkeys([recipe.name, *recipe.folders]))
+    return (
+        f"Expected the texts of {recipe.name}, from the Extreme Classification Repository or the"
+        f" downloads of AttentionXML, LightXML or PECOS (called {names}), a part for training and"
+        " one for test: train_texts.txt or train_raw_texts.txt with train_labels.txt, and the same"
+        " for test; or X.trn.txt with Y.trn.npz, and the same for tst; or trn.json.gz or"
+        " trn.raw.json.gz, and the same for tst."
+    )
+
+
+def choose_improvements(recipe: Recipe, names: str) -> tuple[list[str], list[str]]:
+    """Return the improvements that are named, with commas, and of them those without effect.
+
+    Returns
+    -------
+    chosen, idle : list of str
+        Keys of `IMPROVEMENTS`; `idle` would change nothing without label clusters.
+
+    Raises
+    ------
+    ValueError
+        If a name is not known.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    for name in wanted:
+        if name not in IMPROVEMENTS:
+            raise ValueError(
+                f"--improvements: {name!r} is none; expected some of {','.join(IMPROVEMENTS)}."
+            )
+    idle = [name for name in wanted if name in NEED_CLUSTERS and not recipe.has_clusters]
+    return [name for name in wanted if name not in idle], idle

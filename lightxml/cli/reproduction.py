@@ -14,12 +14,11 @@ from lightxml import __version__
 from lightxml.classifier import LightXMLClassifier
 from lightxml.cli.recipes import (
     EXTRA_EPOCHS,
-    IMPROVEMENTS,
-    NEED_CLUSTERS,
     Published,
     Recipe,
     Smoke,
     arguments,
+    wanted,
 )
 from lightxml.datasets import load_xmc
 from lightxml.ensemble import LightXMLEnsemble
@@ -32,14 +31,13 @@ _SHOWN = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5")
 _LONGEST_NAME = 26  # beside six columns of 9 in a terminal of 80
 
 
-def read_data(recipe: Recipe, folder: Path | None, smoke: Smoke | None = None) -> Bunch:
+def read_data(recipe: Recipe, folder: Path, smoke: Smoke | None = None) -> Bunch:
     """Read the texts and labels of a recipe's data set; for a smoke test the first of them.
 
     Parameters
     ----------
     recipe : Recipe
-    folder : path or None
-        None is told what would have been expected.
+    folder : path
     smoke : Smoke, optional
 
     Returns
@@ -55,19 +53,17 @@ def read_data(recipe: Recipe, folder: Path | None, smoke: Smoke | None = None) -
     ValueError
         As `load_xmc`; also if the folder holds features in place of texts, or no test part.
     """
-    if folder is None:
-        raise FileNotFoundError(f"--data is missing. {_wanted(recipe)}")
     try:
         bunch = load_xmc(folder)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error} {_wanted(recipe)}") from error
+        raise FileNotFoundError(f"{error} {wanted(recipe)}") from error
     if not isinstance(bunch.X_train, list):
         raise ValueError(
-            f"{folder} holds features, but an encoder reads texts. {_wanted(recipe)} To learn from"
+            f"{folder} holds features, but an encoder reads texts. {wanted(recipe)} To learn from"
             f" features: lightxml train {folder} --encoder none --output MODEL."
         )
     if bunch.X_test is None:
-        raise ValueError(f"{folder} holds no test part to measure on. {_wanted(recipe)}")
+        raise ValueError(f"{folder} holds no test part to measure on. {wanted(recipe)}")
     if smoke is None:
         return bunch
     n = smoke.n_documents
@@ -80,40 +76,6 @@ def read_data(recipe: Recipe, folder: Path | None, smoke: Smoke | None = None) -
         y_test=y_test[:, used],
         labels=bunch.labels[used],
     )
-
-
-def _wanted(recipe: Recipe) -> str:
-    names = ", ".join(dict.fromkeys([recipe.name, *recipe.folders]))
-    return (
-        f"Expected the texts of {recipe.name}, from the Extreme Classification Repository or the"
-        f" downloads of AttentionXML, LightXML or PECOS (called {names}), a part for training and"
-        " one for test: train_texts.txt or train_raw_texts.txt with train_labels.txt, and the same"
-        " for test; or X.trn.txt with Y.trn.npz, and the same for tst; or trn.json.gz or"
-        " trn.raw.json.gz, and the same for tst."
-    )
-
-
-def choose_improvements(recipe: Recipe, names: str) -> tuple[list[str], list[str]]:
-    """Return the improvements that are named, with commas, and of them those without effect.
-
-    Returns
-    -------
-    chosen, idle : list of str
-        Keys of `IMPROVEMENTS`; `idle` would change nothing without label clusters.
-
-    Raises
-    ------
-    ValueError
-        If a name is not known.
-    """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    for name in wanted:
-        if name not in IMPROVEMENTS:
-            raise ValueError(
-                f"--improvements: {name!r} is none; expected some of {','.join(IMPROVEMENTS)}."
-            )
-    idle = [name for name in wanted if name in NEED_CLUSTERS and not recipe.has_clusters]
-    return [name for name in wanted if name not in idle], idle
 
 
 def make_ensemble(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from sklearn.utils import Bunch
+from typing import TYPE_CHECKING, Any
 
 from lightxml.datasets.lines import AT_ONCE, MAX_LINE_BYTES, json_lines, text_lines
-from lightxml.datasets.parts import make_bunch, make_part
+
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
+# scikit-learn takes seconds to import, and a check of the columns needs none of it.
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -53,14 +55,10 @@ def load_records(path: Path, texts: Sequence[str], labels: str | None, separator
         A column is missing, or a line is not of the file's form; the message names file, line,
         what was found and what to do.
     """
-    if not texts or labels is None:
-        found = _shown(column_names(path))
-        raise ValueError(
-            f"{path}: has the columns {found}. Say which hold the text (--text-column) and the"
-            " labels (--label-column)."
-        )
-    if not separator:
-        raise ValueError("--label-separator is empty; expected what stands between two labels.")
+    from lightxml.datasets.parts import make_bunch, make_part
+
+    _check_named(path, texts, labels, separator)
+    assert labels is not None
     documents: list[str] = []
 
     def label_lists() -> Iterator[list[str]]:
@@ -74,13 +72,21 @@ def load_records(path: Path, texts: Sequence[str], labels: str | None, separator
     return make_bunch(part, None, None, names={}, description=f"Read from {path.name}")
 
 
+def check_records(path: Path, texts: Sequence[str], labels: str | None, separator: str) -> None:
+    """Check all that `load_records` would refuse up to the first document, and read no more."""
+    _check_named(path, texts, labels, separator)
+    next(_rows(path, [*texts, labels or ""]), None)
+
+
+def check_texts(path: Path, texts: Sequence[str]) -> None:
+    """Check all that `read_texts` would refuse up to the first document, and read no more."""
+    _check_texts_named(path, texts)
+    next(_rows(path, texts), None)
+
+
 def read_texts(path: Path, texts: Sequence[str]) -> Iterator[list[str]]:
     """Yield the documents alone, up to 64 at a time; as `load_records` otherwise."""
-    if not texts:
-        found = _shown(column_names(path))
-        raise ValueError(
-            f"{path}: has the columns {found}. Say which hold the text (--text-column)."
-        )
+    _check_texts_named(path, texts)
     documents = []
     for where, values in _rows(path, texts):
         documents.append(_document(values, texts, where))
@@ -97,6 +103,25 @@ def column_names(path: Path) -> list[str]:
     if _kind(path) in _JSON:
         return next((list(record) for _, record in json_lines(path)), [])
     return next(_cells(path), ("", []))[1]
+
+
+def _check_named(path: Path, texts: Sequence[str], labels: str | None, separator: str) -> None:
+    if not texts or labels is None:
+        found = _shown(column_names(path))
+        raise ValueError(
+            f"{path}: has the columns {found}. Say which hold the text (--text-column) and the"
+            " labels (--label-column)."
+        )
+    if not separator:
+        raise ValueError("--label-separator is empty; expected what stands between two labels.")
+
+
+def _check_texts_named(path: Path, texts: Sequence[str]) -> None:
+    if not texts:
+        found = _shown(column_names(path))
+        raise ValueError(
+            f"{path}: has the columns {found}. Say which hold the text (--text-column)."
+        )
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[_Row]:

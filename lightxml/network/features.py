@@ -114,7 +114,8 @@ class SparseEmbedding(FeatureEmbedding):
         self.pending: list[TableGradient] = []
         self.bias = nn.Parameter(torch.zeros(width))
         # Documents are vectors of length 1, whose entries so keep the weights' deviation.
-        nn.init.normal_(self.weight, std=INITIAL_DEVIATION)
+        if not self.weight.is_meta:  # where a draw would import torch's compiler, for seconds
+            nn.init.normal_(self.weight, std=INITIAL_DEVIATION)
 
     @property
     def width(self) -> int:

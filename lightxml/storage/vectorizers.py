@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import skops.io
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 
 from lightxml.exceptions import BundleError
@@ -136,7 +135,10 @@ def _param_from_json(name: str, value: Any) -> Any:
     return tuple(value) if name == "ngram_range" else value
 
 
+# skops imports the whole of scikit-learn, which takes longer than a prediction: only where needed.
 def _to_skops(vectorizer: Any) -> bytes:
+    import skops.io
+
     try:
         data: bytes = skops.io.dumps(vectorizer)  # stored, not compressed
         untrusted = skops.io.get_untrusted_types(data=data)
@@ -148,6 +150,8 @@ def _to_skops(vectorizer: Any) -> bytes:
 
 
 def _from_skops(data: bytes) -> Any:
+    import skops.io
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(member.file_size for member in archive.infolist()) > len(data):

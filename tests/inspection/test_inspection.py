@@ -443,7 +443,7 @@ def test_the_command_takes_a_label_that_is_a_number(tmp_path: Path, make_classif
 
 def test_the_command_names_what_it_cannot_use(saved: Path, tmp_path: Path) -> None:
     for arguments, message in (
-        ((saved, TEXT, "--label", "oak"), "label 'oak' is not among the 6 labels"),
+        ((saved, TEXT, "--label", "oak"), "--label oak is not among the 6 labels"),
         ((tmp_path / "none", TEXT, "--html", tmp_path), f"--html {tmp_path} is a folder"),
     ):
         result = run(*arguments)

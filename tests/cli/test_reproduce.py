@@ -195,7 +195,7 @@ def bert(
 def smaller(monkeypatch: pytest.MonkeyPatch, bert: Path) -> Smoke:
     """Make ``--smoke`` smaller still, so that it takes a second."""
     cuts = Smoke(n_documents=40, encoder=str(bert), max_length=16, max_epochs=2, swa_every=2)
-    monkeypatch.setattr(cli, "Smoke", lambda: cuts)
+    monkeypatch.setattr("lightxml.cli.reproduce.Smoke", lambda: cuts)
     return cuts
 
 

@@ -1,0 +1,67 @@
+"""``lightxml explain``: the words that speak for a label."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightxml.cli.options import (
+    STANDARD_INPUT,
+    Device,
+    Model,
+    Names,
+    check_device,
+    check_file,
+    check_model,
+    check_reads,
+    load_model,
+    read_documents,
+    read_names,
+)
+
+
+def explain(
+    model: Model,
+    text: Annotated[str, typer.Argument(help="The document; - is standard input.")] = "-",
+    label: Annotated[str | None, typer.Option(help="Which one.", show_default="the best")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the text, its words coloured.")
+    ] = None,
+    names: Names = None,
+    device: Device = "auto",
+) -> None:
+    """Show which words of a text speak for a label, and which against it."""
+    if html is not None:
+        check_file(html, "--html")
+    check_device(device)
+    check_model(model)
+    name_of = read_names(names)
+    if text == "-":
+        with read_documents(STANDARD_INPUT, []) as batches:
+            text = "\n".join(line for batch in batches for line in batch)
+    estimator = load_model(model, device)
+    check_reads(estimator, [text], model)
+    if label is not None:
+        label = _known(label, estimator.classes_.tolist())
+    from lightxml import inspection
+
+    found = inspection.explain(estimator, text, label)
+    found = replace(found, label=name_of.get(str(found.label), found.label))
+    typer.echo(str(found))
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(found.to_html(), encoding="utf-8")
+
+
+def _known(label: str, classes: list[Any]) -> Any:
+    """Return a label as the model has it, which may be a number."""
+    for known in classes:
+        if str(known) == label:
+            return known
+    raise ValueError(
+        f"--label {label} is not among the {len(classes):,} labels of the model, such as"
+        f" {classes[0]}."
+    )

@@ -1,0 +1,178 @@
+"""The options that commands share, and what they name: checked first, then read.
+
+A check imports neither scikit-learn nor torch, so that a misspelt name is told at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from lightxml.cli.wording import speaking_options
+
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder with train_texts.txt and train_labels.txt, and the same for test and dev,"
+        " or in another layout of the field; or a CSV, TSV or JSON-lines file."
+    ),
+]
+TextColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="A column of the file's texts; repeatable, then joined by a blank."
+    ),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The column of the file's labels.")
+]
+LabelSeparator = Annotated[
+    str, typer.Option(metavar="TEXT", help="Between the labels there; JSON lists need none.")
+]
+Model = Annotated[Path, typer.Argument(help="A folder that train has written.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+JSONLines = Annotated[bool, typer.Option("--jsonl", help="JSON lines instead of a table.")]
+Names = Annotated[
+    Path | None,
+    typer.Option(help="Show names for labels, from a file of lines: label, tab, name."),
+]
+
+STANDARD_INPUT = Path("-")
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Refuse, before hours of training, a folder that cannot be written."""
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    if not place.is_dir():
+        raise ValueError(f"{option} {folder}: {place} is a file; expected a folder.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {folder}: {place} is not writable.")
+
+
+def check_file(file: Path, option: str) -> None:
+    """Refuse a file that cannot be written; its folder may be missing."""
+    check_folder(file.parent, option)
+    if file.is_dir():
+        raise ValueError(f"{option} {file} is a folder; expected a file.")
+
+
+def check_device(device: str) -> None:
+    """Refuse what is no device; whether it is here, torch tells later."""
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device) is None:
+        raise ValueError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.")
+
+
+def check_model(model: Path) -> None:
+    """Refuse a folder that holds no model."""
+    from lightxml.files.bundle import read_record
+
+    read_record(model)
+
+
+def check_data(
+    data: Path, text_column: list[str] | None, label_column: str | None, separator: str
+) -> None:
+    """Refuse data that are not there, columns of a folder, and a file without these columns."""
+    if data.is_dir():
+        if text_column or label_column is not None:
+            raise ValueError(
+                f"--text-column and --label-column name columns of a file; {data} is none."
+            )
+    elif not data.is_fifo():  # which can be read once only
+        from lightxml.datasets.records import check_records
+
+        data.open("rb").close()
+        check_records(data, text_column or [], label_column, separator)
+
+
+def read_data(
+    data: Path, text_column: list[str] | None, label_column: str | None, separator: str
+) -> Bunch:
+    """Read a folder, or the columns of a file as a training part."""
+    if data.is_dir():
+        from lightxml.datasets import load_xmc
+
+        return load_xmc(data)
+    from lightxml.datasets.records import load_records
+
+    return load_records(data, text_column or [], label_column, separator)
+
+
+def check_documents(file: Path, text_column: list[str]) -> None:
+    """Refuse a file of documents that is not there or has not these columns."""
+    from lightxml.datasets.records import check_texts, is_record_file
+
+    if file.is_fifo():  # which can be read once only
+        return
+    if text_column or is_record_file(file):
+        check_texts(file, text_column)
+    elif file != STANDARD_INPUT:
+        file.open("rb").close()
+
+
+@contextmanager
+def read_documents(file: Path, text_column: list[str]) -> Iterator[Iterator[list[str]]]:
+    """Give the documents of a file in batches: its lines, or its columns."""
+    from lightxml.datasets import lines
+    from lightxml.datasets.records import is_record_file, read_texts
+
+    if text_column or is_record_file(file):
+        yield read_texts(file, text_column)
+    else:
+        with open_bytes(file) as stream:
+            yield lines.read_documents(stream)
+
+
+def open_bytes(file: Path) -> BufferedReader:
+    """Open a file, or standard input."""
+    if file != STANDARD_INPUT:
+        return file.open("rb")
+    if sys.stdin is None:
+        raise ValueError("standard input is closed; give a file or a pipe.")
+    return cast("BufferedReader", sys.stdin.buffer)
+
+
+def read_names(path: Path | None) -> dict[str, str]:
+    """Read the names of labels from lines of label, tab, name."""
+    if path is None:
+        return {}
+    with path.open(encoding="utf-8-sig") as file:
+        pairs = (line.partition("\t") for line in file)
+        return {label: name.strip() for label, _, name in pairs if name.strip()}
+
+
+def load_model(model: Path, device: str) -> Any:
+    """Load a classifier or an ensemble; errors name options."""
+    from lightxml import load
+
+    with speaking_options(["device"]):
+        return load(model, device)
+
+
+def check_reads(estimator: Any, X: Any, model: Path) -> None:
+    """Refuse texts for a model of features, and features for a model of texts."""
+    n_features = getattr(estimator, "n_features_in_", None)
+    is_text = isinstance(X, list)
+    if is_text and n_features is not None:
+        raise ValueError(
+            f"{model} was trained on features, in {n_features} columns, and reads no texts."
+            " Give evaluate a folder of such features."
+        )
+    if not is_text and n_features is None:
+        raise ValueError(f"{model} reads texts, but the data are features. Give it texts.")
+    if not is_text and X.shape[1] != n_features:
+        raise ValueError(
+            f"{model} was trained on features in {n_features} columns, but these data have"
+            f" {X.shape[1]}. Give it features that were made in the same way."
+        )

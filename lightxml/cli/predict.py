@@ -1,0 +1,70 @@
+"""``lightxml predict``: labels for documents as they come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lightxml.cli.options import (
+    Device,
+    JSONLines,
+    Model,
+    Names,
+    TextColumn,
+    check_device,
+    check_documents,
+    check_model,
+    check_reads,
+    load_model,
+    read_documents,
+    read_names,
+)
+from lightxml.runtime.terminal import answer
+
+
+def predict(
+    model: Model,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A document a line, - is standard input; or a CSV, TSV or JSON-lines file."
+        ),
+    ],
+    text_column: TextColumn = None,
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, help="Labels a document.", show_default="5")
+    ] = None,
+    jsonl: JSONLines = False,
+    names: Names = None,
+    device: Device = "auto",
+) -> None:
+    """Rank labels for each document of a file, as its lines come."""
+    columns = text_column or []
+    check_device(device)
+    check_model(model)
+    check_documents(file, columns)
+    name_of = read_names(names)
+    with read_documents(file, columns) as batches:
+        estimator = load_model(model, device)
+        n_labels = len(estimator.classes_)
+        if k is not None and k > n_labels:
+            raise ValueError(f"-k {k} is more than the {n_labels} labels of the model.")
+        for documents in batches:
+            check_reads(estimator, documents, model)
+            topk, scores = estimator.predict_topk(
+                documents, k or min(5, n_labels), return_scores=True
+            )
+            answers = []
+            for document, row, values in zip(
+                documents, topk.tolist(), scores.tolist(), strict=True
+            ):
+                labels = [name_of.get(str(label), label) for label in row]
+                if jsonl:
+                    rounded = [round(value, 6) for value in values]
+                    answers.append(json.dumps({"labels": labels, "scores": rounded}))
+                else:
+                    answers.append(answer(document, labels, values))
+            typer.echo("\n".join(answers))
