@@ -1,19 +1,263 @@
-"""How an estimator looks in a notebook."""
+"""What both estimators do alike: rank, predict, score, save, load, and how they are shown."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from abc import ABC, abstractmethod
+from typing import Any, Self
 
-from sklearn.base import BaseEstimator
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from lightxml.data.labels import decode, encode_known
+from lightxml.files.bundle import Bundle, load_bundle, save_bundle
+from lightxml.fitting.table import whole
+from lightxml.metrics.measures import precision_at_k
+from lightxml.predicting.averaging import Members
+from lightxml.predicting.fitted import FittedModel
+
+# The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
+MAX_DENSE_SCORES = 2**28
 
 
-class DocumentedEstimator(BaseEstimator):
-    """A scikit-learn estimator whose HTML shows what each argument and attribute means.
+class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
+    """A scikit-learn classifier that ranks labels, of one fitted model or several.
 
-    scikit-learn shows these descriptions on links to an estimator's page on the web, and only
-    where it knows such a page. Without one, the links lead to the page that they are on.
+    Fitted attributes are properties that read the fitted model. They are not there before
+    `fit`, nor are those that this model has no use for: `hasattr` and `dir` say so.
     """
 
+    @abstractmethod
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether `fit` was called."""
+
+    @property
+    @abstractmethod
+    def _first_model(self) -> FittedModel:
+        """The fitted model; the first, if there are several."""
+
+    @abstractmethod
+    def _members(self, X: Any) -> Members:
+        """Return each fitted network with the documents as it reads them."""
+
+    @abstractmethod
+    def _topk(self, members: Members, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return columns and probabilities of the k best labels, (n_documents, k), best first."""
+
+    @abstractmethod
+    def _positive(self, members: Members) -> sp.csr_array:
+        """Return the labels of at least 0.5, csr_array of (n_documents, n_labels)."""
+
+    @abstractmethod
+    def _logits(self, members: Members) -> np.ndarray:
+        """Return all labels' logits, ndarray of float32, (n_documents, n_labels)."""
+
+    @abstractmethod
+    def _probabilities(self, members: Members) -> np.ndarray:
+        """Return all labels' probabilities, ndarray of float32, (n_documents, n_labels)."""
+
+    @abstractmethod
+    def _pack(self) -> Bundle:
+        """Return what `save` writes."""
+
+    @classmethod
+    @abstractmethod
+    def _unpack(cls, bundle: Bundle, device: str | torch.device) -> Self:
+        """Return the estimator that `_pack` packed."""
+
+    def predict_topk(self, X: Any, k: int = 5, *, return_scores: bool = False) -> Any:
+        """Rank the labels of each document.
+
+        The scores of an ensemble are the means of its members' probabilities. Its ranking is that
+        of the mean over all labels, without an array of documents x labels: a label outside every
+        member's best is missed only if a rounding hides it.
+
+        Parameters
+        ----------
+        X : documents or numeric matrix, as at `fit`
+        k : int, default=5
+            Labels a document, from 1 to the number of labels.
+        return_scores : bool, default=False
+
+        Returns
+        -------
+        labels : ndarray of shape (n_documents, k), of `classes_`'s dtype
+            Best first; equal scores in the order of `classes_`. With label clusters, those of the
+            `n_candidate_clusters` best, or of as many more as it takes to have `k`.
+        scores : ndarray of float32, shape (n_documents, k)
+            Only with `return_scores`: each label's probability, by itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a document is no str, or `k` is not in range.
+        NotFittedError
+            Before `fit`.
+        """
+        check_k(k, len(self.classes_))
+        columns, scores = self._topk(self._members(X), k)
+        labels = self.classes_[columns]
+        return (labels, scores) if return_scores else labels
+
+    def predict(self, X: Any) -> Any:
+        """Return the labels with a score of at least 0.5.
+
+        Parameters
+        ----------
+        X : documents or numeric matrix, as at `fit`
+
+        Returns
+        -------
+        y : ndarray, csr_matrix or csr_array of shape (n_documents, n_labels), or list of tuples
+            In the form that `y` had at `fit`.
+        """
+        form = self._first_model.label_form
+        return decode(self._positive(self._members(X)), self.classes_, form)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of every label for every document.
+
+        With label clusters, that of the label times that of its cluster, of all clusters. Of an
+        ensemble, the mean of its members' probabilities.
+
+        Parameters
+        ----------
+        X : documents or numeric matrix, as at `fit`
+
+        Returns
+        -------
+        ndarray of float32, shape (n_documents, n_labels)
+
+        Raises
+        ------
+        ValueError
+            If that array would pass 2**28 entries (1 GiB); `predict_topk` has no such limit.
+        """
+        return self._probabilities(self._members_for_all_labels(X))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logit of every label's probability; as `predict_proba` otherwise."""
+        return self._logits(self._members_for_all_labels(X))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the mean precision at 1: how often the first label is a true one.
+
+        Parameters
+        ----------
+        X : documents or numeric matrix, as at `fit`
+        y : the true labels, in the form that `y` had at `fit`
+
+        Returns
+        -------
+        float in [0, 1]
+        """
+        form, members = self._first_model.label_form, self._members(X)
+        truth = encode_known(y, self.classes_, form, len(members[0][1]))
+        columns, _ = self._topk(members, 1)
+        return precision_at_k(truth, columns, 1)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the fitted estimator to a folder of JSON and safetensors files.
+
+        A save replaces an earlier one at the same path as one step: killed anywhere, the old
+        model or the new one is there, whole. An absolute path given as `encoder` is reduced to
+        its last part, and a generator given as `random_state` to None (with a warning). Of an
+        ensemble, up to 50 members can be saved; `estimator` or `estimators` are then made anew
+        from them, with the seeds that they were fitted with.
+
+        Parameters
+        ----------
+        path : str or path
+            A folder; made if missing.
+
+        Raises
+        ------
+        TypeError
+            If a label is neither an int nor a str; pickle keeps those.
+        OSError
+            If the folder cannot be written; an earlier model there is kept.
+        NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        save_bundle(self._pack(), path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto") -> Self:
+        """Load what `save` wrote. Nothing in the folder is run, and no network is used.
+
+        A pickle, in contrast, runs code when it is loaded: unpickle only what you wrote yourself.
+
+        Parameters
+        ----------
+        path : str or path
+        device : str or torch.device, default="auto"
+            Where the model is put; it becomes the `device` of the estimator, or its members.
+
+        Returns
+        -------
+        The estimator, of the class that `load` was called on.
+
+        Raises
+        ------
+        BundleError
+            If the folder is no whole, unchanged model of a known format.
+        """
+        return cls._unpack(load_bundle(path), device)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels, ndarray of shape (n_labels,)."""
+        return self._first_model.classes
+
+    @property
+    def n_features_in_(self) -> int:
+        """Columns of a numeric X."""
+        n_features = self._first_model.reader.n_features
+        if n_features is None:
+            raise AttributeError("n_features_in_ is of a numeric X, and X was documents at fit.")
+        return n_features
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The names of these columns, if X was a data frame."""
+        names = self._first_model.feature_names
+        if names is None:
+            raise AttributeError("feature_names_in_ is of a data frame, and X was none at fit.")
+        return names
+
+    def _members_for_all_labels(self, X: Any) -> Members:
+        members = self._members(X)
+        check_dense(len(members[0][1]), len(self.classes_))
+        return members
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = True
+        tags.input_tags.sparse = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def __dir__(self) -> list[str]:
+        """Return the names of what is there; scikit-learn's display asks for them."""
+        return [
+            name
+            for name in super().__dir__()
+            if not name.endswith("_") or name.startswith("_") or hasattr(self, name)
+        ]
+
+    # What scikit-learn shows of an estimator in a notebook tells of arguments and attributes on
+    # links to its page on the web, and only where it knows such a page. Without one, the links
+    # lead to the page that they are on.
     def _get_params_html(self, *args: Any, **kwargs: Any) -> Any:
         return _linked(super()._get_params_html(*args, **kwargs))
 
@@ -24,3 +268,30 @@ class DocumentedEstimator(BaseEstimator):
 def _linked(table: Any) -> Any:
     table.doc_link = getattr(table, "doc_link", "") or "#"
     return table
+
+
+def check_k(k: Any, n_labels: int) -> None:
+    """Check the number of labels asked for.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    whole(1).check("k", k)
+    if k > n_labels:
+        raise ValueError(f"k={k} is more than the {n_labels} labels of the model.")
+
+
+def check_dense(n_documents: int, n_labels: int) -> None:
+    """Refuse an array of documents x labels that is too large.
+
+    Raises
+    ------
+    ValueError
+    """
+    if n_documents * n_labels > MAX_DENSE_SCORES:
+        raise ValueError(
+            f"The scores of {n_documents} documents x {n_labels} labels would pass "
+            f"{MAX_DENSE_SCORES} entries. Use predict_topk(X, k, return_scores=True), or fewer "
+            "documents at a time."
+        )

@@ -6,31 +6,29 @@ import os
 from typing import Any, Literal, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from joblib import Memory
-from sklearn.base import ClassifierMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
+from tokenizers import Tokenizer
 
-from lightxml.base import DocumentedEstimator
+from lightxml.base import TopKEstimator
 from lightxml.data.documents import Documents
-from lightxml.data.labels import decode, encode_known
+from lightxml.data.random import RandomState
 from lightxml.exceptions import BundleError
-from lightxml.files.bundle import Bundle, load_bundle, save_bundle
-from lightxml.fitting import arguments as parameters
-from lightxml.fitting import fit as fitting
-from lightxml.metrics import measures as metrics
+from lightxml.files.bundle import RECORD, Bundle
+from lightxml.fitting.arguments import check_params
+from lightxml.fitting.fit import fit_model
 from lightxml.network.encoders import EncoderConfig
+from lightxml.network.network import LightXMLNetwork
 from lightxml.predicting import frozen, prediction
+from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.runtime.devices import choose_device, use_one_thread_if_forked
-from lightxml.storage import estimator as persistence
-
-# The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
-MAX_DENSE_SCORES = 2**28
+from lightxml.storage import estimator as storage
 
 
-class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
+class LightXMLClassifier(TopKEstimator):
     """Extreme multi-label text classification with a transformer.
 
     Documents are ranked against thousands to millions of labels by LightXML [1]_: the summary
@@ -49,22 +47,46 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``, or a ``FeatureUnion`` of
         several: cloned and fitted on the training documents. It reads whole documents, however
         long, and its output is embedded and joined to the encoder's representation.
-    feature_dim : int or "auto", default="auto"
-        Width of that embedding, and of a numeric `X`'s. ``"auto"`` is 512, and 1024 for more
-        than 10,000 labels.
     freeze_encoder : bool, default=False
         Leave a pretrained encoder as it is: each document goes through it once, its summary
         vectors are kept in half precision, standardised over the training documents, and the
         rest is trained on them.
-    memory : str, path, joblib.Memory or None, default=None
-        A folder that keeps a frozen encoder's vectors across fits, document by document. They
-        are read again where encoder, number of layers, precision and tokens are the same.
     max_length : int, default=512
         Tokens a document, special ones included; what is longer is cut. At most the encoder's
         own number of positions.
     n_feature_layers : int, default=5
         The last hidden layers whose summary ([CLS]) vectors make the text representation; all
         layers, if the encoder has fewer.
+    feature_dim : int or "auto", default="auto"
+        Width of that embedding, and of a numeric `X`'s. ``"auto"`` is 512, and 1024 for more
+        than 10,000 labels.
+    se_block : bool, default=False
+        Weigh the joined layers against each other with a squeeze-and-excitation block [2]_.
+    dropout : float in [0, 1), default=0.5
+        On the text representation, in training.
+    label_clusters : "auto", bool, clusterer or array of int, default="auto"
+        Whether a document is ranked against the labels of its best clusters only, as in the
+        paper, and how labels are clustered: True takes `lightxml.clustering.BalancedKMeans`, a
+        scikit-learn clusterer is cloned and fitted on the label features (the normalised sum of
+        the TF-IDF rows, or of the features, of a label's documents), an array has a cluster
+        number for each label of `classes_`. False ranks all labels. ``"auto"``: True for more
+        than 100,000 labels.
+    max_cluster_size : int, default=100
+        Labels of a cluster with ``label_clusters=True``.
+    n_candidate_clusters : int, default=32
+        Clusters whose labels a document is ranked against. In training its own labels' clusters
+        are among them, however many.
+    label_dim : int or "auto", default="auto"
+        Width of the label embeddings. Without clusters, an int puts a layer of this width before
+        the labels, which are then worked through in chunks, and have neither gradients nor
+        moments kept. ``"auto"`` is 400 with clusters; without them there is no such layer until
+        the output layer would pass 2**27 weights, and then it is 400 too.
+    n_random_negatives : int, default=0
+        With label clusters: labels drawn anew at each step from outside a document's candidates,
+        which join them as negatives.
+    loss_correction : bool, default=False
+        With label clusters: give the gradient that the clusters' loss sends to the text
+        representation the length of the one that the labels' loss sends, batch by batch.
     neighbor_weight : float or "auto", default="auto"
         What is added to the network's logit of a label if the training documents most like this
         one all have it; in proportion, if some do. The training documents' representations are
@@ -84,33 +106,6 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         has it. It trades P@k for PSP@k: on EURLEX57K, 1 cost next to nothing, and 2 a third of a
         point of P@1 for four of PSP@1 (docs/features.md). Scores, `predict` and `predict_proba`
         are raised with it.
-    dropout : float in [0, 1), default=0.5
-        On the text representation, in training.
-    se_block : bool, default=False
-        Weigh the joined layers against each other with a squeeze-and-excitation block [2]_.
-    loss_correction : bool, default=False
-        With label clusters: give the gradient that the clusters' loss sends to the text
-        representation the length of the one that the labels' loss sends, batch by batch.
-    n_random_negatives : int, default=0
-        With label clusters: labels drawn anew at each step from outside a document's candidates,
-        which join them as negatives.
-    label_clusters : "auto", bool, clusterer or array of int, default="auto"
-        Whether a document is ranked against the labels of its best clusters only, as in the
-        paper, and how labels are clustered: True takes `lightxml.clustering.BalancedKMeans`, a
-        scikit-learn clusterer is cloned and fitted on the label features (the normalised sum of
-        the TF-IDF rows, or of the features, of a label's documents), an array has a cluster
-        number for each label of `classes_`. False ranks all labels. ``"auto"``: True for more
-        than 100,000 labels.
-    max_cluster_size : int, default=100
-        Labels of a cluster with ``label_clusters=True``.
-    n_candidate_clusters : int, default=32
-        Clusters whose labels a document is ranked against. In training its own labels' clusters
-        are among them, however many.
-    label_dim : int or "auto", default="auto"
-        Width of the label embeddings. Without clusters, an int puts a layer of this width before
-        the labels, which are then worked through in chunks, and have neither gradients nor
-        moments kept. ``"auto"`` is 400 with clusters; without them there is no such layer until
-        the output layer would pass 2**27 weights, and then it is 400 too.
     max_epochs : int or "auto", default="auto"
         ``"auto"`` is 20 for a trained encoder. Without one, as many as make 1,000 steps, but at
         least 8 and at most 20.
@@ -136,9 +131,6 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
     swa_every : int or "auto", default="auto"
         Steps between two additions to that mean; ``"auto"``: ten an epoch, and one without a
         trained encoder.
-    precision : {"auto", "bf16", "fp32"}, default="auto"
-        Of the encoder; ``"auto"`` is bf16 where the hardware computes in it. Scores are always
-        computed in float32 from the text representation on.
     early_stopping : bool, default=False
         End the training when it no longer helps, and keep the weights of the best epoch: by P@5
         of validation documents, scored with the averaged weights (P@3 with 4 or 5 labels, P@1
@@ -148,15 +140,11 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         are drawn for validation and not trained on.
     n_iter_no_change : int, default=3
         Epochs without a better one after which early stopping ends the training.
-    checkpoint_dir : str, path or None, default=None
-        A folder for checkpoints. `fit` with the same arguments and data then goes on where it was
-        killed or interrupted, to the same weights (docs/checkpoints.md). They are deleted when
-        the fit is done.
-    checkpoint_minutes : float, default=10
-        From one checkpoint to the next within an epoch; there is one at each epoch's end as well.
-        Where writing takes long there are fewer: it costs at most 2 % of the time.
     device : str or torch.device, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes a GPU where there is one.
+    precision : {"auto", "bf16", "fp32"}, default="auto"
+        Of the encoder; ``"auto"`` is bf16 where the hardware computes in it. Scores are always
+        computed in float32 from the text representation on.
     random_state : int, RandomState or None, default=None
         Decides initial weights, the order of documents, dropout, and which documents are set
         aside for validation. A ``RandomState`` is copied,
@@ -164,6 +152,16 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
     n_jobs : int or None, default=None
         Threads that make label clusters, with ``label_clusters=True``, and processes that fit
         linear classifiers; the result does not depend on it.
+    memory : str, path, joblib.Memory or None, default=None
+        A folder that keeps a frozen encoder's vectors across fits, document by document. They
+        are read again where encoder, number of layers, precision and tokens are the same.
+    checkpoint_dir : str, path or None, default=None
+        A folder for checkpoints. `fit` with the same arguments and data then goes on where it was
+        killed or interrupted, to the same weights (docs/checkpoints.md). They are deleted when
+        the fit is done.
+    checkpoint_minutes : float, default=10
+        From one checkpoint to the next within an epoch; there is one at each epoch's end as well.
+        Where writing takes long there are fewer: it costs at most 2 % of the time.
     verbose : int, default=0
         1 shows a progress bar with documents a second, time left, loss and validation P@1.
 
@@ -217,22 +215,21 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         encoder: str | os.PathLike[str] | EncoderConfig | None = "auto",
         *,
         features: Any = None,
-        feature_dim: int | Literal["auto"] = "auto",
         freeze_encoder: bool = False,
-        memory: str | os.PathLike[str] | Memory | None = None,
         max_length: int = 512,
         n_feature_layers: int = 5,
-        neighbor_weight: float | Literal["auto"] = "auto",
-        linear_weight: float | Literal["auto"] = "auto",
-        propensity_weight: float = 0,
-        dropout: float = 0.5,
+        feature_dim: int | Literal["auto"] = "auto",
         se_block: bool = False,
-        loss_correction: bool = False,
-        n_random_negatives: int = 0,
+        dropout: float = 0.5,
         label_clusters: Any = "auto",
         max_cluster_size: int = 100,
         n_candidate_clusters: int = 32,
         label_dim: int | Literal["auto"] = "auto",
+        n_random_negatives: int = 0,
+        loss_correction: bool = False,
+        neighbor_weight: float | Literal["auto"] = "auto",
+        linear_weight: float | Literal["auto"] = "auto",
+        propensity_weight: float = 0,
         max_epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
         accumulate: int = 1,
@@ -242,35 +239,35 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         schedule: Literal["linear", "constant"] = "linear",
         swa_start: float | None = 0.5,
         swa_every: int | Literal["auto"] = "auto",
-        precision: Literal["auto", "bf16", "fp32"] = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 3,
+        device: str | torch.device = "auto",
+        precision: Literal["auto", "bf16", "fp32"] = "auto",
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        memory: str | os.PathLike[str] | Memory | None = None,
         checkpoint_dir: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = 10,
-        device: str | torch.device = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.encoder = encoder
         self.features = features
-        self.feature_dim = feature_dim
         self.freeze_encoder = freeze_encoder
-        self.memory = memory
         self.max_length = max_length
         self.n_feature_layers = n_feature_layers
-        self.neighbor_weight = neighbor_weight
-        self.linear_weight = linear_weight
-        self.propensity_weight = propensity_weight
-        self.dropout = dropout
+        self.feature_dim = feature_dim
         self.se_block = se_block
-        self.loss_correction = loss_correction
-        self.n_random_negatives = n_random_negatives
+        self.dropout = dropout
         self.label_clusters = label_clusters
         self.max_cluster_size = max_cluster_size
         self.n_candidate_clusters = n_candidate_clusters
         self.label_dim = label_dim
+        self.n_random_negatives = n_random_negatives
+        self.loss_correction = loss_correction
+        self.neighbor_weight = neighbor_weight
+        self.linear_weight = linear_weight
+        self.propensity_weight = propensity_weight
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.accumulate = accumulate
@@ -280,15 +277,16 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
         self.schedule = schedule
         self.swa_start = swa_start
         self.swa_every = swa_every
-        self.precision = precision
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
-        self.checkpoint_dir = checkpoint_dir
-        self.checkpoint_minutes = checkpoint_minutes
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.memory = memory
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_minutes = checkpoint_minutes
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> Self:
@@ -339,265 +337,105 @@ class LightXMLClassifier(ClassifierMixin, DocumentedEstimator):
             If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """
         use_one_thread_if_forked()
-        fitted = fitting.fit_model(self.get_params(deep=False), X, y, X_val, y_val)
-        self._keep(fitted)
-        if not fitted.reads_texts:
-            validate_data(self, X, skip_check_array=True)  # keeps a data frame's column names
+        self._model = fit_model(self.get_params(deep=False), X, y, X_val, y_val)
         return self
 
-    def predict_topk(self, X: Any, k: int = 5, *, return_scores: bool = False) -> Any:
-        """Rank the labels of each document.
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")
 
-        Parameters
-        ----------
-        X : documents or numeric matrix, as at `fit`
-        k : int, default=5
-            Labels a document, from 1 to the number of labels.
-        return_scores : bool, default=False
+    @property
+    def _first_model(self) -> FittedModel:
+        check_is_fitted(self)
+        return self._model
 
-        Returns
-        -------
-        labels : ndarray of shape (n_documents, k), of `classes_`'s dtype
-            Best first; equal scores in the order of `classes_`. With label clusters, those of the
-            `n_candidate_clusters` best, or of as many more as it takes to have `k`.
-        scores : ndarray of float32, shape (n_documents, k)
-            Only with `return_scores`: each label's probability, by itself.
+    @property
+    def network_(self) -> LightXMLNetwork:
+        """The trained network, in evaluation mode."""
+        return self._first_model.network
 
-        Raises
-        ------
-        TypeError, ValueError
-            If a document is no str, or `k` is not in range.
-        NotFittedError
-            Before `fit`.
-        """
-        check_is_fitted(self, "network_")
-        parameters.check_k(k, len(self.classes_))
-        columns, logits = prediction.predict_topk(self.network_, self._read(X), k)
-        labels = self.classes_[columns]
-        return (labels, prediction.sigmoid(logits)) if return_scores else labels
+    @property
+    def tokenizer_(self) -> Tokenizer | None:
+        """Turns documents into token numbers, if there is an encoder."""
+        return self._first_model.tokenizer
 
-    def predict(self, X: Any) -> Any:
-        """Return the labels with a score of at least 0.5.
+    @property
+    def vectorizer_(self) -> Any:
+        """The clone of `features` that turns documents into features, or None."""
+        return self._first_model.vectorizer
 
-        Parameters
-        ----------
-        X : documents or numeric matrix, as at `fit`
+    @property
+    def label_clusters_(self) -> np.ndarray | None:
+        """The cluster of each label, int64 of shape (n_labels,); None without clusters."""
+        return self._first_model.label_clusters
 
-        Returns
-        -------
-        y : ndarray, csr_matrix or csr_array of shape (n_documents, n_labels), or list of tuples
-            In the form that `y` had at `fit`.
-        """
-        check_is_fitted(self, "network_")
-        matrix = prediction.predict_positive(self.network_, self._read(X))
-        return decode(matrix, self.classes_, self._label_form)
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """What was measured, a dict an epoch."""
+        return self._first_model.history
 
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of every label for every document.
+    @property
+    def n_iter_(self) -> int:
+        """Epochs trained."""
+        return len(self._first_model.history)
 
-        With label clusters, that of the label times that of its cluster, of all clusters.
+    def _read(self, X: Any) -> Documents:
+        model = self._first_model
+        documents = model.read(X)
+        if not model.reads_texts:
+            validate_data(self, X, skip_check_array=True, reset=False)  # a data frame's names
+        return frozen.with_kept_summaries(model.network, documents, self.memory)
 
-        Parameters
-        ----------
-        X : documents or numeric matrix, as at `fit`
+    def _members(self, X: Any) -> Members:
+        return [(self.network_, self._read(X))]
 
-        Returns
-        -------
-        ndarray of float32, shape (n_documents, n_labels)
+    def _topk(self, members: Members, k: int) -> tuple[np.ndarray, np.ndarray]:
+        columns, logits = prediction.predict_topk(*members[0], k)
+        return columns, prediction.sigmoid(logits)
 
-        Raises
-        ------
-        ValueError
-            If that array would pass 2**28 entries (1 GiB); `predict_topk` has no such limit.
-        """
-        return prediction.sigmoid(self.decision_function(X))
+    def _positive(self, members: Members) -> sp.csr_array:
+        return prediction.predict_positive(*members[0])
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logit of every label for every document; as `predict_proba` otherwise."""
-        check_is_fitted(self, "network_")
-        documents = self._read(X)
-        check_dense(len(documents), len(self.classes_))
-        return prediction.predict_logits(self.network_, documents)
+    def _logits(self, members: Members) -> np.ndarray:
+        return prediction.predict_logits(*members[0])
 
-    def score(self, X: Any, y: Any) -> float:
-        """Return the mean precision at 1: how often the first label is a true one.
+    def _probabilities(self, members: Members) -> np.ndarray:
+        return prediction.sigmoid(self._logits(members))
 
-        Parameters
-        ----------
-        X : documents or numeric matrix, as at `fit`
-        y : the true labels, in the form that `y` had at `fit`
-
-        Returns
-        -------
-        float in [0, 1]
-        """
-        check_is_fitted(self, "network_")
-        documents = self._read(X)
-        truth = encode_known(y, self.classes_, self._label_form, len(documents))
-        columns, _ = prediction.predict_topk(self.network_, documents, 1)
-        return metrics.precision_at_k(truth, columns, 1)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the fitted estimator to a folder of JSON and safetensors files.
-
-        A save replaces an earlier one at the same path as one step: killed anywhere, the old
-        model or the new one is there, whole. An absolute path given as `encoder` is reduced to
-        its last part, and a ``RandomState`` to None (with a warning).
-
-        Parameters
-        ----------
-        path : str or path
-            A folder; made if missing.
-
-        Raises
-        ------
-        TypeError
-            If a label is neither an int nor a str; pickle keeps those.
-        OSError
-            If the folder cannot be written; an earlier model there is kept.
-        NotFittedError
-            Before `fit`.
-        """
-        check_is_fitted(self, "network_")
-        save_bundle(self._to_bundle(), path)
+    def _pack(self) -> Bundle:
+        return storage.pack(type(self).__name__, self.get_params(deep=False), self._model)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto") -> Self:
-        """Load what `save` wrote. Nothing in the folder is run, and no network is used.
-
-        A pickle, in contrast, runs code when it is loaded: unpickle only what you wrote yourself.
-
-        Parameters
-        ----------
-        path : str or path
-        device : str or torch.device, default="auto"
-            Where the model is put; it becomes the estimator's `device`.
-
-        Returns
-        -------
-        LightXMLClassifier
-
-        Raises
-        ------
-        BundleError
-            If the folder is no whole, unchanged model of a known format.
-        """
-        return cls._from_bundle(load_bundle(path), device)
-
-    def _to_bundle(self) -> Bundle:
-        params = self.get_params(deep=False)
-        return persistence.pack(type(self).__name__, params, self._fitted())
-
-    @classmethod
-    def _from_bundle(cls, bundle: Bundle, device: str | torch.device) -> Self:
-        persistence.check_class(bundle, cls.__name__)
-        params, fitted = persistence.unpack(bundle)
+    def _unpack(cls, bundle: Bundle, device: str | torch.device) -> Self:
+        storage.check_class(bundle, cls.__name__)
+        params, fitted = storage.unpack(bundle)
         try:
-            model = cls(**{**params, "device": device})
-            parameters.check_params(model.get_params(deep=False))
+            estimator = cls(**{**params, "device": device})
+            check_params(estimator.get_params(deep=False))
         except (TypeError, ValueError) as error:
-            raise BundleError(
-                f"{persistence.RECORD}: its arguments are wrong ({error})."
-            ) from error
-        place(fitted, model.precision, choose_device(device))
-        model._keep(fitted)
-        return model
+            raise BundleError(f"{RECORD}: its arguments are wrong ({error}).") from error
+        place(fitted, estimator.precision, choose_device(device))
+        estimator._model = fitted
+        return estimator
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return arguments as they are, and the fitted parts in the form that `save` writes."""
-        state = super().__getstate__()
-        if "network_" not in state:
-            return state
-        fitted = self._fitted()
-        params = {k: v for k, v in state.items() if k not in _FITTED}
-        bundle = persistence.pack_model(fitted)
-        return {
-            **params,
-            "classes_": fitted.classes,
-            "vectorizer_": fitted.vectorizer,
-            "feature_names_in_": fitted.feature_names,
-            "_bundle": bundle,
-        }
+        """Return arguments as they are, and the fitted model in the form that `save` writes."""
+        state = dict(super().__getstate__())
+        model = state.pop("_model", None)
+        if model is not None:
+            packed = storage.pack_model(model)
+            state["_packed"] = (packed, model.classes, model.vectorizer, model.feature_names)
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        bundle = state.pop("_bundle", None)
+        packed = state.pop("_packed", None)
         super().__setstate__(state)
-        if bundle is None:
+        if packed is None:
             return
-        fitted = persistence.unpack_model(
-            bundle, state["classes_"], state.get("vectorizer_"), state.get("feature_names_in_")
-        )
+        fitted = storage.unpack_model(*packed)
         try:
             device = choose_device(self.device)
         except ValueError:  # trained on a device that this machine lacks
             device = choose_device("auto")
         place(fitted, self.precision, device)
-        self._keep(fitted)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = True
-        tags.input_tags.sparse = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.multi_class = False
-        return tags
-
-    def _keep(self, fitted: FittedModel) -> None:
-        self.classes_ = fitted.classes
-        self.label_clusters_ = fitted.label_clusters
-        self.network_ = fitted.network
-        self.tokenizer_ = fitted.tokenizer
-        self.vectorizer_ = fitted.vectorizer
-        self._reader = fitted.reader
-        self.history_ = fitted.history
-        self.n_iter_ = len(fitted.history)
-        self._label_form = fitted.label_form
-        for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit
-            self.__dict__.pop(name, None)
-        if not fitted.reads_texts and fitted.network.features is not None:
-            self.n_features_in_ = fitted.network.features.n_features
-        if fitted.feature_names is not None:
-            self.feature_names_in_ = fitted.feature_names
-
-    def _fitted(self) -> FittedModel:
-        return FittedModel(
-            self.network_,
-            self.tokenizer_,
-            self._reader,
-            self.classes_,
-            self._label_form,
-            self.history_,
-        )
-
-    def _read(self, X: Any) -> Documents:
-        fitted = self._fitted()
-        documents = fitted.read(X)
-        if not fitted.reads_texts:
-            validate_data(self, X, skip_check_array=True, reset=False)  # a data frame's names
-        return frozen.with_kept_summaries(self.network_, documents, self.memory)
-
-
-_FITTED = (
-    "classes_", "label_clusters_", "network_", "tokenizer_", "vectorizer_", "history_",
-    "n_iter_", "_label_form", "_reader", "n_features_in_", "feature_names_in_",
-)  # fmt: skip
-
-
-def check_dense(n_documents: int, n_labels: int) -> None:
-    """Refuse an array of documents x labels that is too large.
-
-    Raises
-    ------
-    ValueError
-    """
-    if n_documents * n_labels > MAX_DENSE_SCORES:
-        raise ValueError(
-            f"The scores of {n_documents} documents x {n_labels} labels would pass "
-            f"{MAX_DENSE_SCORES} entries. Use predict_topk(X, k, return_scores=True), or fewer "
-            "documents at a time."
-        )
+        self._model = fitted

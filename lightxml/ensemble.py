@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from numbers import Integral
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
-from sklearn.base import ClassifierMixin, clone
-from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, check_scalar
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
-from lightxml.base import DocumentedEstimator
-from lightxml.classifier import LightXMLClassifier, check_dense
-from lightxml.data.labels import decode, encode_known
-from lightxml.data.random import draw_seed
+from lightxml.base import TopKEstimator
+from lightxml.classifier import LightXMLClassifier
+from lightxml.data.random import RandomState, draw_seed
 from lightxml.exceptions import BundleError
-from lightxml.files.bundle import RECORD, Bundle, join, load_bundle, save_bundle, split
-from lightxml.fitting import arguments as parameters
-from lightxml.metrics import measures as metrics
+from lightxml.files.bundle import RECORD, Bundle, join, load_bundle, split
+from lightxml.fitting.arguments import check_params
+from lightxml.fitting.table import ARGUMENTS, whole
 from lightxml.predicting import averaging
-from lightxml.storage import estimator as persistence
+from lightxml.predicting.averaging import Members
+from lightxml.predicting.fitted import FittedModel
+from lightxml.storage import estimator as storage
 
 
-class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
+class LightXMLEnsemble(TopKEstimator):
     """Several `LightXMLClassifier` whose scores are averaged.
 
     The members differ in seed, encoder, features or any other argument. A label's score is the
@@ -79,7 +80,7 @@ class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
         *,
         estimators: Sequence[LightXMLClassifier] | None = None,
         n_estimators: int = 3,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
         self.estimators = estimators
@@ -114,135 +115,47 @@ class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
         self._keep(members)
         return self
 
-    def predict_topk(self, X: Any, k: int = 5, *, return_scores: bool = False) -> Any:
-        """Rank the labels of each document by their mean score.
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimators_")
 
-        The ranking is that of the mean over all labels: a label outside every member's best is
-        missed only if a rounding hides it. No array of all documents x labels is made; see
-        ``lightxml.predicting.averaging``.
+    @property
+    def _first_model(self) -> FittedModel:
+        check_is_fitted(self)
+        return self.estimators_[0]._model
 
-        Parameters
-        ----------
-        X : documents or numeric matrix, as at `fit`
-        k : int, default=5
-            Labels a document, from 1 to the number of labels.
-        return_scores : bool, default=False
+    def _members(self, X: Any) -> Members:
+        check_is_fitted(self)
+        return [member for estimator in self.estimators_ for member in estimator._members(X)]
 
-        Returns
-        -------
-        labels : ndarray of shape (n_documents, k), of `classes_`'s dtype
-            Best first; equal scores in the order of `classes_`.
-        scores : ndarray of float32, shape (n_documents, k)
-            Only with `return_scores`: each label's mean probability.
+    def _topk(self, members: Members, k: int) -> tuple[np.ndarray, np.ndarray]:
+        return averaging.mean_topk(members, len(self.classes_), k)
 
-        Raises
-        ------
-        TypeError, ValueError
-            If a document is no str, or `k` is not in range.
-        NotFittedError
-            Before `fit`.
-        """
-        check_is_fitted(self, "estimators_")
-        parameters.check_k(k, len(self.classes_))
-        columns, scores = averaging.mean_topk(self._read(X), len(self.classes_), k)
-        labels = self.classes_[columns]
-        return (labels, scores) if return_scores else labels
+    def _positive(self, members: Members) -> sp.csr_array:
+        return averaging.mean_positive(members, len(self.classes_))
 
-    def predict(self, X: Any) -> Any:
-        """Return the labels with a mean score of at least 0.5.
+    def _logits(self, members: Members) -> np.ndarray:
+        return averaging.of_all_labels(members, len(self.classes_), averaging.logit_of_mean)
 
-        Parameters
-        ----------
-        X : documents or numeric matrix, as at `fit`
+    def _probabilities(self, members: Members) -> np.ndarray:
+        return averaging.of_all_labels(members, len(self.classes_), averaging.mean_score)
 
-        Returns
-        -------
-        y : ndarray, csr_matrix or csr_array of shape (n_documents, n_labels), or list of tuples
-            In the form that `y` had at `fit`.
-        """
-        check_is_fitted(self, "estimators_")
-        matrix = averaging.mean_positive(self._read(X), len(self.classes_))
-        return decode(matrix, self.classes_, self.estimators_[0]._label_form)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the mean of the members' probabilities, for every label and document.
-
-        Parameters
-        ----------
-        X : documents or numeric matrix, as at `fit`
-
-        Returns
-        -------
-        ndarray of float32, shape (n_documents, n_labels)
-
-        Raises
-        ------
-        ValueError
-            If that array would pass 2**28 entries (1 GiB); `predict_topk` has no such limit.
-        """
-        return averaging.of_all_labels(*self._read_dense(X), averaging.mean_score)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logit of the mean probability; as `predict_proba` otherwise."""
-        return averaging.of_all_labels(*self._read_dense(X), averaging.logit_of_mean)
-
-    def score(self, X: Any, y: Any) -> float:
-        """Return the mean precision at 1: how often the first label is a true one.
-
-        Parameters
-        ----------
-        X : documents or numeric matrix, as at `fit`
-        y : the true labels, in the form that `y` had at `fit`
-
-        Returns
-        -------
-        float in [0, 1]
-        """
-        check_is_fitted(self, "estimators_")
-        members, n_labels = self._read(X), len(self.classes_)
-        form, n_documents = self.estimators_[0]._label_form, len(members[0][1])
-        truth = encode_known(y, self.classes_, form, n_documents)
-        columns, _ = averaging.mean_topk(members, n_labels, 1)
-        return metrics.precision_at_k(truth, columns, 1)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the fitted ensemble to one folder; as `LightXMLClassifier.save`.
-
-        `load` makes `estimator` or `estimators` anew from the members, with the seeds that they
-        were fitted with. Up to 50 members can be saved.
-        """
-        check_is_fitted(self, "estimators_")
+    def _pack(self) -> Bundle:
         given = "estimator" if self.estimator is not None else None
         values = {"n_estimators": self.n_estimators, "random_state": self.random_state}
         manifest = {
             "estimator": type(self).__name__,
-            "params": persistence.params_to_json(values),
+            "params": storage.params_to_json(values),
             "given": given if self.estimators is None else "estimators",
         }
-        save_bundle(join([member._to_bundle() for member in self.estimators_], manifest), path)
+        return join([member._pack() for member in self.estimators_], manifest)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto") -> Self:
-        """Load what `save` wrote; as `LightXMLClassifier.load`.
-
-        Returns
-        -------
-        LightXMLEnsemble
-
-        Raises
-        ------
-        BundleError
-            If the folder is no whole, unchanged model of a known format.
-        """
-        return cls._from_bundle(load_bundle(path), device)
-
-    @classmethod
-    def _from_bundle(cls, bundle: Bundle, device: str | torch.device) -> Self:
-        persistence.check_class(bundle, cls.__name__)
+    def _unpack(cls, bundle: Bundle, device: str | torch.device) -> Self:
+        storage.check_class(bundle, cls.__name__)
         members: list[LightXMLClassifier] = []
         for i, part in enumerate(split(bundle)):
             try:
-                members.append(LightXMLClassifier._from_bundle(part, device))
+                members.append(LightXMLClassifier._unpack(part, device))
             except BundleError as error:
                 raise BundleError(f"{i}/{error}") from error
             if not _is_alike(members[0], members[i]):
@@ -258,14 +171,10 @@ class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
         model._keep(members)
         return model
 
-    def __sklearn_tags__(self) -> Tags:
-        return LightXMLClassifier().__sklearn_tags__()
-
     def _make_members(self) -> list[LightXMLClassifier]:
         """Return the members as they will be fitted, their arguments checked."""
-        if isinstance(self.n_estimators, bool):
-            raise TypeError("n_estimators is a bool; expected an int.")
-        check_scalar(self.n_estimators, "n_estimators", Integral, min_val=1)
+        whole(1).check("n_estimators", self.n_estimators)
+        ARGUMENTS["random_state"].kind.check("random_state", self.random_state)
         if self.estimators is None:
             one = LightXMLClassifier() if self.estimator is None else self.estimator
             given = [("estimator", one)] * self.n_estimators
@@ -290,31 +199,17 @@ class LightXMLEnsemble(ClassifierMixin, DocumentedEstimator):
             if self.estimators is None or member.random_state is None:
                 member.random_state = seed + i
             try:
-                parameters.check_params(member.get_params(deep=False))
+                check_params(member.get_params(deep=False))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{name}: {error}") from error
             members.append(member)
         return members
 
     def _keep(self, members: list[LightXMLClassifier]) -> None:
-        first = members[0]
-        for member in members:
-            member.classes_ = first.classes_  # equal; held once
+        classes = members[0].classes_
+        for member in members:  # equal; held once
+            member._model = replace(member._model, classes=classes)
         self.estimators_ = members
-        self.classes_ = first.classes_
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)  # of an earlier fit
-            if hasattr(first, name):
-                setattr(self, name, getattr(first, name))
-
-    def _read(self, X: Any) -> averaging.Members:
-        return [(member.network_, member._read(X)) for member in self.estimators_]
-
-    def _read_dense(self, X: Any) -> tuple[averaging.Members, int]:
-        check_is_fitted(self, "estimators_")
-        members = self._read(X)
-        check_dense(len(members[0][1]), len(self.classes_))
-        return members, len(self.classes_)
 
 
 def load(
@@ -323,16 +218,17 @@ def load(
     """Load a saved classifier or ensemble; as `LightXMLClassifier.load`."""
     bundle = load_bundle(path)
     if bundle.manifest.get("estimator") == LightXMLEnsemble.__name__:
-        return LightXMLEnsemble._from_bundle(bundle, device)
-    return LightXMLClassifier._from_bundle(bundle, device)
+        return LightXMLEnsemble._unpack(bundle, device)
+    return LightXMLClassifier._unpack(bundle, device)
 
 
 def _is_alike(first: LightXMLClassifier, other: LightXMLClassifier) -> bool:
     """Tell whether two members were fitted on the same kind of `X` and `y`."""
+    one, two = first._model, other._model
     return (
-        first._label_form == other._label_form
-        and first.classes_.dtype == other.classes_.dtype
-        and np.array_equal(first.classes_, other.classes_)
+        one.label_form == two.label_form
+        and one.classes.dtype == two.classes.dtype
+        and np.array_equal(one.classes, two.classes)
         and getattr(first, "n_features_in_", None) == getattr(other, "n_features_in_", None)
     )
 

@@ -1,6 +1,15 @@
-"""The package's own exception and warning classes, each a subclass of a standard one."""
+"""The package's exception and warning classes, and how a warning finds the caller's line.
+
+Each class is a subclass of a standard one.
+"""
 
 from __future__ import annotations
+
+import sys
+import warnings
+
+# What may stand between a warning and the line of the user's that it is about.
+_NOT_THE_CALLER = {"lightxml", "sklearn", "joblib", "torch", "contextlib", "threading"}
 
 
 class BundleError(ValueError):
@@ -45,3 +54,19 @@ class CheckpointWarning(UserWarning):
 
 class LongFitWarning(UserWarning):
     """The fit that has just begun will take hours or more on this machine."""
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line outside this package, and outside the libraries around it, that called.
+
+    Whatever the number of calls in between: a ``Pipeline`` or a grid search may be among them.
+    (``warnings.warn`` can do so by itself from Python 3.12 on.)
+    """
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and _package_of(frame.f_globals) in _NOT_THE_CALLER:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _package_of(names: dict[str, object]) -> str:
+    return str(names.get("__name__")).partition(".")[0]

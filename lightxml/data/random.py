@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -23,12 +22,14 @@ def own_generator(random_state: RandomState) -> np.random.Generator:
     return np.random.default_rng(copy.deepcopy(random_state))
 
 
-def draw_seed(random_state: Any) -> int:
-    """Return a seed from an int, a RandomState or None, without changing the caller's object.
+def draw_seed(random_state: RandomState) -> int:
+    """Return a seed from an int, a RandomState, a Generator or None; the caller's object stays.
 
     Unlike scikit-learn, a ``RandomState`` is copied before it is drawn from, so that the
     caller's own keeps its state and a second fit repeats the first.
     """
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
+    if isinstance(random_state, np.random.Generator):
+        return int(copy.deepcopy(random_state).integers(2**31 - 1))
     return int(check_random_state(copy.deepcopy(random_state)).randint(2**31 - 1))

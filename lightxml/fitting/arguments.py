@@ -1,26 +1,20 @@
-"""The estimator's arguments, checked together at the start of `fit`."""
+"""The estimator's arguments: checked before a fit, and what is ``"auto"`` decided by the data."""
 
 from __future__ import annotations
 
 import math
 import os
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-import torch
-from joblib import Memory
-from sklearn.utils.validation import check_scalar
 
-from lightxml.network.encoders import EncoderConfig
-from lightxml.training.loop import TrainingConfig
-
-EXPECTED_CLUSTERS = (
-    "True, a clusterer (an instance), or an array with a cluster number for each label"
-)
+from lightxml.exceptions import warn
+from lightxml.fitting.table import ARGUMENTS, Setting, is_auto
+from lightxml.training.config import TrainingConfig
 
 # The paper's, for a trained encoder.
+DEFAULT_ENCODER = "bert-base-uncased"
 DEFAULT_EPOCHS = 20
 DEFAULT_BATCH_SIZE = 16
 # A head trained from nothing wants a larger rate than an encoder that is already good.
@@ -61,109 +55,83 @@ def check_params(params: dict[str, Any]) -> None:
     TypeError, ValueError
         Naming the argument, what was found and what is expected.
     """
-    for name in ("max_length", "n_feature_layers", "accumulate", "n_iter_no_change",
-                 "max_cluster_size", "n_candidate_clusters"):  # fmt: skip
-        check_scalar(params[name], name, Integral, min_val=1)
-    if params["n_jobs"] is not None:
-        check_scalar(params["n_jobs"], "n_jobs", Integral)
-    check_scalar(params["n_random_negatives"], "n_random_negatives", Integral, min_val=0)
-    for name in ("max_epochs", "batch_size", "swa_every", "feature_dim", "label_dim"):
-        if not is_auto(params[name]):
-            check_scalar(params[name], name, Integral, min_val=1)
-    check_scalar(params["verbose"], "verbose", Integral, min_val=0)
-    fractions = ["dropout"]
-    if not is_auto(params["linear_weight"]):
-        fractions.append("linear_weight")
-    for name in fractions:
-        check_scalar(params[name], name, Real, min_val=0, max_val=1, include_boundaries="left")
-    check_scalar(
-        params["learning_rate"], "learning_rate", Real, min_val=0, include_boundaries="neither"
-    )
-    if not is_auto(params["head_learning_rate"]):
-        check_scalar(
-            params["head_learning_rate"],
-            "head_learning_rate",
-            Real,
-            min_val=0,
-            include_boundaries="neither",
-        )
-    weights = ["weight_decay", "propensity_weight"]
-    if not is_auto(params["neighbor_weight"]):
-        weights.append("neighbor_weight")
-    for name in weights:
-        check_scalar(params[name], name, Real, min_val=0)
-    for name, value in params.items():
-        if isinstance(value, (float, np.floating)) and not math.isfinite(value):
-            raise ValueError(f"{name} is {value}; expected a finite number.")
-    if params["swa_start"] is not None:
-        check_scalar(
-            params["swa_start"], "swa_start", Real, min_val=0, max_val=1, include_boundaries="left"
-        )
-    _check_fraction(params["validation_fraction"])
-    check_scalar(
-        params["checkpoint_minutes"],
-        "checkpoint_minutes",
-        Real,
-        min_val=0,
-        include_boundaries="neither",
-    )
-    folder = params["checkpoint_dir"]
-    if folder is not None and not isinstance(folder, (str, os.PathLike)):
-        raise TypeError(
-            f"checkpoint_dir is {folder!r} ({type(folder).__name__}); expected a folder or None."
-        )
-    for name in ("se_block", "freeze_encoder", "early_stopping", "loss_correction"):
-        if not isinstance(params[name], (bool, np.bool_)):
-            raise TypeError(f"{name} is {params[name]!r}; expected True or False.")
-    _check_choice(params, "schedule", ("linear", "constant"))
-    _check_choice(params, "precision", ("auto", "bf16", "fp32"))
+    for name, argument in ARGUMENTS.items():
+        argument.kind.check(name, params[name])
     encoder = params["encoder"]
-    if encoder is not None and not isinstance(encoder, (str, os.PathLike, EncoderConfig)):
-        raise TypeError(
-            f"encoder is {encoder!r} ({type(encoder).__name__}); expected 'auto', 'tiny', a hub "
-            "name, a local folder, a transformers config or None."
-        )
-    if params["freeze_encoder"] and (encoder == "tiny" or isinstance(encoder, EncoderConfig)):
+    has_random_weights = encoder is not None and not isinstance(encoder, (str, os.PathLike))
+    if params["freeze_encoder"] and (encoder == "tiny" or has_random_weights):
         raise ValueError(
             "freeze_encoder=True would keep the random weights that 'tiny' and a config begin "
             "with; pass a pretrained encoder (a hub name or a local folder)."
         )
-    clusters = params["label_clusters"]
-    if isinstance(clusters, (str, type)) and not is_auto(clusters):
-        raise TypeError(
-            f"label_clusters is {clusters!r}; expected 'auto', False, {EXPECTED_CLUSTERS}."
-        )
-    features = params["features"]
-    if isinstance(features, type) or not (
-        features is None or (hasattr(features, "fit_transform") and hasattr(features, "transform"))
-    ):
-        raise TypeError(
-            f"features is {features!r}; expected a vectorizer such as TfidfVectorizer(), or None."
-        )
-    memory = params["memory"]
-    if memory is not None and not isinstance(memory, (str, os.PathLike, Memory)):
-        raise TypeError(
-            f"memory is {memory!r} ({type(memory).__name__}); expected a folder, a joblib.Memory "
-            "or None."
-        )
-    if not isinstance(params["device"], (str, torch.device)):
-        raise TypeError(
-            f"device is {params['device']!r}; expected 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
-        )
 
 
-def check_k(k: Any, n_labels: int) -> None:
-    """Check the number of labels asked for.
+def encoder(params: dict[str, Any], *, reads_texts: bool) -> Any:
+    """Return what `build_encoder` makes the encoder of, with what is ``"auto"`` decided."""
+    if not reads_texts:
+        return None
+    return DEFAULT_ENCODER if is_auto(params["encoder"]) else params["encoder"]
+
+
+def setting(
+    params: dict[str, Any],
+    y: sp.csr_array,
+    *,
+    has_encoder: bool,
+    has_features: bool,
+    has_sparse_features: bool,
+    has_validation: bool,
+) -> Setting:
+    """Return what the arguments' effects depend on.
+
+    A vectorizer that is not fitted yet is taken for one of sparse features: most are.
+    """
+    trains_encoder = has_encoder and not params["freeze_encoder"]
+    has_clusters = wants_clusters(params, y.shape[1])
+    given = params["label_clusters"]
+    weight = 0.0
+    if has_sparse_features:
+        weight = linear_weight(
+            params,
+            y,
+            has_sparse_features=True,
+            trains_encoder=trains_encoder,
+            has_clusters=has_clusters,
+        )
+    return Setting(
+        has_encoder=has_encoder,
+        trains_encoder=trains_encoder,
+        has_features=has_features,
+        has_sparse_features=has_sparse_features,
+        has_clusters=has_clusters,
+        makes_clusters=has_clusters and isinstance(given, (bool, np.bool_, str)),
+        fits_linear=weight > 0,
+        averages=params["swa_start"] is not None,
+        stops_early=bool(params["early_stopping"]),
+        holds_out=bool(params["early_stopping"]) and not has_validation,
+        keeps_checkpoints=params["checkpoint_dir"] is not None,
+    )
+
+
+def check_effects(params: dict[str, Any], setting: Setting) -> None:
+    """Check that every argument that asks for something has an effect here.
 
     Raises
     ------
-    TypeError, ValueError
+    ValueError
+        If one is refused without what it needs.
+
+    Warns
+    -----
+    UserWarning
+        If one has no effect: its name, why, and what to do.
     """
-    if isinstance(k, bool):
-        raise TypeError("k is a bool; expected an int.")
-    check_scalar(k, "k", Integral, min_val=1)
-    if k > n_labels:
-        raise ValueError(f"k={k} is more than the {n_labels} labels of the model.")
+    idle = [a for name, a in ARGUMENTS.items() if a.is_idle(params[name], setting)]
+    for argument in sorted(idle, key=lambda argument: not argument.is_refused):
+        message = argument.idle_message(params[argument.name])
+        if argument.is_refused:
+            raise ValueError(message)
+        warn(message)
 
 
 def training_config(
@@ -225,7 +193,9 @@ def wants_clusters(params: dict[str, Any], n_labels: int) -> bool:
     clusters = params["label_clusters"]
     if is_auto(clusters):
         return n_labels > MOST_LABELS_WITHOUT_CLUSTERS
-    return clusters is not False and clusters is not None
+    if clusters is None or isinstance(clusters, (bool, np.bool_)):
+        return bool(clusters)
+    return True
 
 
 def label_dim(params: dict[str, Any], width: int, n_labels: int, *, clustered: bool) -> int | None:
@@ -263,32 +233,9 @@ def linear_weight(
     """
     if not is_auto(params["linear_weight"]):
         if params["linear_weight"] and not has_sparse_features:
-            raise ValueError(
-                f"linear_weight={params['linear_weight']} is about sparse features, such as "
-                "features=TfidfVectorizer() gives, and there are none here."
-            )
+            raise ValueError(ARGUMENTS["linear_weight"].idle_message(params["linear_weight"]))
         return float(params["linear_weight"])
     many = y.shape[0] > MOST_DOCUMENTS_FOR_LINEAR or y.shape[1] > MOST_LABELS_FOR_LINEAR
     if not has_sparse_features or many or trains_encoder or has_clusters:
         return 0.0
     return LINEAR_WEIGHT
-
-
-def is_auto(value: Any) -> bool:
-    """Tell the string ``"auto"`` from a number."""
-    return isinstance(value, str) and value == "auto"
-
-
-def _check_fraction(value: Any) -> None:
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        check_scalar(value, "validation_fraction", Integral, min_val=1)
-    else:
-        check_scalar(
-            value, "validation_fraction", Real, min_val=0, max_val=1, include_boundaries="neither"
-        )
-
-
-def _check_choice(params: dict[str, Any], name: str, choices: tuple[str, ...]) -> None:
-    if not isinstance(params[name], str) or params[name] not in choices:
-        expected = ", ".join(map(repr, choices))
-        raise ValueError(f"{name} is {params[name]!r}; expected one of {expected}.")

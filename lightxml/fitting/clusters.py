@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import warnings
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,9 @@ from lightxml.data.labels import Labels
 from lightxml.data.matrices import FeatureMatrix
 from lightxml.data.random import RandomState, own_generator
 from lightxml.data.texts import is_missing
+from lightxml.exceptions import warn
 from lightxml.fitting import arguments
-from lightxml.fitting.arguments import EXPECTED_CLUSTERS
+from lightxml.fitting.table import EXPECTED_CLUSTERS
 
 # Beyond this many times the mean of the others, the largest cluster sets what a step costs: the
 # candidates of a batch are padded to the longest list. Against the mean of all, two clusters
@@ -101,19 +101,10 @@ def cluster_labels(
     """Return each label's cluster, or None where labels are not to be clustered."""
     n_labels = len(labels.classes)
     if not arguments.wants_clusters(params, n_labels):
-        for name, without in (("loss_correction", False), ("n_random_negatives", 0)):
-            if params[name] != without:
-                warnings.warn(
-                    f"{name}={params[name]} has no effect: without label clusters there is no "
-                    "generator, and every label is a negative already. Pass label_clusters=True, "
-                    f"or leave {name} out.",
-                    UserWarning,
-                    stacklevel=4,
-                )
         return None
     given = params["label_clusters"]
     matrix = inputs.matrix
-    if matrix is None and (isinstance(given, (bool, np.bool_, BaseEstimator)) or given == "auto"):
+    if matrix is None and isinstance(given, (bool, np.bool_, str, BaseEstimator)):
         matrix = sp.csr_array(TfidfVectorizer(sublinear_tf=True).fit_transform(inputs.texts))
     clusters = make_label_clusters(
         True if isinstance(given, (str, np.bool_)) else given,
@@ -126,11 +117,9 @@ def cluster_labels(
     sizes = np.sort(np.bincount(clusters))[::-1]
     n_taken, n_random = params["n_candidate_clusters"], params["n_random_negatives"]
     if n_taken > len(sizes):
-        warnings.warn(
+        warn(
             f"n_candidate_clusters={n_taken} is more than the {len(sizes)} clusters of labels; "
-            "all are taken. Lower it, or max_cluster_size.",
-            UserWarning,
-            stacklevel=4,
+            "all are taken. Lower it, or max_cluster_size."
         )
     n_left = int(sizes[n_taken:].sum())
     if n_random > n_left:
@@ -139,6 +128,17 @@ def cluster_labels(
             f"{n_taken} clusters of {sizes[0]}. Lower it, or n_candidate_clusters."
         )
     return clusters
+
+
+def check_given_clusters(label_clusters: Any, n_labels: int) -> None:
+    """Check an array of cluster numbers, before anything is fitted; a clusterer shows later.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if not isinstance(label_clusters, (bool, np.bool_, str, type(None), BaseEstimator)):
+        _check_numbers(label_clusters, n_labels)
 
 
 def label_features(X: FeatureMatrix, y: Any) -> FeatureMatrix:
@@ -299,11 +299,9 @@ def _refuse(numbers: np.ndarray, wrong: np.ndarray, problem: str) -> None:
 def _warn_of_imbalance(sizes: np.ndarray) -> None:
     largest, others = sizes.max(), np.delete(sizes, np.argmax(sizes))
     if len(others) and largest > MAX_IMBALANCE * others.mean():
-        warnings.warn(
+        warn(
             f"label_clusters are far out of balance: of {len(sizes):,} clusters the largest has "
             f"{largest:,} labels, the smallest {sizes.min():,}, the median {np.median(sizes):,.0f}."
             " A document that meets the largest is ranked against all of it, so memory and time "
-            "grow with it. label_clusters=True makes clusters of equal size.",
-            UserWarning,
-            stacklevel=3,
+            "grow with it. label_clusters=True makes clusters of equal size."
         )

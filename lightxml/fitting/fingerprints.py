@@ -14,13 +14,12 @@ from sklearn.base import clone
 
 from lightxml.data.labels import Labels
 from lightxml.data.matrices import FeatureMatrix
+from lightxml.fitting.table import ARGUMENTS
 from lightxml.network.encoders import EncoderConfig, config_to_dict
 
 # Where and how noisily a fit runs, what it keeps on disk; the random state is told as a seed.
-_LEFT_OUT = (
-    "device", "verbose", "n_jobs", "memory", "checkpoint_dir", "checkpoint_minutes",
-    "random_state",
-)  # fmt: skip
+_LEFT_OUT = {name for name, argument in ARGUMENTS.items() if not argument.changes_result}
+_LEFT_OUT |= {"random_state"}
 
 
 def fingerprint(
@@ -82,7 +81,7 @@ def common_ground(
     plain = {
         name: value
         for name, value in params.items()
-        if name not in (*_LEFT_OUT, "encoder")
+        if name not in _LEFT_OUT | {"encoder"}
         and isinstance(value, (bool, int, float, str, type(None)))
     }
     return {

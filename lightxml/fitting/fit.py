@@ -22,13 +22,13 @@ from lightxml.data.random import draw_seed
 from lightxml.exceptions import DeviceMemoryError
 from lightxml.fitting import arguments
 from lightxml.fitting.additions import Additions
-from lightxml.fitting.clusters import cluster_labels
+from lightxml.fitting.clusters import check_given_clusters, cluster_labels
 from lightxml.fitting.fingerprints import common_ground, fingerprint
 from lightxml.fitting.footprint import warn_if_short
 from lightxml.fitting.held_out import Measurement, Validation, check_validation, hold_out
 from lightxml.fitting.rare_labels import RareLabels
 from lightxml.network.config import NetworkConfig
-from lightxml.network.encoders import build_encoder
+from lightxml.network.encoders import build_encoder, check_encoder
 from lightxml.network.features import describe_features
 from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
@@ -103,15 +103,23 @@ def check_task(
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val go together; pass both or neither.")
     reader, inputs = reader_of(X, params["encoder"], params["features"])
-    if not reader.reads_texts or params["encoder"] is None:
-        for name in ("se_block", "freeze_encoder"):
-            if params[name]:
-                raise ValueError(f"{name}=True is about an encoder, and there is none here.")
     labels = encode(y, len(inputs))
     device = choose_device(params["device"])
     validation = None
     if X_val is not None:
         validation = check_validation(X_val, y_val, reader, labels)
+    encoder = arguments.encoder(params, reads_texts=reader.reads_texts)
+    setting = arguments.setting(
+        params,
+        labels.matrix,
+        has_encoder=encoder is not None,
+        has_features=not reader.reads_texts or reader.vectorizer is not None,
+        has_sparse_features=reader.vectorizer is not None or isinstance(inputs.matrix, sp.sparray),
+        has_validation=validation is not None,
+    )
+    arguments.check_effects(params, setting)
+    check_given_clusters(params["label_clusters"], len(labels.classes))
+    check_encoder(encoder)
     task = Task(params, reader, inputs, labels, validation, device, ranks)
     if ranks.size > 1:
         ranks.check_same(common_ground(params, inputs.given, labels, _given(validation)))
@@ -204,10 +212,10 @@ def build(
 ) -> FittedModel:
     """Return the model before training; random weights come from torch's current generator."""
     encoder = None
-    if reader.reads_texts and params["encoder"] is not None:
+    source = arguments.encoder(params, reads_texts=reader.reads_texts)
+    if source is not None:
         assert inputs.texts is not None
-        name = "bert-base-uncased" if arguments.is_auto(params["encoder"]) else params["encoder"]
-        encoder = build_encoder(name, inputs.texts, int(params["max_length"]))
+        encoder = build_encoder(source, inputs.texts, int(params["max_length"]))
     n_labels, features, width = len(labels.classes), None, 0
     if inputs.matrix is not None:
         width = arguments.feature_dim(params, n_labels)

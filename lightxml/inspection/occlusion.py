@@ -115,7 +115,7 @@ def explain(
         X, columns = read(texts), np.full((len(texts), 1), column)
         found = [
             # Past `memory`: its vectors are of the documents that were trained on.
-            prediction.predict_logits_of(member.network_, member._fitted().read(X), columns)
+            prediction.predict_logits_of(member.network_, member._model.read(X), columns)
             for member in members
         ]
         return _joint(found)[:, 0]
@@ -242,7 +242,7 @@ def _neighbours(
     with_them, without, shares, documents = [], [], [], []
     for member in members:
         network = member.network_
-        documents_read = member._fitted().read(X)
+        documents_read = member._model.read(X)
         represented = prediction.represent_all(network, documents_read)
         first = collate(documents_read, np.array([0]), network.pad_id, network.device)
         with torch.inference_mode():

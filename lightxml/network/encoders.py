@@ -114,6 +114,18 @@ def build_encoder(
     return assemble(model, tokenizer, pad_id=0, summary="first", max_length=max_length)
 
 
+def check_encoder(encoder: str | os.PathLike[str] | PretrainedConfig | None) -> None:
+    """Find a pretrained encoder and its architecture, before anything expensive is done.
+
+    Raises
+    ------
+    EncoderUnavailableError, ValueError
+        As `build_encoder`.
+    """
+    if encoder is not None and not isinstance(encoder, PretrainedConfig) and encoder != "tiny":
+        _find_config(os.fspath(encoder))
+
+
 def assemble(
     model: Any,
     tokenizer: Tokenizer,
@@ -247,12 +259,16 @@ def _without_pooler(model: Any) -> Any:
     return model
 
 
-def _load_pretrained(name: str, max_length: int) -> TextEncoder:
+def _find_config(name: str) -> None:
     # transformers raises ValueError for a folder without a model that it knows, OSError for the
     # rest.
     with _unavailable(name):
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     _check_architecture(config)
+
+
+def _load_pretrained(name: str, max_length: int) -> TextEncoder:
+    _find_config(name)
     with _unavailable(name), _no_loading_bar():
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)

@@ -224,9 +224,9 @@ def negative_column() -> sp.csr_array:
         ({"features": "tfidf"}, ["a"] * 4, TypeError, "features is 'tfidf'; expected a vec"),
         ({"encoder": None, "features": TfidfVectorizer()}, ["the", "a", "I", ""], ValueError,
          "empty vocabulary"),
-        ({"se_block": True}, NUMBERS, ValueError, "se_block=True is about an encoder, and there"),
+        ({"se_block": True}, NUMBERS, ValueError, "se_block=True is about an encoder, which"),
         ({"freeze_encoder": True}, NUMBERS, ValueError, "freeze_encoder=True is about an encod"),
-        ({"feature_dim": 0}, NUMBERS, ValueError, "feature_dim == 0, must be >= 1."),
+        ({"feature_dim": 0}, NUMBERS, ValueError, "feature_dim is 0; expected an int"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(

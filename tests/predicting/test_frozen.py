@@ -88,7 +88,7 @@ def test_prediction_sees_what_training_saw(
     (summaries,) = seen
     assert summaries.dtype == np.float16
     assert summaries.shape == (60, 3, 16)
-    fitted = model._fitted()
+    fitted = model._model
     kept = copy.copy(fitted.read(X))
     object.__setattr__(kept, "summaries", summaries)
     expected = lightxml.predicting.prediction.predict_logits(model.network_, kept)

@@ -24,6 +24,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from lightxml import LightXMLClassifier
+from lightxml.fitting import fit
 from lightxml.metrics import make_topk_scorer, precision_at_k
 
 Documents = tuple[list[str], sp.csr_array]
@@ -160,7 +161,7 @@ def test_validation_is_measured_with_the_weights_that_predict(
 def test_dense_scores_that_would_not_fit_are_refused(
     fitted: LightXMLClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightxml.classifier.MAX_DENSE_SCORES", 100)
+    monkeypatch.setattr("lightxml.base.MAX_DENSE_SCORES", 100)
     assert fitted.predict_proba(["a"] * 8).shape == (8, 12)
     with pytest.raises(ValueError, match=r"9 documents x 12 labels .* Use predict_topk"):
         fitted.predict_proba(["a"] * 9)
@@ -342,41 +343,52 @@ def test_a_model_of_a_missing_gpu_is_unpickled_on_what_there_is(
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"max_length": 0}, ValueError, "max_length == 0, must be >= 1"),
-        ({"max_length": 1.5}, TypeError, "max_length must be an instance of"),
-        ({"max_epochs": "many"}, TypeError, "max_epochs must be an instance of"),
-        ({"max_epochs": 0}, ValueError, "max_epochs == 0"),
-        ({"batch_size": -1}, ValueError, "batch_size == -1"),
-        ({"accumulate": "auto"}, TypeError, "accumulate must be an instance of"),
-        ({"dropout": 1.0}, ValueError, "dropout == 1.0, must be < 1"),
-        ({"dropout": float("nan")}, ValueError, "dropout is nan; expected a finite number"),
-        ({"learning_rate": float("inf")}, ValueError, "learning_rate is inf; expected a finite"),
-        ({"learning_rate": 0.0}, ValueError, "learning_rate == 0.0, must be > 0"),
-        ({"head_learning_rate": -1.0}, ValueError, "head_learning_rate == -1.0"),
-        ({"weight_decay": -0.1}, ValueError, "weight_decay == -0.1"),
-        ({"swa_start": 1.0}, ValueError, "swa_start == 1.0, must be < 1"),
-        ({"swa_every": 0}, ValueError, "swa_every == 0"),
+        ({"max_length": 0}, ValueError, "max_length is 0; expected an int of at least 1"),
+        ({"max_length": 1.5}, TypeError, r"max_length is 1.5 \(float\); expected an int of at"),
+        ({"max_epochs": "many"}, TypeError, "max_epochs is 'many'; expected an int .* or 'auto'"),
+        ({"max_epochs": 0}, ValueError, "max_epochs is 0"),
+        ({"batch_size": -1}, ValueError, "batch_size is -1"),
+        ({"batch_size": True}, TypeError, "batch_size is True; expected an int of at least 1 or"),
+        ({"accumulate": "auto"}, TypeError, "accumulate is 'auto'; expected an int"),
+        ({"dropout": 1.0}, ValueError, r"dropout is 1.0; expected a number in \[0, 1\)"),
+        ({"dropout": float("nan")}, ValueError, "dropout is nan; expected a number"),
+        ({"learning_rate": float("inf")}, ValueError, "learning_rate is inf; expected a number"),
+        ({"learning_rate": 0.0}, ValueError, "learning_rate is 0.0; expected a number above 0"),
+        ({"head_learning_rate": -1.0}, ValueError, "head_learning_rate is -1.0"),
+        ({"weight_decay": -0.1}, ValueError, "weight_decay is -0.1; expected a number of at le"),
+        ({"swa_start": 1.0}, ValueError, r"swa_start is 1.0; expected a number in \[0, 1\) or N"),
+        ({"swa_every": 0}, ValueError, "swa_every is 0"),
         ({"se_block": "yes"}, TypeError, "se_block is 'yes'; expected True or False"),
         ({"schedule": "cosine"}, ValueError, "schedule is 'cosine'; expected one of 'linear'"),
         ({"precision": "fp16"}, ValueError, "precision is 'fp16'; expected one of 'auto'"),
         ({"encoder": 3}, TypeError, r"encoder is 3 \(int\); expected 'auto', 'tiny'"),
         ({"device": "gpu"}, ValueError, "device='gpu' is no device; expected 'auto', 'cpu'"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' is not available here"),
-        ({"device": 0}, TypeError, "device is 0; expected 'auto', 'cpu'"),
-        ({"n_feature_layers": 0}, ValueError, "n_feature_layers == 0"),
-        ({"verbose": -1}, ValueError, "verbose == -1"),
-        ({"random_state": "seed"}, ValueError, "'seed' cannot be used to seed"),
+        ({"device": 0}, TypeError, r"device is 0 \(int\); expected 'auto', 'cpu'"),
+        ({"n_feature_layers": 0}, ValueError, "n_feature_layers is 0"),
+        ({"n_jobs": 0}, ValueError, "n_jobs is 0; expected an int other than 0 or None"),
+        ({"verbose": -1}, ValueError, "verbose is -1"),
+        ({"validation_fraction": 1.0}, ValueError, "validation_fraction is 1.0; expected a frac"),
+        ({"label_clusters": "many"}, TypeError, "label_clusters is 'many'; expected 'auto', Fal"),
+        ({"label_clusters": [0, 1]}, ValueError, r"label_clusters has shape \(2,\), but there are"),
+        ({"checkpoint_dir": 7}, TypeError, r"checkpoint_dir is 7 \(int\); expected a folder or N"),
+        ({"memory": 7}, TypeError, r"memory is 7 \(int\); expected a folder or a joblib.Memory"),
+        ({"random_state": "seed"}, TypeError, "random_state is 'seed'; expected an int from 0"),
+        ({"random_state": -1}, ValueError, "random_state is -1; expected an int from 0"),
+        ({"encoder": "no/such/folder"}, OSError, "encoder='no/such/folder' could not be loaded"),
     ],
     ids=lambda value: "-".join(map(str, *value.items())) if isinstance(value, dict) else "",
 )
-def test_a_wrong_argument_is_named_at_fit(
+def test_a_wrong_argument_is_named_before_the_expensive_part(
     make_classifier: Make,
     documents: Documents,
+    monkeypatch: pytest.MonkeyPatch,
     params: dict,
     error: type[Exception],
     message: str,
 ) -> None:
     model = make_classifier(**params)
+    monkeypatch.setattr(fit, "fit_task", lambda *args: pytest.fail("the expensive part began"))
     with pytest.raises(error, match=message):
         model.fit(*documents)
     assert not hasattr(model, "classes_")

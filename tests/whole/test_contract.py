@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import config_context
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import Tags, column_or_1d, estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -23,6 +24,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.predicting.prediction import sigmoid
 from tests.conftest import small_config
+
+
+class Given(BaseEstimator):
+    """Keeps the columns of the numbers that a `Translation` is given."""
 
 
 class Translation:
@@ -36,18 +41,15 @@ class Translation:
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        given = X
+        given, self._given = X, Given()
         X, y = validate_data(
-            self, X, y, multi_output=True, accept_sparse="csr" if self.encoder is None else False
-        )
+            self._given, X, y, multi_output=True,
+            accept_sparse="csr" if self.encoder is None else False,
+        )  # fmt: skip
         check_classification_targets(y)
         if y.ndim != 2 or y.shape[1] == 1:
             y = [[label] for label in column_or_1d(y).tolist()]
-        if self.encoder is None:
-            return super().fit(given, y)
-        super().fit(as_texts(X), y)
-        validate_data(self, given, skip_check_array=True)  # the parent knows of no columns here
-        return self
+        return super().fit(given if self.encoder is None else as_texts(X), y)
 
     def predict(self, X: Any) -> np.ndarray:
         X = self._translated(X)
@@ -81,8 +83,16 @@ class Translation:
         return "Numbers" if self.encoder is None else "NumbersAsTexts"  # it names the tests
 
     @property
+    def n_features_in_(self) -> int:  # of the numbers: the parent may have been given texts
+        return self._given.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        return self._given.feature_names_in_
+
+    @property
     def _one_label(self) -> bool:
-        return self._label_form == "collections"
+        return self._first_model.label_form == "collections"
 
     def _translated(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -97,10 +107,6 @@ class TranslatedEnsemble(Translation, LightXMLEnsemble):
     """LightXMLEnsemble as the common checks can feed it."""
 
     encoder = None
-
-    @property
-    def _label_form(self) -> str:
-        return self.estimators_[0]._label_form
 
     def __str__(self) -> str:
         return "EnsembleOfNumbers"
@@ -220,13 +226,29 @@ def test_every_argument_is_documented_in_order_with_its_default(of: type) -> Non
         assert ast.literal_eval(default[1]) == arguments[name].default, name
 
 
-def test_every_fitted_attribute_is_documented(fitted: LightXMLClassifier) -> None:
-    public = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
-    assert set(documented("Attributes")) == public | {"n_features_in_", "feature_names_in_"}
-    assert set(vars(fitted)) - public - set(fitted.get_params()) == {"_label_form"}
+def test_every_fitted_attribute_is_documented_and_there_only_when_it_says_something(
+    fitted: LightXMLClassifier,
+) -> None:
+    def shown(model: Any) -> set[str]:
+        return {name for name in dir(model) if name.endswith("_") and not name.startswith("_")}
+
+    of_a_frame = {"n_features_in_", "feature_names_in_"}
+    assert not shown(clone(fitted))
+    assert shown(fitted) == set(documented("Attributes")) - of_a_frame
     table = pd.DataFrame(np.eye(4), columns=["a", "b", "c", "d"])
     of_numbers = LightXMLClassifier(None, max_epochs=1).fit(table, np.eye(4, dtype=int))
-    assert {"n_features_in_", "feature_names_in_"} <= set(vars(of_numbers))
+    assert shown(of_numbers) == set(documented("Attributes"))
+    of_two = LightXMLEnsemble(of_numbers, n_estimators=2).fit(table, np.eye(4, dtype=int))
+    assert shown(of_two) == set(documented("Attributes", LightXMLEnsemble))
+    assert shown(of_numbers.fit(table.to_numpy(), np.eye(4))) == (
+        set(documented("Attributes")) - {"feature_names_in_"}
+    )
+
+
+def test_one_attribute_holds_what_was_fitted(fitted: LightXMLClassifier) -> None:
+    assert set(vars(fitted)) - set(fitted.get_params()) == {"_model"}
+    with pytest.raises(NotFittedError, match="This LightXMLClassifier instance is not fitted yet"):
+        _ = clone(fitted).classes_
 
 
 def test_fit_and_predict_leave_the_arguments_as_they_were(

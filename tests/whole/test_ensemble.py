@@ -131,9 +131,9 @@ def test_encoders_and_features_can_be_mixed(make_classifier: Make, documents: Do
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"n_estimators": 0}, ValueError, "n_estimators == 0, must be >= 1"),
-        ({"n_estimators": True}, TypeError, "n_estimators is a bool"),
-        ({"n_estimators": 2.0}, TypeError, "n_estimators must be an instance of int"),
+        ({"n_estimators": 0}, ValueError, "n_estimators is 0; expected an int of at least 1"),
+        ({"n_estimators": True}, TypeError, "n_estimators is True; expected an int"),
+        ({"n_estimators": 2.0}, TypeError, r"n_estimators is 2.0 \(float\); expected"),
         ({"estimator": "tiny"}, TypeError, "estimator is 'tiny'; expected a LightXMLClassifier"),
         ({"estimator": LightXMLClassifier}, TypeError, "estimator is <class"),
         ({"estimator": LightXMLEnsemble()}, TypeError, r"estimator is LightXMLEnsemble\(\)"),
@@ -145,11 +145,11 @@ def test_encoders_and_features_can_be_mixed(make_classifier: Make, documents: Do
             ValueError,
             "estimator and estimators are both given",
         ),
-        ({"estimator": of_numbers(dropout=2)}, ValueError, "estimator: dropout == 2"),
+        ({"estimator": of_numbers(dropout=2)}, ValueError, "estimator: dropout is 2"),
         (
             {"estimators": [of_numbers(), of_numbers(verbose="yes")]},
             TypeError,
-            r"estimators\[1\]: verbose must be",
+            r"estimators\[1\]: verbose is 'yes'; expected",
         ),
     ],
 )
@@ -388,8 +388,8 @@ def test_score_is_precision_at_1(
 
 @pytest.mark.parametrize(
     ("k", "error", "message"),
-    [(0, ValueError, "k == 0"), (301, ValueError, "k=301 is more than the 300"),
-     (True, TypeError, "k is a bool"), (2.5, TypeError, "k must be")],
+    [(0, ValueError, "k is 0"), (301, ValueError, "k=301 is more than the 300"),
+     (True, TypeError, "k is True; expected an int"), (2.5, TypeError, r"k is 2.5 \(float\)")],
 )  # fmt: skip
 def test_k_is_checked(
     wide: LightXMLEnsemble, numbers: Any, k: Any, error: type, message: str
@@ -401,7 +401,7 @@ def test_k_is_checked(
 def test_dense_scores_beyond_the_limit_are_refused(
     wide: LightXMLEnsemble, numbers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightxml.classifier.MAX_DENSE_SCORES", 59_999)
+    monkeypatch.setattr("lightxml.base.MAX_DENSE_SCORES", 59_999)
     for method in (wide.predict_proba, wide.decision_function):
         with pytest.raises(ValueError, match=r"200 documents x 300 labels .* Use predict_topk"):
             method(numbers[0])
