@@ -17,6 +17,7 @@ from docutils import nodes
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import lightxml
+from lightxml.fitting.table import GROUPS, Argument
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # an example that wants a download fails at once
@@ -93,8 +94,38 @@ html_sidebars: dict[str, list[str]] = {"index": [], "changelog": [], "experiment
 
 def setup(app: Any) -> None:
     """Connect what the extensions do not do."""
+    app.connect("builder-inited", write_arguments)
     app.connect("source-read", link_to_gallery)
     app.connect("doctree-read", keep_figures_together)
+
+
+def write_arguments(app: Any) -> None:
+    """Write the page of arguments, which is the package's own table of them."""
+    lines = [
+        "# All arguments",
+        "",
+        "What each means stands at [`LightXMLClassifier`](api/lightxml.LightXMLClassifier.rst). "
+        "An argument that is set where it has no effect gives a warning, or an error where the "
+        "table says that it is refused.",
+    ]
+    for group, arguments in GROUPS.items():
+        lines += ["", f"## {group.capitalize()}", ""]
+        lines += ["| argument | default | takes | has an effect | decides the result | saved |"]
+        lines += ["|---|---|---|---|---|---|"]
+        lines += [argument_row(argument) for argument in arguments]
+    (Path(app.srcdir) / "arguments.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def argument_row(argument: Argument) -> str:
+    """Return an argument's row in its group's table."""
+    effect = "always"
+    if argument.needs is not None:
+        refused = "; refused without" if argument.is_refused else ""
+        effect = f"with {argument.needs.text}{refused}"
+    decides = "yes" if argument.changes_result else "no"
+    cells = (f"`{argument.name}`", f"`{argument.default!r}`", argument.kind.text, effect, decides,
+             argument.saved)  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
 def link_to_gallery(_app: Any, _page: str, source: list[str]) -> None:

@@ -35,6 +35,18 @@ class LightXMLClassifier(TopKEstimator):
     vectors of an encoder's last layers, joined, feed one logistic output for each label, or for
     each label of the best label clusters, and encoder and outputs are trained together.
 
+    Three settings to begin with; all other arguments can wait:
+
+    - ``LightXMLClassifier(None, features=TfidfVectorizer(sublinear_tf=True, min_df=2))`` reads
+      words alone: minutes on any machine. A numeric `X` does without `features`.
+    - ``LightXMLClassifier(FOLDER, freeze_encoder=True, se_block=True, features=...)`` reads each
+      document once with a pretrained encoder too: some minutes more.
+    - ``LightXMLClassifier("bert-base-uncased", features=...)`` trains the encoder: on a GPU.
+
+    `lightxml.presets` has more. The arguments stand in seven groups: what is read, representation,
+    labels, ranking, training, when it ends, running. One that is set where it has no effect gives a
+    warning.
+
     Parameters
     ----------
     encoder : str, path, transformers config or None, default="auto"
@@ -145,10 +157,9 @@ class LightXMLClassifier(TopKEstimator):
     precision : {"auto", "bf16", "fp32"}, default="auto"
         Of the encoder; ``"auto"`` is bf16 where the hardware computes in it. Scores are always
         computed in float32 from the text representation on.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Decides initial weights, the order of documents, dropout, and which documents are set
-        aside for validation. A ``RandomState`` is copied,
-        never changed.
+        aside for validation. A ``RandomState`` or ``Generator`` is copied, never changed.
     n_jobs : int or None, default=None
         Threads that make label clusters, with ``label_clusters=True``, and processes that fit
         linear classifiers; the result does not depend on it.

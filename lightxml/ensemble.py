@@ -42,9 +42,9 @@ class LightXMLEnsemble(TopKEstimator):
         The members, instead of `estimator`; each is cloned. A `random_state` given there is kept.
     n_estimators : int, default=3
         Clones of `estimator`.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Decides the members' seeds, where it is for the ensemble to choose them. A
-        ``RandomState`` is copied, never changed.
+        ``RandomState`` or ``Generator`` is copied, never changed.
 
     Attributes
     ----------

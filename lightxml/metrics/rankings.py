@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+
+from lightxml.exceptions import warn
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -151,11 +152,10 @@ def _read_collections(y: Any, index: dict[Any, int] | None, name: str) -> Truth:
         n_true.append(len(labels))
         example = next(iter(labels), example)
     if any(n_true) and not rows and index:
-        warnings.warn(
+        warn(
             f"None of the labels of {name} (such as {example!r}) is in classes (such as "
             f"{next(iter(index))!r}), so that none can be hit. If the model was fitted on an "
-            "indicator matrix, its classes are column numbers: give such a matrix here too.",
-            stacklevel=6,  # the caller of a metric
+            "indicator matrix, its classes are column numbers: give such a matrix here too."
         )
     return Truth(
         np.array(rows, dtype=np.int64),

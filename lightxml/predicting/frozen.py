@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import secrets
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -24,6 +23,7 @@ import torch
 from joblib import Memory
 
 from lightxml.data.documents import Documents, TokenStore
+from lightxml.exceptions import warn
 from lightxml.network.batches import collate, prediction_batches
 from lightxml.network.encoders import config_to_dict
 from lightxml.network.network import LightXMLNetwork
@@ -174,11 +174,9 @@ def _kept(folder: Path, summaries: np.ndarray) -> Iterator[tuple[np.ndarray, np.
             keys = np.load(file, allow_pickle=False)
             kept = np.load(vectors, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            warnings.warn(
+            warn(
                 f"memory: {vectors} cannot be read ({error}) and is passed over; its documents "
-                "are encoded again.",
-                UserWarning,
-                stacklevel=2,
+                "are encoded again."
             )
             continue
         if kept.dtype == np.float16 and kept.shape == (len(keys), *summaries.shape[1:]):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from types import TracebackType
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from lightxml.exceptions import LongFitWarning
+from lightxml.exceptions import LongFitWarning, warn
 
 _LONG = 3600.0  # seconds after which an unasked-for warning is worth its noise
 _LINE_EVERY = 30.0  # seconds between two lines where there is no terminal to redraw
@@ -129,12 +128,11 @@ class Progress:
         estimate = f"about {_in_words(seconds)} in all"
         self._say(estimate)
         if seconds > _LONG and self._on_cpu:
-            warnings.warn(
+            warn(
                 f"This fit takes {estimate} on this CPU ({self._what}). Quick instead: "
                 "encoder='tiny', a smaller pretrained encoder, max_length=128, fewer max_epochs; "
                 "or a machine with a GPU.",
                 LongFitWarning,
-                stacklevel=8,  # the caller of LightXMLClassifier.fit
             )
 
 

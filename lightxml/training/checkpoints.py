@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightxml.exceptions import BundleError, CheckpointError, CheckpointWarning
+from lightxml.exceptions import BundleError, CheckpointError, CheckpointWarning, warn
 from lightxml.files.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
 from lightxml.runtime.distributed import ALONE, Ranks
 from lightxml.training.state import TrainingState
@@ -199,7 +198,7 @@ class Checkpoints:
             )
 
     def _warn(self, message: str) -> None:
-        warnings.warn(message, CheckpointWarning, stacklevel=9)  # the caller of fit, mostly
+        warn(message, CheckpointWarning)
 
 
 @contextlib.contextmanager

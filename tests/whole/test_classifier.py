@@ -340,6 +340,18 @@ def test_a_model_of_a_missing_gpu_is_unpickled_on_what_there_is(
 # Arguments -------------------------------------------------------------------------------------
 
 
+def test_a_generator_decides_and_is_not_advanced(
+    make_classifier: Make, documents: Documents
+) -> None:
+    generator = np.random.default_rng(5)
+    model = make_classifier(random_state=generator, max_epochs=1).fit(*documents)
+    first = model.decision_function(documents[0])
+    assert np.array_equal(model.fit(*documents).decision_function(documents[0]), first)
+    assert generator.bit_generator.state == np.random.default_rng(5).bit_generator.state
+    other = clone(model).set_params(random_state=np.random.default_rng(6)).fit(*documents)
+    assert not np.array_equal(other.decision_function(documents[0]), first)
+
+
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import config_context
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import Tags, column_or_1d, estimator_checks
@@ -26,7 +26,7 @@ from lightxml.predicting.prediction import sigmoid
 from tests.conftest import small_config
 
 
-class Given(BaseEstimator):
+class Given(ClassifierMixin, BaseEstimator):
     """Keeps the columns of the numbers that a `Translation` is given."""
 
 

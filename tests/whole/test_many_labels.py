@@ -210,7 +210,7 @@ def test_more_candidate_clusters_than_there_are_take_all_with_a_warning(data: Da
 def test_an_improvement_of_clusters_without_clusters_says_so(
     data: Data, name: str, head: dict[str, Any]
 ) -> None:
-    with pytest.warns(UserWarning, match=f"{name}=.* has no effect: without label clusters"):
+    with pytest.warns(UserWarning, match=f"{name}=.* has no effect without label clusters"):
         features_only(**{name: 1 if name == "n_random_negatives" else True}, **head).fit(*data)
 
 
