@@ -26,6 +26,7 @@ from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.runtime.devices import choose_device, use_one_thread_if_forked
 from lightxml.storage import estimator as storage
+from lightxml.storage.network import pack_model, unpack_model
 
 
 class LightXMLClassifier(TopKEstimator):
@@ -433,7 +434,7 @@ class LightXMLClassifier(TopKEstimator):
         state = dict(super().__getstate__())
         model = state.pop("_model", None)
         if model is not None:
-            packed = storage.pack_model(model)
+            packed = pack_model(model)
             state["_packed"] = (packed, model.classes, model.vectorizer, model.feature_names)
         return state
 
@@ -443,7 +444,7 @@ class LightXMLClassifier(TopKEstimator):
         super().__setstate__(state)
         if packed is None:
             return
-        fitted = storage.unpack_model(*packed)
+        fitted = unpack_model(*packed)
         try:
             device = choose_device(self.device)
         except ValueError:  # trained on a device that this machine lacks

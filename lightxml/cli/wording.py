@@ -11,8 +11,7 @@ from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
 
 _PHRASES = (
     (r"features=TfidfVectorizer\(\)", "--tfidf words"),
-    (r"\b(\w+) must be an instance of int, not \w+", r"\1: expected a whole number"),
-    (r"\b(\w+) must be an instance of float, not \w+", r"\1: expected a number"),
+    (r"\ban int\b", "a whole number"),
     (r", a clusterer \(an instance\), or an array with", ", or a list with"),
     (r"pass X_val and y_val", "give data with a dev part"),
     (r"documents ([^.]*?) of X\b", r"training documents \1 (counted from 0)"),

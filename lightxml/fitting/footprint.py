@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 
+from lightxml.exceptions import warn
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.pending import ADAMW_BYTES
 from lightxml.runtime.memory import free_memory
@@ -81,11 +80,9 @@ def warn_if_short(
         for name, size in sorted(needed.items(), key=lambda item: -item[1])
         if size
     )
-    warnings.warn(
+    warn(
         f"Training may take {total / 2**30:.1f} GiB more memory, and {free / 2**30:.1f} GiB are "
-        f"free. Of it, {parts}.",
-        UserWarning,
-        stacklevel=4,
+        f"free. Of it, {parts}."
     )
 
 

@@ -13,51 +13,13 @@ from typing import Any
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import MAX_HEADER_BYTES, read_header
 from lightxml.files.bundle import RECORD, peek_bundle
+from lightxml.fitting.table import ARGUMENTS, by_group
 
 _WEIGHTS = "weights.safetensors"
 _MARGIN = 12  # columns for the names at the left
 _LONGEST = 200  # characters of anything that the record says
 
-# LightXMLClassifier's, which cannot be asked without importing torch; a test compares them.
-DEFAULTS: Mapping[str, Any] = {
-    "encoder": "auto",
-    "features": None,
-    "feature_dim": "auto",
-    "freeze_encoder": False,
-    "memory": None,
-    "max_length": 512,
-    "n_feature_layers": 5,
-    "neighbor_weight": "auto",
-    "linear_weight": "auto",
-    "propensity_weight": 0,
-    "dropout": 0.5,
-    "se_block": False,
-    "loss_correction": False,
-    "n_random_negatives": 0,
-    "label_clusters": "auto",
-    "max_cluster_size": 100,
-    "n_candidate_clusters": 32,
-    "label_dim": "auto",
-    "max_epochs": "auto",
-    "batch_size": "auto",
-    "accumulate": 1,
-    "learning_rate": 1e-4,
-    "head_learning_rate": "auto",
-    "weight_decay": 0.01,
-    "schedule": "linear",
-    "swa_start": 0.5,
-    "swa_every": "auto",
-    "precision": "auto",
-    "early_stopping": False,
-    "validation_fraction": 0.1,
-    "n_iter_no_change": 3,
-    "checkpoint_dir": None,
-    "checkpoint_minutes": 10,
-    "device": "auto",
-    "random_state": None,
-    "n_jobs": None,
-    "verbose": 0,
-}
+DEFAULTS: Mapping[str, Any] = {name: argument.default for name, argument in ARGUMENTS.items()}
 
 
 def describe(path: str | os.PathLike[str], *, width: int = 80) -> str:
@@ -136,11 +98,7 @@ def _rows(
         )
     rows["labels"] = _labels(network.get("head"), shapes)
     rows["labels"] += f", given as {_plain(manifest['label_form'])}"
-    changed = {
-        name: value
-        for name, value in manifest["params"].items()
-        if name not in DEFAULTS or value != DEFAULTS[name]
-    }
+    changed = {k: v for group in by_group(manifest["params"]).values() for k, v in group.items()}
     rows["arguments"] = ", ".join(f"{_plain(k)}={_argument(v)}" for k, v in changed.items())
     rows["arguments"] = rows["arguments"] or "all as by default"
     last = manifest["history"][-1] if manifest["history"] else {}

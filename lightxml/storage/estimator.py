@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ import torch
 from sklearn.base import clone
 
 import lightxml
-from lightxml.exceptions import BundleError
+from lightxml.exceptions import BundleError, warn
 from lightxml.files.bundle import RECORD, Bundle
 from lightxml.files.strict_json import parse_json
+from lightxml.fitting.table import ARGUMENTS
 from lightxml.network import encoders
 from lightxml.network.encoders import EncoderConfig
 from lightxml.predicting.fitted import FittedModel
@@ -29,8 +29,8 @@ from lightxml.storage.network import (
 from lightxml.storage.vectorizers import pack_vectorizer, unpack_vectorizer
 
 _CLASSES, _NAMES = "classes.json", "feature_names.json"
-# The fitted vectorizer gives the first one back; the others are folders of this machine.
-_NOT_SAVED = ("features", "memory", "checkpoint_dir")
+# Of no meaning on another machine; and the fitted vectorizer gives `features` back.
+_NOT_SAVED = {name for name, a in ARGUMENTS.items() if a.saved == "no"} | {"features"}
 # A clusterer, or an array of clusters: the fitted clusters stand for it.
 _AS_FITTED = "as fitted"
 
@@ -137,11 +137,7 @@ def _param_to_json(name: str, value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    warnings.warn(
-        f"{name}={value!r} cannot be saved and is kept as None; the fitted model is whole.",
-        UserWarning,
-        stacklevel=4,
-    )
+    warn(f"{name}={value!r} cannot be saved and is kept as None; the fitted model is whole.")
     return None
 
 

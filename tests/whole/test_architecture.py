@@ -13,13 +13,14 @@ PACKAGE = Path(__file__).parents[2] / "lightxml"
 
 # A package imports itself and what stands before it in this table, on an earlier line.
 FLOORS = [
-    {"exceptions"},
+    {"exceptions", "presets"},
     {"data", "metrics"},
     {"files", "clustering", "plot", "runtime"},
     {"datasets"},
     {"network"},
     {"training", "predicting"},
-    {"fitting", "storage"},
+    {"fitting"},
+    {"storage"},
     {"base"},
     {"classifier"},
     {"ensemble"},
@@ -27,7 +28,16 @@ FLOORS = [
     {"cli"},
     {"__main__"},
 ]
-WITHOUT_TORCH = {"exceptions", "data", "metrics", "files", "clustering", "plot", "datasets"}
+WITHOUT_TORCH = {
+    "exceptions",
+    "presets",
+    "data",
+    "metrics",
+    "files",
+    "clustering",
+    "plot",
+    "datasets",
+}
 
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -51,7 +51,7 @@ def test_a_model_learns_what_the_documents_say(
     if reads == "features":
         model = features_only(**head, max_epochs=15)
     else:
-        model = make_classifier(features=features, feature_dim=32, max_epochs=25, **head)
+        model = make_classifier(features=features, max_epochs=25, **head)
     X, y = data
     model.fit(X, y)
     kind = ClusteredHead if head is CLUSTERED else ChunkedHead
@@ -177,15 +177,15 @@ def test_one_cluster_and_clusters_of_one_label_are_no_obstacle(data: Data) -> No
         ({"label_clusters": "kmeans"}, TypeError, "label_clusters is 'kmeans'; expected 'auto'"),
         ({"label_clusters": KMeans}, TypeError, "label_clusters is <class"),
         ({"label_clusters": 7}, TypeError, "label_clusters is 7"),
-        ({**CLUSTERED, "n_random_negatives": -1}, ValueError, "n_random_negatives == -1"),
-        ({**CLUSTERED, "n_random_negatives": 1.5}, TypeError, "n_random_negatives must be"),
+        ({**CLUSTERED, "n_random_negatives": -1}, ValueError, "n_random_negatives is -1"),
+        ({**CLUSTERED, "n_random_negatives": 1.5}, TypeError, "n_random_negatives is .*; expected"),
         ({**CLUSTERED, "n_random_negatives": 26}, ValueError, "=26 is more than the 25 labels"),
-        ({**CLUSTERED, "n_candidate_clusters": 0}, ValueError, "n_candidate_clusters == 0"),
-        ({**CLUSTERED, "max_cluster_size": 0}, ValueError, "max_cluster_size == 0"),
-        ({**CLUSTERED, "label_dim": 0}, ValueError, "label_dim == 0"),
-        ({**CLUSTERED, "label_dim": None}, TypeError, "label_dim must be"),
+        ({**CLUSTERED, "n_candidate_clusters": 0}, ValueError, "n_candidate_clusters is 0"),
+        ({**CLUSTERED, "max_cluster_size": 0}, ValueError, "max_cluster_size is 0"),
+        ({**CLUSTERED, "label_dim": 0}, ValueError, "label_dim is 0"),
+        ({**CLUSTERED, "label_dim": None}, TypeError, "label_dim is .*; expected"),
         ({**CLUSTERED, "loss_correction": "yes"}, TypeError, "loss_correction is 'yes'"),
-        ({**CLUSTERED, "n_jobs": 1.5}, TypeError, "n_jobs must be"),
+        ({**CLUSTERED, "n_jobs": 1.5}, TypeError, "n_jobs is .*; expected"),
     ],
 )
 def test_what_cannot_be_is_named(
