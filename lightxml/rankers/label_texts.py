@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,8 +27,8 @@ import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn
 
 from lightxml.rankers.base import Documents
-from lightxml.rankers.sparse import blocks, largest, narrow, normalized, row_sums
 from lightxml.rankers.mentions import Trie, make_trie
+from lightxml.rankers.sparse import blocks, largest, narrow, normalized, row_sums
 from lightxml.rankers.words import (
     Sequences,
     Vocabulary,
@@ -304,7 +305,7 @@ class LabelTexts:
         # As many pairs at once as have so many words; of one pair, all.
         at_once = np.cumsum(n_entries, dtype=np.int64) // _NUMBERS_AT_ONCE
         edges = np.concatenate([[0], np.flatnonzero(np.diff(at_once)) + 1, [len(row)]])
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in pairwise(edges):
             if begin < end:
                 pairs = slice(begin, end)
                 scores[has_text[pairs]] = self._of_pairs(

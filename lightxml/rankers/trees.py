@@ -146,7 +146,7 @@ class Trees:
             raise ValueError("the arrays of its trees have other types or lengths than they should")
         if not 1 <= len(self.starts) <= _MAX_TREES + 1:
             raise ValueError(f"it has more than {_MAX_TREES} trees, or not even a start")
-        sizes = np.diff(self.starts.astype(np.int64))
+        sizes: np.ndarray = np.diff(self.starts.astype(np.int64))
         if self.starts[0] != 0 or self.starts[-1] != n_nodes or (sizes < 1).any():
             raise ValueError("its trees do not begin where they should")
         if (sizes > 2 * MAX_LEAVES - 1).any():

@@ -105,7 +105,7 @@ class _Numbers(dict[str, int]):
 
 
 class Vocabulary:
-    """The words (here and below: their stems) that are known, numbered in the order of their characters.
+    """The words that are known, as their stems, numbered in the order of their characters.
 
     Parameters
     ----------
