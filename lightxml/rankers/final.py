@@ -21,7 +21,7 @@ from lightxml.rankers.trees import Trees, read_out
 
 LOWEST = -100.0  # the logit of a label that no ranker proposes; its probability is 0
 _LOGITS_A_MARGIN = 4.0  # of a linear classifier: its probabilities are then about right
-_N_TREES, _RATE, _N_LEAVES, _SMALLEST_LEAF = 150, 0.08, 16, 50
+_N_TREES, _RATE, _N_LEAVES, _SMALLEST_LEAF = 100, 0.08, 8, 50
 
 
 class FinalRanker(Protocol):
@@ -53,6 +53,10 @@ class Logistic:
     used: np.ndarray
     weights: np.ndarray
     bias: float
+
+    def scaled(self, slope: float, offset: float) -> Logistic:
+        """Return what says `slope` times what this says, plus `offset`."""
+        return Logistic(self.used, slope * self.weights, slope * self.bias + offset)
 
     def __call__(self, columns: np.ndarray) -> np.ndarray:
         """Return the logits, as `FinalRanker` does."""

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 
 from lightxml.rankers import held_out as drawn
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import (
     FinalRanker,
+    Logistic,
     OfScikitLearn,
     fit_logistic,
     fit_trees,
@@ -28,8 +30,11 @@ from lightxml.rankers.neighbors import fit_neighbors
 from lightxml.rankers.opinions import Opinions, column_names, opinions
 from lightxml.rankers.panel import N_PROPOSALS, Panel, best, counts_of
 from lightxml.rankers.sparse import stacked, values_at
+from lightxml.rankers.trees import Trees
 
 NAMES = ("linear", "neighbors", "label_texts")
+_N_FOLDS = 5  # where documents are few
+_N_FOLDS_OF_PAIRS = 3  # for calibration
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ class Fitted:
     ----------
     panel : Panel
     scored : csr_array of float32, shape (n_held_out, n_labels), or None
-        The logits of their candidates. None where nothing was held out.
+        The logits of their candidates, of final rankers that were not shown the document either.
+        None where nothing was held out.
     y : csr_array, shape (n_held_out, n_labels), or None
     """
 
@@ -151,8 +157,8 @@ def fit_panel(
         learned = learned.without(hidden)
     rankers = fit_rankers(learned)
     said = opinions(rankers, new, counts_of(learned.y), N_PROPOSALS)
-    final = _fit_final(final_ranker, rankers, seed, said, y_new, weights_new)
-    scored = _scored(said, final)
+    fold = drawn.draw_folds(new, rng, _N_FOLDS_OF_PAIRS)
+    final, scored = _choose(final_ranker, rankers, said, y_new, weights_new, fold, seed)
     joined = hidden if validation else np.union1d(hidden, np.unique(y_new.indices))
     rankers = _join(rankers, training, joined)
     return Fitted(_panel(training, rankers, final), scored, y_new)
@@ -204,7 +210,7 @@ def _fit_by_folds(training: Training, final_ranker: Any) -> Fitted:
     probabilities.
     """
     rng = np.random.default_rng(training.seed)
-    fold = drawn.draw_folds(training.documents, rng)
+    fold = drawn.draw_folds(training.documents, rng, _N_FOLDS)
     parts: list[Opinions] = []
     for number in np.unique(fold):
         learned = training.rows(np.flatnonzero(fold != number))
@@ -222,7 +228,9 @@ def _fit_by_folds(training: Training, final_ranker: Any) -> Fitted:
     )
     y, weights, fold = training.y[order], training.weights[order], fold[order]
     rankers = fit_rankers(training)
-    final, scored = _choose(final_ranker, rankers, said, y, weights, fold, training.seed)
+    final, scored = _choose(
+        final_ranker, rankers, said, y, weights, fold, training.seed, alone=True
+    )
     return Fitted(_panel(training, rankers, final), scored, y)
 
 
@@ -234,46 +242,75 @@ def _choose(
     weights: np.ndarray,
     fold: np.ndarray,
     seed: int,
+    *,
+    alone: bool = False,
 ) -> tuple[FinalRanker, sp.csr_array]:
-    """Return the final ranker that ranks best, and the logits of folds that it was not shown."""
-    fit = partial(_fit_final, final_ranker, rankers, seed)
+    """Return the final ranker, and the logits of folds that it was not shown.
+
+    With `alone`, a logistic regression on one ranker's columns takes its place where that ranks
+    better. What is ours to choose is calibrated.
+    """
+    right = is_right(said.candidates, y)
+    if right.all() or not right.any():  # nothing to tell apart
+        final: FinalRanker = mean_of(rankers)
+        return final, _scored(said.candidates, final(said.columns))
+    fit = partial(_fit_final, final_ranker, seed)
     makers = [fit]
-    if final_ranker == "auto":
+    if alone and final_ranker == "auto":
         makers.extend(partial(fit, used=used) for used in _columns_of_each(rankers))
+    sizes = np.diff(said.candidates.indptr)
+    of_pairs, fold = np.repeat(weights, sizes), np.repeat(fold, sizes)
     choices = []
     for make in makers:
-        scored = said.candidates.copy()
+        logits = np.zeros(len(right))
         for number in np.unique(fold):
-            learned, new = (np.flatnonzero(each) for each in (fold != number, fold == number))
-            final = make(rows_of(said, learned), y[learned], weights[learned])
-            part = rows_of(said, new)
-            # Folds lie one behind the other.
-            of_these = slice(scored.indptr[new[0]], scored.indptr[new[-1] + 1])
-            scored.data[of_these] = final(part.columns)
+            shown, new = fold != number, fold == number
+            if right[shown].any() and not right[shown].all():
+                final = make(said.columns[shown], right[shown], of_pairs[shown])
+                logits[new] = final(said.columns[new])
+        scored = _scored(said.candidates, logits)
         choices.append((precision(scored, y), scored, make))
     _, scored, make = max(choices, key=lambda choice: choice[0])
-    return make(said, y, weights), scored
+    final = make(said.columns, right, of_pairs)
+    if isinstance(final, Trees | Logistic):
+        slope, offset = _calibrate(scored, right, of_pairs)
+        final = final.scaled(slope, offset)
+        scored.data = (slope * scored.data + offset).astype(np.float32)
+    return final, scored
 
 
 def _fit_final(
     final_ranker: Any,
-    rankers: tuple[Ranker, ...],
     seed: int,
-    said: Opinions,
-    y: sp.csr_array,
+    columns: np.ndarray,
+    right: np.ndarray,
     weights: np.ndarray,
     used: np.ndarray | None = None,
 ) -> FinalRanker:
     """Fit trees, the user's classifier, or a logistic regression on the columns `used`."""
-    right = is_right(said.candidates, y)
-    if right.all() or not right.any():  # nothing to tell apart
-        return mean_of(rankers)
-    of_pairs = np.repeat(weights, np.diff(said.candidates.indptr))
     if used is not None:
-        return fit_logistic(said.columns, right, of_pairs, used)
+        return fit_logistic(columns, right, weights, used)
     if final_ranker == "auto":
-        return fit_trees(said.columns, right, of_pairs, seed=seed)
-    return OfScikitLearn(clone(final_ranker).fit(said.columns, right))
+        return fit_trees(columns, right, weights, seed=seed)
+    return OfScikitLearn(clone(final_ranker).fit(columns, right))
+
+
+def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Return the slope and the offset that make the logits of the best five right (Platt, 1999).
+
+    What is best of many is overrated, and so is what was learned from the same pairs. That is why
+    the logits are those of folds that were not shown.
+    """
+    rows = np.repeat(np.arange(scored.shape[0]), np.diff(scored.indptr))
+    order = np.lexsort((-scored.data, rows))
+    rank = np.arange(scored.nnz) - np.repeat(scored.indptr[:-1], np.diff(scored.indptr))
+    kept = order[rank < 5]
+    if right[kept].all() or not right[kept].any():
+        return 1.0, 0.0
+    logits = scored.data[kept, None].astype(np.float64)
+    model = LogisticRegression(C=1e6).fit(logits, right[kept], sample_weight=weights[kept])
+    slope = float(model.coef_[0, 0])
+    return (slope, float(model.intercept_[0])) if slope > 0 else (1.0, 0.0)
 
 
 def is_right(candidates: sp.csr_array, y: sp.csr_array) -> np.ndarray:
@@ -296,13 +333,6 @@ def precision(scored: sp.csr_array, y: sp.csr_array) -> float:
     return float(np.mean([found[:, :n].sum(axis=1).mean() / n for n in (1, 3, 5) if n <= k]))
 
 
-def rows_of(said: Opinions, documents: np.ndarray) -> Opinions:
-    """Return the opinions of some documents."""
-    sizes = np.diff(said.candidates.indptr)
-    kept = np.repeat(np.isin(np.arange(len(sizes)), documents), sizes)
-    return Opinions(said.candidates[documents], said.columns[kept])
-
-
 def some(documents: Documents, numbers: np.ndarray) -> Documents:
     """Return some documents."""
     texts = documents.texts
@@ -321,10 +351,9 @@ def _columns_of_each(rankers: Sequence[Ranker]) -> list[np.ndarray]:
     ]
 
 
-def _scored(said: Opinions, final: FinalRanker) -> sp.csr_array:
-    logits = final(said.columns).astype(np.float32)
-    candidates = said.candidates
-    return sp.csr_array((logits, candidates.indices, candidates.indptr), shape=candidates.shape)
+def _scored(candidates: sp.csr_array, logits: np.ndarray) -> sp.csr_array:
+    entries = (logits.astype(np.float32), candidates.indices, candidates.indptr)
+    return sp.csr_array(entries, shape=candidates.shape)
 
 
 def _panel(training: Training, rankers: tuple[Ranker, ...], final: FinalRanker) -> Panel:

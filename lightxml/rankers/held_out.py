@@ -8,7 +8,6 @@ import numpy as np
 
 from lightxml.rankers.base import Documents
 
-N_FOLDS = 5
 SMALL = 2_500  # documents: below it, the opinions come from folds
 _FEWEST, _MOST = 500, 5_000
 _HIDDEN_LABELS = 0.1
@@ -29,10 +28,10 @@ def draw_held_out(documents: Documents, n: int, rng: np.random.Generator) -> np.
     return np.flatnonzero(np.isin(group, drawn))
 
 
-def draw_folds(documents: Documents, rng: np.random.Generator) -> np.ndarray:
-    """Return the fold of each document, from 0 to below `N_FOLDS`; equal ones have the same."""
+def draw_folds(documents: Documents, rng: np.random.Generator, n_folds: int) -> np.ndarray:
+    """Return the fold of each document, from 0 to below `n_folds`; equal ones have the same."""
     group = equal_documents(documents)
-    fold = np.arange(group.max(initial=-1) + 1) % N_FOLDS
+    fold = np.arange(group.max(initial=-1) + 1) % n_folds
     return rng.permutation(fold)[group]
 
 

@@ -10,7 +10,7 @@ each column's table, and no walk.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 MAX_LEAVES = 32  # a bit each
 _MAX_TREES = 1000
 _MAX_TABLE = 2**26  # entries of 4 bytes; 300 trees on 20 columns have some 2**21
-_PAIRS_AT_ONCE = 1024
+_PAIRS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,10 @@ class Trees:
             leaf += offset
             total[begin : begin + len(some)] += self._leaves.take(leaf).sum(axis=1)
         return total
+
+    def scaled(self, slope: float, offset: float) -> Trees:
+        """Return trees that say `slope` times what these say, plus `offset`."""
+        return replace(self, baseline=slope * self.baseline + offset, value=slope * self.value)
 
     @cached_property
     def _first_leaf(self) -> tuple[np.ndarray, np.ndarray]:
