@@ -71,7 +71,7 @@ class Mean:
     """The plain mean of the rankers' probabilities, where nothing is learned.
 
     A margin m of "linear" counts as the logit ``4 m``; "neighbors" says the mean of its shares,
-    "label_texts" the cosine.
+    "label_texts" and "centroids" the cosine.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Mean:
             begin += width
             if name == "neighbors":
                 total += said.mean(axis=1)
-            elif name == "label_texts":
+            elif name in ("label_texts", "centroids"):
                 total += said[:, 0].clip(0, 1)
             else:
                 per_unit = _LOGITS_A_MARGIN if name == "linear" else 1.0

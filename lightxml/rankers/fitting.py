@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from lightxml.rankers import held_out as drawn
 from lightxml.rankers.base import Documents, Ranker
+from lightxml.rankers.centroids import MOST_NEIGHBORS, Centroids, fit_centroids
 from lightxml.rankers.final import (
     FinalRanker,
     Logistic,
@@ -26,7 +27,7 @@ from lightxml.rankers.final import (
 )
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
 from lightxml.rankers.linear import N_LIKELY, Linear, fit_linear
-from lightxml.rankers.neighbors import fit_neighbors
+from lightxml.rankers.neighbors import Neighbors, fit_neighbors
 from lightxml.rankers.opinions import Opinions, column_names, opinions
 from lightxml.rankers.panel import N_PROPOSALS, Panel, best, counts_of
 from lightxml.rankers.sparse import stacked, values_at
@@ -48,7 +49,7 @@ class Training:
         An entry is a label of a document. Labels may have none.
     weights : ndarray of float, shape (n_documents,)
     names : tuple of str
-        The rankers, of `NAMES`.
+        The rankers, of `NAMES`. Above 200,000 documents "neighbors" are the labels' centroids.
     label_texts : sequence of sequences of str, csr_array or None
         As `fit_label_texts` or, where X is numeric, `fit_label_rows` takes them.
     seed : int
@@ -175,9 +176,16 @@ def _join(
     """Return the rankers of all the documents; linear classifiers of other `labels` stay."""
     documents, y, weights = training.documents, training.y, training.weights
     rankers: list[Ranker] = []
-    neighbors = fit_neighbors(documents, y, sample_weight=weights)
+    neighbors: Neighbors | Centroids
+    if len(documents) > MOST_NEIGHBORS:
+        neighbors = fit_centroids(documents, y, sample_weight=weights)
+    else:
+        neighbors = fit_neighbors(documents, y, sample_weight=weights)
     if "linear" in training.names:
-        likely = neighbors.likely(N_LIKELY)
+        if isinstance(neighbors, Neighbors):
+            likely = neighbors.likely(N_LIKELY)
+        else:
+            likely = neighbors.propose(documents, N_LIKELY)
         more: dict[str, Any] = {
             "seed": training.seed,
             "sample_weight": weights,

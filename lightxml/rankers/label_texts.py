@@ -16,7 +16,7 @@ is covered everywhere, from a name that says more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -29,6 +29,7 @@ from sparse_dot_topn import sp_matmul_topn
 from lightxml.rankers.base import Documents
 from lightxml.rankers.mentions import Trie, make_trie
 from lightxml.rankers.sparse import blocks, largest, narrow, normalized, row_sums
+from lightxml.rankers.stored import checked
 from lightxml.rankers.words import (
     Sequences,
     Vocabulary,
@@ -177,7 +178,7 @@ class LabelTexts:
         }
 
     @classmethod
-    def made_of(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> LabelTexts:
+    def made_of(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> LabelTexts:
         """Return the ranker that `describe` described.
 
         Raises
@@ -186,39 +187,27 @@ class LabelTexts:
             If the arrays are not what such a ranker has: nothing of a file is believed.
         """
         n_labels = _count(settings, "n_labels")
-        owners, starts = arrays["owners"], arrays["starts"]
-        _check(owners, "owners", np.int32, below=n_labels)
+        owners = _numbers(arrays, "owners", np.int32, below=n_labels)
         if (np.diff(owners) < 0).any():
             raise ValueError("its texts are not in the order of their labels")
-        numeric = "values" in arrays
-        content = arrays["columns" if numeric else "texts"]
-        _check(starts, "starts", np.int64, below=len(content) + 1)
-        if (
-            len(starts) != len(owners) + 1
-            or starts[0] != 0
-            or starts[-1] != len(content)
-            or (np.diff(starts) < 1).any()
-        ):
-            raise ValueError("its texts do not begin where they should")
-        if numeric:
+        starts = checked(arrays, "starts", np.int64)
+        if "values" in arrays:
             n_features = _count(settings, "n_features")
-            _check(content, "columns", np.int32, below=n_features)
-            values = arrays["values"]
-            if values.dtype != np.float32 or values.shape != content.shape:
-                raise ValueError("its values are not as many numbers as it has columns")
-            if not np.isfinite(values).all():
-                raise ValueError("its values are not finite")
-            weights = sp.csr_array((values, content, starts), shape=(len(owners), n_features))
+            columns = _numbers(arrays, "columns", np.int32, below=n_features)
+            _check_starts(starts, len(owners), len(columns))
+            values = checked(arrays, "values", np.float32, len(columns))
+            weights = sp.csr_array((values, columns, starts), shape=(len(owners), n_features))
             if not weights.has_canonical_format:
                 raise ValueError("its columns are not in order, or one comes twice")
             return cls(n_labels, owners, narrow(weights), None)
-        known = Vocabulary.decode(arrays["vocabulary"])
+        known = Vocabulary.decode(checked(arrays, "vocabulary", np.uint8))
+        texts = _numbers(arrays, "texts", np.int32, below=len(known))
+        _check_starts(starts, len(owners), len(texts))
         n_documents = _count(settings, "n_documents")
-        _check(content, "texts", np.int32, below=len(known))
-        _check(arrays["frequencies"], "frequencies", np.int64, below=n_documents + 1)
-        if arrays["frequencies"].shape != (len(known),):
+        frequencies = _numbers(arrays, "frequencies", np.int64, below=n_documents + 1)
+        if len(frequencies) != len(known):
             raise ValueError("its frequencies are not as many as its words")
-        words = Words(known, Sequences(content, starts), arrays["frequencies"], n_documents)
+        words = Words(known, Sequences(texts, starts), frequencies, n_documents)
         return _weighted(n_labels, owners, words)
 
     @cached_property
@@ -402,15 +391,21 @@ def _ranges(begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.arange(len(steps)) + steps, firsts
 
 
-def _count(settings: dict[str, Any], name: str) -> int:
+def _count(settings: Mapping[str, Any], name: str) -> int:
     value = settings.get(name)
     if type(value) is not int or not 0 <= value < 2**31:
         raise ValueError(f"its {name} is no count")
     return value
 
 
-def _check(array: np.ndarray, name: str, dtype: type, below: int) -> None:
-    if array.dtype != dtype or array.ndim != 1:
-        raise ValueError(f"its {name} are not a list of {np.dtype(dtype).name}")
+def _numbers(arrays: Mapping[str, np.ndarray], name: str, dtype: type, below: int) -> np.ndarray:
+    array = checked(arrays, name, dtype)
     if len(array) and not 0 <= array.min() <= array.max() < below:
         raise ValueError(f"its {name} are out of range")
+    return array
+
+
+def _check_starts(starts: np.ndarray, n_texts: int, n_entries: int) -> None:
+    begins = len(starts) == n_texts + 1 and starts[0] == 0 and starts[-1] == n_entries
+    if not begins or (np.diff(starts) < 1).any():
+        raise ValueError("its texts do not begin where they should")
