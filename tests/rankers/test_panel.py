@@ -104,7 +104,7 @@ def test_probabilities_are_calibrated(large: tuple[Task, Fitted]) -> None:
 
 def test_all_together_are_better_than_each_alone(large: tuple[Task, Fitted]) -> None:
     task, fitted = large
-    texts, y = task.draw(500, N_TRAINED)
+    texts, y = task.draw(500, N_LABELS)
     documents = task.read(texts)
 
     def precision(panel: Any) -> float:
