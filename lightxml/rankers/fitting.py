@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from lightxml.rankers import held_out as drawn
 from lightxml.rankers.base import Documents, Ranker
@@ -316,7 +317,8 @@ def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> 
     if right[kept].all() or not right[kept].any():
         return 1.0, 0.0
     logits = scored.data[kept, None].astype(np.float64)
-    model = LogisticRegression(C=1e6).fit(logits, right[kept], sample_weight=weights[kept])
+    with threadpool_limits(1):
+        model = LogisticRegression(C=1e6).fit(logits, right[kept], sample_weight=weights[kept])
     slope = float(model.coef_[0, 0])
     return (slope, float(model.intercept_[0])) if slope > 0 else (1.0, 0.0)
 
