@@ -326,7 +326,7 @@ def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> 
 def is_right(candidates: sp.csr_array, y: sp.csr_array) -> np.ndarray:
     """Return which candidates are labels of their documents, of bool."""
     ones = np.ones(y.nnz, dtype=np.float32)
-    true = sp.csr_array((ones, y.indices, y.indptr), shape=y.shape)
+    true = sp.csr_array((ones, y.indices.copy(), y.indptr), shape=y.shape)
     true.sort_indices()
     return values_at(true, candidates) > 0
 
