@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "lightxml"
 FLOORS = [
     {"exceptions", "presets"},
     {"data", "metrics"},
-    {"files", "clustering", "plot", "runtime"},
+    {"files", "clustering", "plot", "rankers", "runtime"},
     {"datasets"},
     {"network"},
     {"training", "predicting"},
@@ -36,6 +36,7 @@ WITHOUT_TORCH = {
     "files",
     "clustering",
     "plot",
+    "rankers",
     "datasets",
 }
 

@@ -1,0 +1,245 @@
+"""The final ranker: from what all rankers say of a label to the probability that it is right.
+
+It is fitted on documents that the rankers have not learnt from, one row for each candidate of
+each document, and what it says is the logit of a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from lightxml.rankers.base import Ranker
+from lightxml.rankers.stored import checked
+from lightxml.rankers.trees import Trees, read_out
+
+LOWEST = -100.0  # the logit of a label that no ranker proposes; its probability is 0
+_LOGITS_A_MARGIN = 4.0  # of a linear classifier: its probabilities are then about right
+_N_TREES, _RATE, _N_LEAVES, _SMALLEST_LEAF = 100, 0.08, 8, 50
+
+
+class FinalRanker(Protocol):
+    """What decides."""
+
+    def __call__(self, columns: np.ndarray) -> np.ndarray:
+        """Return a logit for each pair, float64.
+
+        Parameters
+        ----------
+        columns : ndarray of float32, shape (n_pairs, n_columns)
+            As `opinions` gives them.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic regression on standardized columns.
+
+    Attributes
+    ----------
+    used : ndarray of int32, shape (n_used,)
+        The columns that it reads.
+    weights : ndarray of float64, shape (n_used,)
+    bias : float
+    """
+
+    used: np.ndarray
+    weights: np.ndarray
+    bias: float
+
+    def scaled(self, slope: float, offset: float) -> Logistic:
+        """Return what says `slope` times what this says, plus `offset`."""
+        return Logistic(self.used, slope * self.weights, slope * self.bias + offset)
+
+    def __call__(self, columns: np.ndarray) -> np.ndarray:
+        """Return the logits, as `FinalRanker` does."""
+        total = np.full(len(columns), self.bias)
+        for column, weight in zip(self.used, self.weights, strict=True):
+            total += weight * columns[:, column].astype(np.float64)
+        return total
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The plain mean of the rankers' probabilities, where nothing is learned.
+
+    A margin m of "linear" counts as the logit ``4 m``; "neighbors" says the mean of its shares,
+    "label_texts" and "centroids" the cosine.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the rankers, in their order.
+    widths : tuple of int
+        How many columns each of them has.
+    """
+
+    names: tuple[str, ...]
+    widths: tuple[int, ...]
+
+    def __call__(self, columns: np.ndarray) -> np.ndarray:
+        """Return the logits, as `FinalRanker` does."""
+        total = np.zeros(len(columns))
+        begin = 0
+        for name, width in zip(self.names, self.widths, strict=True):
+            said = columns[:, begin : begin + width].astype(np.float64)
+            begin += width
+            if name == "neighbors":
+                total += said.mean(axis=1)
+            elif name in ("label_texts", "centroids"):
+                total += said[:, 0].clip(0, 1)
+            else:
+                per_unit = _LOGITS_A_MARGIN if name == "linear" else 1.0
+                total += 1 / (1 + np.exp(-(per_unit * said[:, 0]).clip(LOWEST, -LOWEST)))
+        return logit(total / len(self.names))
+
+
+@dataclass(frozen=True)
+class OfScikitLearn:
+    """A classifier of the user's own.
+
+    Attributes
+    ----------
+    classifier : fitted classifier with `predict_proba`
+    """
+
+    classifier: Any
+
+    def __call__(self, columns: np.ndarray) -> np.ndarray:
+        """Return the logits, as `FinalRanker` does."""
+        if len(columns) == 0:
+            return np.zeros(0)
+        return logit(np.asarray(self.classifier.predict_proba(columns)[:, 1], dtype=np.float64))
+
+
+def logit(probabilities: np.ndarray) -> np.ndarray:
+    """Return ``ln(p / (1 - p))``, of what lies within 1e-7 and 1 - 1e-7."""
+    p = probabilities.clip(1e-7, 1 - 1e-7)
+    return np.log(p) - np.log1p(-p)
+
+
+def mean_of(rankers: Sequence[Ranker]) -> Mean:
+    """Return the plain mean of some rankers."""
+    return Mean(
+        tuple(ranker.name for ranker in rankers), tuple(len(ranker.columns) for ranker in rankers)
+    )
+
+
+def fit_trees(columns: np.ndarray, y: np.ndarray, weights: np.ndarray, *, seed: int) -> Trees:
+    """Fit gradient-boosted trees.
+
+    Parameters
+    ----------
+    columns : ndarray of float32, shape (n_pairs, n_columns)
+    y : ndarray of bool, shape (n_pairs,)
+        Whether the label is one of the document's.
+    weights : ndarray of float, shape (n_pairs,)
+    seed : int
+
+    References
+    ----------
+    Friedman, "Greedy function approximation: a gradient boosting machine", 2001, with histograms
+    as in Ke et al., "LightGBM", NeurIPS 2017.
+    """
+    model = HistGradientBoostingClassifier(
+        learning_rate=_RATE,
+        max_iter=_N_TREES,
+        max_leaf_nodes=_N_LEAVES,
+        min_samples_leaf=_SMALLEST_LEAF,
+        early_stopping=False,
+        random_state=seed,
+    )
+    # With more threads its sums end in other bits.
+    with threadpool_limits(1, user_api="openmp"):
+        model.fit(columns, y, sample_weight=weights)
+    return read_out(model)
+
+
+def fit_logistic(
+    columns: np.ndarray, y: np.ndarray, weights: np.ndarray, used: np.ndarray
+) -> Logistic:
+    """Fit a logistic regression on some of the columns, which are standardized first.
+
+    Parameters
+    ----------
+    columns, y, weights
+        As `fit_trees` takes them.
+    used : ndarray of int32
+        The columns to read.
+    """
+    read = columns[:, used].astype(np.float64)
+    mean, scale = read.mean(axis=0), read.std(axis=0)
+    scale[scale == 0] = 1
+    model = LogisticRegression(max_iter=1000)
+    with threadpool_limits(1):
+        model.fit((read - mean) / scale, y, sample_weight=weights)
+    slopes = model.coef_[0] / scale
+    return Logistic(used.astype(np.int32), slopes, float(model.intercept_[0] - slopes @ mean))
+
+
+def describe(final: FinalRanker) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return settings and arrays of `Trees`, `Logistic` or `Mean`, for a file."""
+    if isinstance(final, Trees):
+        settings = {"kind": "trees", "n_columns": final.n_columns, "baseline": final.baseline}
+        names = ("starts", "column", "threshold", "left", "right", "value")
+        return settings, {name: getattr(final, name) for name in names}
+    if isinstance(final, Logistic):
+        return {"kind": "logistic", "bias": final.bias}, {
+            "used": final.used,
+            "weights": final.weights,
+        }
+    if isinstance(final, Mean):
+        return {"kind": "mean"}, {}
+    raise TypeError("a final ranker of scikit-learn's is kept by skops, not as arrays")
+
+
+def made_of(
+    settings: dict[str, Any], arrays: dict[str, np.ndarray], rankers: Sequence[Ranker]
+) -> FinalRanker:
+    """Return the final ranker that `describe` described, for these rankers.
+
+    Raises
+    ------
+    ValueError
+        If the settings and arrays are not what such a final ranker has.
+    """
+    kind, n_columns = settings.get("kind"), n_columns_of(rankers)
+    if kind == "mean":
+        return mean_of(rankers)
+    if kind == "logistic":
+        used = checked(arrays, "used", np.int32)
+        if len(used) and not 0 <= used.min() <= used.max() < n_columns:
+            raise ValueError("its final ranker reads a column that is not there")
+        weights = checked(arrays, "weights", np.float64, len(used))
+        return Logistic(used, weights, _number(settings, "bias"))
+    if kind != "trees" or settings.get("n_columns") != n_columns:
+        raise ValueError("its final ranker is of an unknown kind, or of other rankers")
+    return Trees(
+        n_columns,
+        _number(settings, "baseline"),
+        starts=checked(arrays, "starts", np.int32),
+        column=checked(arrays, "column", np.int32),
+        threshold=checked(arrays, "threshold", np.float64),
+        left=checked(arrays, "left", np.int32),
+        right=checked(arrays, "right", np.int32),
+        value=checked(arrays, "value", np.float64),
+    )
+
+
+def n_columns_of(rankers: Sequence[Ranker]) -> int:
+    """Return how many columns the opinions of some rankers have."""
+    return 2 * sum(len(ranker.columns) for ranker in rankers) + 2
+
+
+def _number(settings: dict[str, Any], name: str) -> float:
+    value = settings.get(name)
+    if not isinstance(value, float) or not np.isfinite(value):
+        raise ValueError(f"its {name} is no number")
+    return value

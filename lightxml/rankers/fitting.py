@@ -1,0 +1,370 @@
+"""How a panel is fitted: rankers, their opinions of documents held out, the final ranker, and
+then the rankers again with all documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from lightxml.rankers import held_out as drawn
+from lightxml.rankers.base import Documents, Ranker
+from lightxml.rankers.centroids import MOST_NEIGHBORS, Centroids, fit_centroids
+from lightxml.rankers.final import (
+    FinalRanker,
+    Logistic,
+    OfScikitLearn,
+    fit_logistic,
+    fit_trees,
+    mean_of,
+)
+from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
+from lightxml.rankers.linear import N_LIKELY, Linear, fit_linear
+from lightxml.rankers.neighbors import Neighbors, fit_neighbors
+from lightxml.rankers.opinions import Opinions, column_names, opinions
+from lightxml.rankers.panel import N_PROPOSALS, Panel, best, counts_of
+from lightxml.rankers.sparse import stacked, values_at
+from lightxml.rankers.trees import Trees
+
+NAMES = ("linear", "neighbors", "label_texts")
+_N_FOLDS = 5  # where documents are few
+_N_FOLDS_OF_PAIRS = 3  # for calibration
+
+
+@dataclass(frozen=True)
+class Training:
+    """What rankers learn from, and how.
+
+    Attributes
+    ----------
+    documents : Documents
+    y : csr_array, shape (n_documents, n_labels)
+        An entry is a label of a document. Labels may have none.
+    weights : ndarray of float, shape (n_documents,)
+    names : tuple of str
+        The rankers, of `NAMES`. Above 200,000 documents "neighbors" are the labels' centroids.
+    label_texts : sequence of sequences of str, csr_array or None
+        As `fit_label_texts` or, where X is numeric, `fit_label_rows` takes them.
+    seed : int
+    n_jobs : int or None
+    """
+
+    documents: Documents
+    y: sp.csr_array
+    weights: np.ndarray
+    names: tuple[str, ...]
+    label_texts: Sequence[Sequence[str]] | sp.csr_array | None
+    seed: int
+    n_jobs: int | None
+
+    def rows(self, numbers: np.ndarray) -> Training:
+        """Return some of the documents."""
+        return self._with(some(self.documents, numbers), self.y[numbers], self.weights[numbers])
+
+    def without(self, labels: np.ndarray) -> Training:
+        """Return all documents, but none with one of these labels."""
+        is_hidden = np.zeros(self.y.shape[1], dtype=bool)
+        is_hidden[labels] = True
+        y = self.y.copy()
+        y.data = np.where(is_hidden[y.indices], 0, 1).astype(np.int8)
+        y.eliminate_zeros()
+        return self._with(self.documents, y, self.weights)
+
+    def _with(self, documents: Documents, y: sp.csr_array, weights: np.ndarray) -> Training:
+        return Training(documents, y, weights, self.names, self.label_texts, self.seed, self.n_jobs)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A panel, and what it said of documents that its rankers had not learnt from.
+
+    Attributes
+    ----------
+    panel : Panel
+    scored : csr_array of float32, shape (n_held_out, n_labels), or None
+        The logits of their candidates, of final rankers that were not shown the document either.
+        None where nothing was held out.
+    y : csr_array, shape (n_held_out, n_labels), or None
+    """
+
+    panel: Panel
+    scored: sp.csr_array | None
+    y: sp.csr_array | None
+
+
+def fit_panel(
+    documents: Documents,
+    y: sp.csr_array,
+    *,
+    names: tuple[str, ...],
+    label_texts: Sequence[Sequence[str]] | sp.csr_array | None = None,
+    final_ranker: Any = "auto",
+    validation: tuple[Documents, sp.csr_array] | None = None,
+    sample_weight: np.ndarray | None = None,
+    seed: int,
+    n_jobs: int | None = None,
+) -> Fitted:
+    """Fit all rankers and the final one.
+
+    Parameters
+    ----------
+    documents : Documents
+    y : csr_array, shape (n_documents, n_labels)
+        An entry is a label of a document; labels that only have a text have none.
+    names : tuple of str
+        The rankers, of `NAMES`.
+    label_texts : sequence of sequences of str, csr_array or None
+        The texts of each label; where X is numeric, a row for each label.
+    final_ranker : "auto", None or a classifier with `predict_proba`
+        "auto": gradient-boosted trees; None: the plain mean of the rankers' probabilities, and
+        nothing is held out.
+    validation : (Documents, csr_array) or None
+        Documents that fit the final ranker and never join the rankers. None: documents are held
+        out, and join the rankers afterwards.
+    sample_weight : ndarray of float, shape (n_documents,), or None
+    seed : int
+        It draws documents and labels, and is that of every ranker.
+    n_jobs : int or None
+
+    Returns
+    -------
+    Fitted
+    """
+    weights = np.ones(len(documents)) if sample_weight is None else sample_weight
+    training = Training(documents, y, weights, names, label_texts, seed, n_jobs)
+    if final_ranker is None:
+        rankers = fit_rankers(training)
+        return Fitted(_panel(training, rankers, mean_of(rankers)), None, None)
+    if validation is None and len(documents) < drawn.SMALL:
+        return _fit_by_folds(training, final_ranker)
+    rng = np.random.default_rng(seed)
+    if validation is None:
+        held = drawn.draw_held_out(documents, drawn.n_held_out(len(documents)), rng)
+        learned = training.rows(np.setdiff1d(np.arange(len(documents)), held))
+        new, y_new, weights_new = some(documents, held), y[held], weights[held]
+    else:
+        learned, (new, y_new) = training, validation
+        weights_new = np.ones(len(new))
+    hidden = np.empty(0, dtype=np.int64)
+    if "label_texts" in names:
+        hidden = drawn.draw_hidden(counts_of(learned.y), rng)
+        learned = learned.without(hidden)
+    rankers = fit_rankers(learned)
+    said = opinions(rankers, new, counts_of(learned.y), N_PROPOSALS)
+    fold = drawn.draw_folds(new, rng, _N_FOLDS_OF_PAIRS)
+    final, scored = _choose(final_ranker, rankers, said, y_new, weights_new, fold, seed)
+    joined = hidden if validation else np.union1d(hidden, np.unique(y_new.indices))
+    rankers = _join(rankers, training, joined)
+    return Fitted(_panel(training, rankers, final), scored, y_new)
+
+
+def fit_rankers(training: Training) -> tuple[Ranker, ...]:
+    """Fit the rankers of these names on all the documents."""
+    return _join((), training, np.arange(training.y.shape[1]))
+
+
+def _join(
+    earlier: tuple[Ranker, ...], training: Training, labels: np.ndarray
+) -> tuple[Ranker, ...]:
+    """Return the rankers of all the documents; linear classifiers of other `labels` stay."""
+    documents, y, weights = training.documents, training.y, training.weights
+    rankers: list[Ranker] = []
+    neighbors: Neighbors | Centroids
+    if len(documents) > MOST_NEIGHBORS:
+        neighbors = fit_centroids(documents, y, sample_weight=weights)
+    else:
+        neighbors = fit_neighbors(documents, y, sample_weight=weights)
+    if "linear" in training.names:
+        if isinstance(neighbors, Neighbors):
+            likely = neighbors.likely(N_LIKELY)
+        else:
+            likely = neighbors.propose(documents, N_LIKELY)
+        more: dict[str, Any] = {
+            "seed": training.seed,
+            "sample_weight": weights,
+            "n_jobs": training.n_jobs,
+        }
+        before = next((each for each in earlier if isinstance(each, Linear)), None)
+        if before is None:
+            rankers.append(fit_linear(documents, y, likely, **more))
+        else:
+            rankers.append(before.update(documents, y, likely, labels, **more))
+    if "neighbors" in training.names:
+        rankers.append(neighbors)
+    if "label_texts" in training.names:
+        rankers.append(_fit_texts(training))
+    return tuple(rankers)
+
+
+def _fit_texts(training: Training) -> LabelTexts:
+    if sp.issparse(training.label_texts):
+        return fit_label_rows(training.label_texts)
+    assert training.label_texts is not None  # the caller's check
+    return fit_label_texts(training.label_texts, training.documents)
+
+
+def _fit_by_folds(training: Training, final_ranker: Any) -> Fitted:
+    """Fit a panel where documents are few: each is once among those that are not learnt from.
+
+    The final ranker is kept only where it ranks better than the best ranker alone does, as found
+    by leaving out one fold after the other; else a logistic regression makes that ranker's scores
+    probabilities.
+    """
+    rng = np.random.default_rng(training.seed)
+    fold = drawn.draw_folds(training.documents, rng, _N_FOLDS)
+    parts: list[Opinions] = []
+    for number in np.unique(fold):
+        learned = training.rows(np.flatnonzero(fold != number))
+        if "label_texts" in training.names:
+            learned = learned.without(drawn.draw_hidden(counts_of(learned.y), rng))
+        if learned.y.nnz == 0:  # then there is nothing to compare
+            rankers = fit_rankers(training)
+            return Fitted(_panel(training, rankers, mean_of(rankers)), None, None)
+        new = some(training.documents, np.flatnonzero(fold == number))
+        parts.append(opinions(fit_rankers(learned), new, counts_of(learned.y), N_PROPOSALS))
+    order = np.argsort(fold, kind="stable")
+    said = Opinions(
+        stacked([part.candidates for part in parts], training.y.shape[1]),
+        np.concatenate([part.columns for part in parts]),
+    )
+    y, weights, fold = training.y[order], training.weights[order], fold[order]
+    rankers = fit_rankers(training)
+    final, scored = _choose(
+        final_ranker, rankers, said, y, weights, fold, training.seed, alone=True
+    )
+    return Fitted(_panel(training, rankers, final), scored, y)
+
+
+def _choose(
+    final_ranker: Any,
+    rankers: tuple[Ranker, ...],
+    said: Opinions,
+    y: sp.csr_array,
+    weights: np.ndarray,
+    fold: np.ndarray,
+    seed: int,
+    *,
+    alone: bool = False,
+) -> tuple[FinalRanker, sp.csr_array]:
+    """Return the final ranker, and the logits of folds that it was not shown.
+
+    With `alone`, a logistic regression on one ranker's columns takes its place where that ranks
+    better. What is ours to choose is calibrated.
+    """
+    right = is_right(said.candidates, y)
+    if right.all() or not right.any():  # nothing to tell apart
+        final: FinalRanker = mean_of(rankers)
+        return final, _scored(said.candidates, final(said.columns))
+    fit = partial(_fit_final, final_ranker, seed)
+    makers = [fit]
+    if alone and final_ranker == "auto":
+        makers.extend(partial(fit, used=used) for used in _columns_of_each(rankers))
+    sizes = np.diff(said.candidates.indptr)
+    of_pairs, fold = np.repeat(weights, sizes), np.repeat(fold, sizes)
+    choices = []
+    for make in makers:
+        logits = np.zeros(len(right))
+        for number in np.unique(fold):
+            shown, new = fold != number, fold == number
+            if right[shown].any() and not right[shown].all():
+                final = make(said.columns[shown], right[shown], of_pairs[shown])
+                logits[new] = final(said.columns[new])
+        scored = _scored(said.candidates, logits)
+        choices.append((precision(scored, y), scored, make))
+    _, scored, make = max(choices, key=lambda choice: choice[0])
+    final = make(said.columns, right, of_pairs)
+    if isinstance(final, Trees | Logistic):
+        slope, offset = _calibrate(scored, right, of_pairs)
+        final = final.scaled(slope, offset)
+        scored.data = (slope * scored.data + offset).astype(np.float32)
+    return final, scored
+
+
+def _fit_final(
+    final_ranker: Any,
+    seed: int,
+    columns: np.ndarray,
+    right: np.ndarray,
+    weights: np.ndarray,
+    used: np.ndarray | None = None,
+) -> FinalRanker:
+    """Fit trees, the user's classifier, or a logistic regression on the columns `used`."""
+    if used is not None:
+        return fit_logistic(columns, right, weights, used)
+    if final_ranker == "auto":
+        return fit_trees(columns, right, weights, seed=seed)
+    return OfScikitLearn(clone(final_ranker).fit(columns, right))
+
+
+def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Return the slope and the offset that make the logits of the best five right (Platt, 1999).
+
+    What is best of many is overrated, and so is what was learned from the same pairs. That is why
+    the logits are those of folds that were not shown.
+    """
+    rows = np.repeat(np.arange(scored.shape[0]), np.diff(scored.indptr))
+    order = np.lexsort((-scored.data, rows))
+    rank = np.arange(scored.nnz) - np.repeat(scored.indptr[:-1], np.diff(scored.indptr))
+    kept = order[rank < 5]
+    if right[kept].all() or not right[kept].any():
+        return 1.0, 0.0
+    logits = scored.data[kept, None].astype(np.float64)
+    with threadpool_limits(1):
+        model = LogisticRegression(C=1e6).fit(logits, right[kept], sample_weight=weights[kept])
+    slope = float(model.coef_[0, 0])
+    return (slope, float(model.intercept_[0])) if slope > 0 else (1.0, 0.0)
+
+
+def is_right(candidates: sp.csr_array, y: sp.csr_array) -> np.ndarray:
+    """Return which candidates are labels of their documents, of bool."""
+    ones = np.ones(y.nnz, dtype=np.float32)
+    true = sp.csr_array((ones, y.indices.copy(), y.indptr), shape=y.shape)
+    true.sort_indices()
+    return values_at(true, candidates) > 0
+
+
+def precision(scored: sp.csr_array, y: sp.csr_array) -> float:
+    """Return the mean of the precisions at 1, 3 and 5."""
+    k = min(5, y.shape[1])
+    labels, _ = best(scored, k)
+    row = np.repeat(np.arange(len(labels)), k)
+    ones = np.ones(labels.size, dtype=np.float32)
+    pairs = sp.coo_array((ones, (row, labels.ravel())), shape=y.shape)
+    held = sp.csr_array(y.astype(np.float32)).multiply(pairs.tocsr())
+    found = sp.csr_array(held)[row, labels.ravel()].reshape(len(labels), k)
+    return float(np.mean([found[:, :n].sum(axis=1).mean() / n for n in (1, 3, 5) if n <= k]))
+
+
+def some(documents: Documents, numbers: np.ndarray) -> Documents:
+    """Return some documents."""
+    texts = documents.texts
+    return Documents(
+        documents.rows[numbers], None if texts is None else [texts[i] for i in numbers.tolist()]
+    )
+
+
+def _columns_of_each(rankers: Sequence[Ranker]) -> list[np.ndarray]:
+    names = column_names(rankers)
+    return [
+        np.array(
+            [i for i, name in enumerate(names) if name.startswith(ranker.name + ":")], np.int32
+        )
+        for ranker in rankers
+    ]
+
+
+def _scored(candidates: sp.csr_array, logits: np.ndarray) -> sp.csr_array:
+    entries = (logits.astype(np.float32), candidates.indices, candidates.indptr)
+    return sp.csr_array(entries, shape=candidates.shape)
+
+
+def _panel(training: Training, rankers: tuple[Ranker, ...], final: FinalRanker) -> Panel:
+    return Panel(rankers, final, counts_of(training.y), len(training.documents))

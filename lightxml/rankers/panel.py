@@ -1,0 +1,135 @@
+"""All rankers and the final one, as one model: who proposes, who scores, who decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from lightxml.rankers.base import Documents, Ranker
+from lightxml.rankers.final import LOWEST, FinalRanker, logit
+from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE, opinions
+from lightxml.rankers.sparse import blocks
+
+N_PROPOSALS = 50  # labels that each ranker proposes for a document
+# Up to so many labels are ranked from the same candidates: the first five of 20 are those of 5.
+_MOST_WITHOUT_MORE = 100
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What ranks the labels of documents.
+
+    Attributes
+    ----------
+    rankers : tuple of Ranker
+    final : FinalRanker
+    counts : ndarray of int64, shape (n_labels,)
+        Training documents of each label.
+    n_documents : int
+        For training.
+    """
+
+    rankers: tuple[Ranker, ...]
+    final: FinalRanker
+    counts: np.ndarray
+    n_documents: int
+
+    def score(self, documents: Documents, k: int) -> sp.csr_array:
+        """Return the logit of each label that any ranker proposes.
+
+        Parameters
+        ----------
+        documents : Documents
+        k : int
+            How many labels are to be ranked. Above 100 every ranker proposes so many.
+
+        Returns
+        -------
+        csr_array of float32, shape (n_documents, n_labels)
+            Indices sorted. A label without an entry has a logit of -100 and a probability of 0.
+            A document about which no ranker has anything to say has the most frequent labels,
+            each with the share of training documents that have it.
+        """
+        n_proposals = N_PROPOSALS if k <= _MOST_WITHOUT_MORE else k
+        found = opinions(self.rankers, documents, self.counts, n_proposals)
+        scored = sp.csr_array(
+            (
+                self.final(found.columns).astype(np.float32),
+                found.candidates.indices,
+                found.candidates.indptr,
+            ),
+            shape=found.candidates.shape,
+        )
+        sizes = np.diff(scored.indptr)
+        if (sizes == 0).any():
+            scored = _filled(scored, *self._most_frequent(max(k, _MOST_WITHOUT_MORE)))
+        return scored
+
+    def rank(self, documents: Documents, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the `k` likeliest labels of each document.
+
+        Returns
+        -------
+        labels : ndarray of int64, shape (n_documents, k)
+            The likeliest first; of equal ones that with the smaller number.
+        logits : ndarray of float32, shape (n_documents, k)
+            Of the probabilities that they are right.
+        """
+        labels = np.empty((len(documents), k), dtype=np.int64)
+        logits = np.empty((len(documents), k), dtype=np.float32)
+        for begin, end in blocks(len(documents), DOCUMENTS_AT_ONCE):
+            scored = self.score(documents.part(begin, end), k)
+            labels[begin:end], logits[begin:end] = best(scored, k)
+        return labels, logits
+
+    @cached_property
+    def _by_frequency(self) -> np.ndarray:
+        return np.argsort(-self.counts, kind="stable")
+
+    def _most_frequent(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.sort(self._by_frequency[:n])
+        labels = labels[self.counts[labels] > 0]
+        return labels, logit(self.counts[labels] / self.n_documents).astype(np.float32)
+
+
+def best(scored: sp.csr_array, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the `k` labels with the largest logits of each row, and these logits.
+
+    Where there are fewer, the first of the other labels follow, with a logit of -100.
+    """
+    sizes = np.diff(scored.indptr)
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((scored.indices, -scored.data, row))
+    rank = np.arange(scored.nnz) - np.repeat(scored.indptr[:-1], sizes)
+    kept = rank < k
+    labels = np.full((len(sizes), k), -1, dtype=np.int64)
+    logits = np.full((len(sizes), k), LOWEST, dtype=np.float32)
+    labels[row[kept], rank[kept]] = scored.indices[order][kept]
+    logits[row[kept], rank[kept]] = scored.data[order][kept]
+    for i in np.flatnonzero(sizes < k):
+        own = scored.indices[scored.indptr[i] : scored.indptr[i + 1]]
+        others = np.setdiff1d(np.arange(min(k, scored.shape[1])), own)
+        labels[i, len(own) :] = others[: k - len(own)]
+    return labels, logits
+
+
+def _filled(scored: sp.csr_array, labels: np.ndarray, logits: np.ndarray) -> sp.csr_array:
+    """Return the matrix with these entries in each row that has none."""
+    sizes = np.diff(scored.indptr)
+    empty = np.flatnonzero(sizes == 0)
+    sizes[empty] = len(labels)
+    pointers = np.concatenate([[0], np.cumsum(sizes)])
+    data = np.empty(pointers[-1], dtype=np.float32)
+    indices = np.empty(pointers[-1], dtype=scored.indices.dtype)
+    given = np.repeat(np.isin(np.arange(len(sizes)), empty), sizes)
+    data[~given], indices[~given] = scored.data, scored.indices
+    data[given], indices[given] = np.tile(logits, len(empty)), np.tile(labels, len(empty))
+    return sp.csr_array((data, indices, pointers), shape=scored.shape)
+
+
+def counts_of(y: sp.csr_array) -> np.ndarray:
+    """Return how many documents each label has, int64."""
+    return np.bincount(y.indices, minlength=y.shape[1]).astype(np.int64)

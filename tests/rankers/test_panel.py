@@ -1,0 +1,269 @@
+"""All rankers together: from documents and label texts to probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from lightxml.rankers import final, fitting, held_out
+from lightxml.rankers.base import Documents
+from lightxml.rankers.fitting import Fitted, fit_panel
+from lightxml.rankers.panel import best
+from lightxml.rankers.sparse import normalized
+from lightxml.rankers.trees import Trees
+
+N_LABELS, N_TRAINED = 40, 30
+TEXTS = [(f"name{label}",) for label in range(N_LABELS)]
+
+
+class Task:
+    """Documents of two labels each; a document holds most labels' names, and words of theirs.
+
+    Labels from `N_TRAINED` on have no training document.
+    """
+
+    def __init__(self, n: int = 600, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        texts, self.y = self.draw(n, N_TRAINED)
+        self.vectorizer = TfidfVectorizer(min_df=2, dtype=np.float32).fit(texts)
+        self.documents = self.read(texts)
+
+    def draw(self, n: int, n_labels: int) -> tuple[list[str], sp.csr_array]:
+        y = np.zeros((n, N_LABELS), dtype=np.int8)
+        texts = []
+        for i in range(n):
+            labels = self.rng.choice(n_labels, size=2, replace=False, p=weights(n_labels))
+            y[i, labels] = 1
+            words = [f"noise{self.rng.integers(50)}" for _ in range(4)]
+            for label in labels:
+                words += [f"word{label}x{self.rng.integers(3)}"] * (self.rng.random() < 0.9)
+                words += [f"name{label}"] * (self.rng.random() < 0.8)
+            texts.append(" ".join(words))
+        return texts, sp.csr_array(y)
+
+    def read(self, texts: list[str]) -> Documents:
+        return Documents(normalized(sp.csr_array(self.vectorizer.transform(texts))), texts)
+
+    def fit(self, **settings: Any) -> Fitted:
+        given = {"names": fitting.NAMES, "label_texts": TEXTS, "seed": 0} | settings
+        return fit_panel(self.documents, self.y, **given)
+
+
+def weights(n_labels: int) -> np.ndarray:
+    found = 1 / np.arange(1, n_labels + 1)
+    return found / found.sum()
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return Task()
+
+
+@pytest.fixture(scope="module")
+def fitted(task: Task) -> Fitted:
+    return task.fit()
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[Task, Fitted]:
+    task = Task(held_out.SMALL)
+    return task, task.fit()
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
+def hits(labels: np.ndarray, y: sp.csr_array) -> np.ndarray:
+    return np.take_along_axis(y.toarray(), labels, axis=1)
+
+
+def test_labels_without_a_document_are_found_by_their_text(large: tuple[Task, Fitted]) -> None:
+    task, fitted = large
+    label = N_TRAINED + 3
+    labels, logits = fitted.panel.rank(task.read([f"name{label} noise1 noise2"]), 5)
+    assert labels[0, 0] == label
+    assert logits[0, 0] > logits[0, 1]
+
+
+def test_probabilities_are_calibrated(large: tuple[Task, Fitted]) -> None:
+    task, fitted = large
+    texts, y = task.draw(1500, N_TRAINED)
+    labels, logits = fitted.panel.rank(task.read(texts), 5)
+    said, right = probabilities(logits).ravel(), hits(labels, y).ravel()
+    place = (said * 10).astype(int).clip(0, 9)
+    error = sum(abs((said - right)[place == i].sum()) for i in range(10)) / len(said)
+    assert error < 0.03
+
+
+def test_all_together_are_better_than_each_alone(large: tuple[Task, Fitted]) -> None:
+    task, fitted = large
+    texts, y = task.draw(500, N_LABELS)
+    documents = task.read(texts)
+
+    def precision(panel: Any) -> float:
+        return float(hits(panel.rank(documents, 2)[0], y).mean())
+
+    together = precision(fitted.panel)
+    for name in fitting.NAMES:
+        assert precision(task.fit(names=(name,)).panel) < together
+
+
+def test_a_text_without_a_known_word_gets_the_frequencies(
+    task: Task, large: tuple[Task, Fitted]
+) -> None:
+    for each in (large[1].panel, task.fit(final_ranker=None).panel):
+        labels, logits = each.rank(task.read(["", "xqzzy plugh"]), 5)
+        most = np.argsort(-each.counts, kind="stable")[:5]
+        assert labels.tolist() == [most.tolist()] * 2
+        np.testing.assert_allclose(
+            probabilities(logits[0]), each.counts[most] / each.n_documents, rtol=1e-5
+        )
+
+
+def test_the_first_five_of_twenty_are_those_of_five(task: Task, fitted: Fitted) -> None:
+    five, twenty = (fitted.panel.rank(task.documents.part(0, 50), k) for k in (5, 20))
+    for few, many in zip(five, twenty, strict=True):
+        np.testing.assert_array_equal(few, many[:, :5])
+
+
+def test_what_nobody_proposes_comes_last_with_probability_0(task: Task, fitted: Fitted) -> None:
+    labels, logits = fitted.panel.rank(task.documents.part(0, 20), N_LABELS)
+    assert np.sort(labels, axis=1).tolist() == [list(range(N_LABELS))] * 20
+    assert (logits[:, -1] == final.LOWEST).all()
+    assert (np.diff(logits, axis=1) <= 0).all()
+
+
+def test_a_document_says_the_same_in_any_block(task: Task, fitted: Fitted) -> None:
+    together = fitted.panel.rank(task.documents.part(0, 300), 5)
+    alone = fitted.panel.rank(task.documents.part(299, 300), 5)
+    np.testing.assert_array_equal(alone[0][0], together[0][-1])
+    np.testing.assert_allclose(alone[1][0], together[1][-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_same_seed_gives_the_same_bits(task: Task, fitted: Fitted, n_jobs: int) -> None:
+    again = task.fit(n_jobs=n_jobs).panel.rank(task.documents, 5)
+    for first, second in zip(fitted.panel.rank(task.documents, 5), again, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_held_out_documents_join_the_rankers(large: tuple[Task, Fitted]) -> None:
+    task, fitted = large
+    assert fitted.scored is not None
+    assert 0 < fitted.scored.shape[0] <= held_out.n_held_out(held_out.SMALL)
+    _, neighbors, texts = fitted.panel.rankers
+    assert neighbors.y.shape[0] == texts.words.n_documents == len(task.documents)
+    assert neighbors.y.nnz == task.y.nnz  # hidden labels too
+    assert isinstance(fitted.panel.final, Trees)
+
+
+def test_documents_for_validation_never_join(task: Task) -> None:
+    texts, y = task.draw(300, N_TRAINED)
+    fitted = task.fit(validation=(task.read(texts), y))
+    assert fitted.panel.n_documents == len(task.documents)
+    assert fitted.scored is not None
+    assert fitted.scored.shape[0] == 300
+
+
+def test_a_classifier_of_the_users_own(task: Task) -> None:
+    own = LogisticRegression(max_iter=500)
+    panel = task.fit(final_ranker=own).panel
+    assert isinstance(panel.final, final.OfScikitLearn)
+    assert not hasattr(own, "coef_")  # a copy is fitted
+    assert hits(panel.rank(task.documents, 2)[0], task.y).mean() > 0.8
+
+
+def test_many_documents_are_summed_up_by_centroids(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "MOST_NEIGHBORS", 100)
+    panel = task.fit().panel
+    assert [ranker.name for ranker in panel.rankers] == ["linear", "centroids", "label_texts"]
+    assert hits(panel.rank(task.documents, 2)[0], task.y).mean() > 0.8
+
+
+def test_where_all_is_noise_one_ranker_is_kept_and_calibrated() -> None:
+    rng = np.random.default_rng(0)
+    rows = normalized(sp.csr_array(sp.random_array((60, 30), density=0.2, rng=rng)))
+    y = sp.csr_array((rng.random((60, 4)) < 0.3).astype(np.int8))
+    fitted = fit_panel(Documents(rows.astype(np.float32)), y, names=("linear", "neighbors"), seed=0)
+    assert probabilities(fitted.panel.rank(Documents(rows.astype(np.float32)), 4)[1]).max() < 0.9
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_a_handful_of_documents(n: int) -> None:
+    rows = sp.csr_array(np.eye(n, 8, dtype=np.float32))
+    y = sp.csr_array(np.eye(n, 3, dtype=np.int8) + np.eye(n, 3, k=1, dtype=np.int8) > 0)
+    panel = fit_panel(Documents(rows), y, names=("linear", "neighbors"), seed=0).panel
+    labels, logits = panel.rank(Documents(rows), 3)
+    assert np.sort(labels, axis=1).tolist() == [[0, 1, 2]] * n
+    assert np.isfinite(logits).all()
+
+
+def test_equal_documents_are_held_out_together() -> None:
+    texts = [f"text {i // 3}" for i in range(300)]
+    documents = Documents(sp.csr_array((300, 1), dtype=np.float32), texts)
+    numbers = held_out.draw_held_out(documents, 50, np.random.default_rng(0))
+    assert len(numbers) == 48
+    assert (np.bincount(numbers // 3) % 3 == 0).all()
+    fold = held_out.draw_folds(documents, np.random.default_rng(0), 5).reshape(100, 3)
+    assert (fold == fold[:, :1]).all()
+    assert np.bincount(fold[:, 0]).tolist() == [20] * 5
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"), [(2_500, 500), (5_000, 500), (20_000, 2_000), (10**6, 5_000)]
+)
+def test_how_many_are_held_out(n: int, expected: int) -> None:
+    assert held_out.n_held_out(n) == expected
+
+
+def test_ties_are_for_the_smaller_number() -> None:
+    labels, logits = best(sp.csr_array(np.array([[0, 2, 5, 2, 5]], np.float32)), 5)
+    assert labels.tolist() == [[2, 4, 1, 3, 0]]
+    assert logits.tolist() == [[5, 5, 2, 2, final.LOWEST]]
+
+
+@pytest.mark.parametrize("kind", ["trees", "logistic", "mean"])
+def test_final_rankers_are_stored_and_back(large: tuple[Task, Fitted], kind: str) -> None:
+    _, fitted = large
+    rankers = fitted.panel.rankers
+    columns = np.random.default_rng(0).random((50, final.n_columns_of(rankers)), np.float32)
+    learned: final.FinalRanker = {
+        "trees": fitted.panel.final,
+        "logistic": final.Logistic(np.int32([0, 3]), np.array([1.0, -2.0]), 0.5),
+        "mean": final.mean_of(rankers),
+    }[kind]
+    again = final.made_of(*final.describe(learned), rankers)
+    np.testing.assert_array_equal(again(columns), learned(columns))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s, a: s.update(kind="code"), "unknown kind"),
+        (lambda s, a: s.update(bias="0"), "bias is no number"),
+        (lambda s, a: s.update(bias=float("nan")), "bias is no number"),
+        (lambda s, a: a.update(used=np.int32([0, 99])), "a column that is not there"),
+        (lambda s, a: a.update(used=np.int32([0, -1])), "a column that is not there"),
+        (lambda s, a: a.update(weights=np.ones(3)), "expected float64 of length 2"),
+        (lambda s, a: a.update(weights=np.array([1, np.nan])), "NaN"),
+        (lambda s, a: a.pop("weights"), "weights is missing"),
+        (lambda s, a: s.update(kind="trees", n_columns=5), "of other rankers"),
+    ],
+)
+def test_what_is_no_final_ranker_is_refused(
+    fitted: Fitted, change: Callable[[Any, Any], Any], message: str
+) -> None:
+    learned = final.Logistic(np.int32([0, 3]), np.array([1.0, -2.0]), 0.5)
+    settings, arrays = final.describe(learned)
+    change(settings, arrays)
+    with pytest.raises(ValueError, match=message):
+        final.made_of(settings, arrays, fitted.panel.rankers)
