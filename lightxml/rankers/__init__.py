@@ -1,0 +1,1 @@
+"""Rankers: each proposes labels for a document, and scores any pair of document and label."""

@@ -1,0 +1,80 @@
+"""What every ranker does, and what it reads of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What rankers read of some documents.
+
+    Attributes
+    ----------
+    rows : csr_array of float32, shape (n_documents, n_features)
+        TF-IDF or other numbers, each row of length 1 or empty (`sparse.normalized`), with indices sorted.
+    texts : sequence of str, or None
+        None where the documents are numbers.
+    """
+
+    rows: sp.csr_array
+    texts: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return int(self.rows.shape[0])
+
+    def part(self, begin: int, end: int) -> Documents:
+        """Return the documents from `begin` to before `end`."""
+        texts = None if self.texts is None else self.texts[begin:end]
+        return Documents(self.rows[begin:end], texts)
+
+
+class Ranker(Protocol):
+    """One opinion about which labels fit a document.
+
+    A ranker is a frozen dataclass of arrays. It works through documents in blocks: nothing of the
+    size documents x labels is made.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of what `score` says."""
+        ...
+
+    def propose(self, documents: Documents, k: int) -> sp.csr_array:
+        """Return the likeliest labels of each document, at most `k`.
+
+        Returns
+        -------
+        csr_array of float32, shape (n_documents, n_labels)
+            The ranker's own first score of each, indices sorted. Ties at the end of the `k` are
+            for the smaller column number.
+        """
+        ...
+
+    def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
+        """Return what the ranker says of some labels of each document.
+
+        Parameters
+        ----------
+        documents : Documents
+        candidates : csr_array, shape (n_documents, n_labels)
+            Its entries are the pairs to be scored; its values do not count.
+
+        Returns
+        -------
+        ndarray of float32, shape (candidates.nnz, len(columns))
+            In the order of the entries. Independent of which other candidates are there.
+        """
+        ...
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return settings for a JSON file, and arrays; `made_of` makes the ranker of them."""
+        ...

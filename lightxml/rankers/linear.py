@@ -1,0 +1,258 @@
+"""The ranker "linear": a support vector machine for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from joblib import Parallel, delayed
+
+from lightxml.rankers.base import Documents
+from lightxml.rankers.sparse import (
+    blocks,
+    largest,
+    narrow,
+    row_sums,
+    stacked,
+    transposed,
+)
+from lightxml.rankers.stored import as_halves, checked, packed, unpacked
+
+N_LIKELY = 30  # labels of each training document that its classifiers must tell it from
+_N_DRAWN = 200
+_C = 1.0
+_TOLERANCE = 0.1
+_N_SWEEPS = 20
+_SMALLEST = 0.03
+_LABELS_AT_ONCE = 256
+_DOCUMENTS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class LinearExplanation:
+    """Why a classifier says what it says of one document.
+
+    Attributes
+    ----------
+    margin, bias : float
+        The margin is the bias plus the sum of the contributions.
+    columns : ndarray of int64
+        The document's features that have a weight, those that say most for the label first.
+    contributions : ndarray of float32
+        What each adds: its value times its weight.
+    """
+
+    margin: float
+    bias: float
+    columns: np.ndarray
+    contributions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear classifier for each label; what it says is the margin ``w . x + b``.
+
+    Attributes
+    ----------
+    weights : csr_array of float32, shape (n_labels, n_features)
+        With the values that float16 has, in which they are saved; indices sorted.
+    bias : ndarray of float32, shape (n_labels,)
+    """
+
+    name: ClassVar[str] = "linear"
+
+    weights: sp.csr_array
+    bias: np.ndarray
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of what `score` says."""
+        return ("margin",)
+
+    @cached_property
+    def _by_feature(self) -> sp.csr_array:
+        return transposed(self.weights)
+
+    def propose(self, documents: Documents, k: int) -> sp.csr_array:
+        """Return the labels with the largest margins, as `Ranker.propose` does.
+
+        Only labels with a weight for a feature of the document.
+        """
+        found = []
+        for begin, end in blocks(len(documents), _DOCUMENTS_AT_ONCE):
+            margins = narrow(documents.rows[begin:end]) @ self._by_feature
+            margins.data += self.bias[margins.indices]
+            found.append(largest(margins, k))
+        return stacked(found, len(self.bias))
+
+    def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
+        """Return the margins of the candidates, as `Ranker.score` does."""
+        margins = self.bias[candidates.indices]
+        x = np.zeros(self.weights.shape[1], dtype=np.float32)
+        rows = documents.rows
+        for i in range(len(documents)):
+            own = slice(rows.indptr[i], rows.indptr[i + 1])
+            some = slice(candidates.indptr[i], candidates.indptr[i + 1])
+            x[rows.indices[own]] = rows.data[own]
+            margins[some] += self.weights[candidates.indices[some]] @ x
+            x[rows.indices[own]] = 0
+        return margins[:, None]
+
+    def update(
+        self,
+        documents: Documents,
+        y: sp.csr_array,
+        likely: sp.csr_array,
+        labels: np.ndarray,
+        *,
+        seed: int,
+        sample_weight: np.ndarray | None = None,
+        n_jobs: int | None = None,
+    ) -> Linear:
+        """Return a ranker with the classifiers of some labels fitted anew.
+
+        Parameters
+        ----------
+        documents, y, likely, seed, sample_weight, n_jobs
+            As `fit_linear` takes them: all documents, the new ones among them. Labels may have
+            been appended.
+        labels : ndarray of int64
+            Column numbers, each once; appended labels that are not among them get a classifier
+            that says no.
+        """
+        weights, bias = _fit_some(documents, y, likely, labels, seed, sample_weight, n_jobs)
+        n_old, n_labels = len(self.bias), y.shape[1]
+        source = np.full(n_labels, n_old)  # an empty row, between the old ones and the new
+        source[:n_old] = np.arange(n_old)
+        source[labels] = n_old + 1 + np.arange(len(labels))
+        empty = sp.csr_array((1, weights.shape[1]), dtype=np.float32)
+        together = stacked([self.weights, empty, weights], weights.shape[1])
+        biases = np.concatenate([self.bias, np.float32([-1]), bias])
+        return Linear(narrow(sp.csr_array(together[source])), biases[source])
+
+    def explain(self, document: Documents, label: int) -> LinearExplanation:
+        """Return what each feature of the one document adds to a label's margin."""
+        x = np.zeros(self.weights.shape[1], dtype=np.float32)
+        x[document.rows.indices] = document.rows.data
+        row = slice(self.weights.indptr[label], self.weights.indptr[label + 1])
+        columns = self.weights.indices[row].astype(np.int64)
+        added = self.weights.data[row] * x[columns]
+        order = np.argsort(-added, kind="stable")
+        order = order[added[order] != 0]
+        bias = float(self.bias[label])
+        return LinearExplanation(bias + float(added.sum()), bias, columns[order], added[order])
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return settings and arrays, as `Ranker.describe` does."""
+        n_labels, n_features = self.weights.shape
+        settings = {"n_labels": int(n_labels), "n_features": int(n_features)}
+        return settings, {**packed("weights", self.weights), "bias": self.bias}
+
+    @classmethod
+    def made_of(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Linear:
+        """Return the ranker that `describe` described.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not such as `describe` gives them.
+        """
+        shape = settings["n_labels"], settings["n_features"]
+        return cls(
+            unpacked("weights", arrays, shape), checked(arrays, "bias", np.float32, shape[0])
+        )
+
+
+def fit_linear(
+    documents: Documents,
+    y: sp.csr_array,
+    likely: sp.csr_array,
+    *,
+    seed: int,
+    sample_weight: np.ndarray | None = None,
+    n_jobs: int | None = None,
+) -> Linear:
+    """Fit a linear support vector machine for each label.
+
+    Parameters
+    ----------
+    documents : Documents
+    y : csr_array, shape (n_documents, n_labels)
+        An entry is a label of a document.
+    likely : csr_array, shape (n_documents, n_labels)
+        An entry is a label that a retriever takes for likely, the document itself left out: the
+        label's classifier must tell it from the label's own documents.
+    seed : int
+        From 0 to below 2**64. With a label's number, it decides the documents drawn and the
+        solver's order.
+    sample_weight : ndarray of float, shape (n_documents,), or None
+        The factor of C for each document; 0 leaves it out.
+    n_jobs : int or None
+        Threads, as joblib counts them. The result is the same with any number.
+
+    Returns
+    -------
+    Linear
+
+    References
+    ----------
+    One classifier a label with small weights dropped: Babbar, Schölkopf, "DiSMEC", WSDM 2017.
+    Negatives that a first stage takes for likely: Zhang et al., "Fast Multi-Resolution
+    Transformer Fine-tuning for Extreme Multi-label Text Classification", NeurIPS 2021, section
+    3.2. Squared hinge loss and solver: Hsieh et al., "A Dual Coordinate Descent Method for
+    Large-scale Linear SVM", ICML 2008.
+    """
+    labels = np.arange(y.shape[1])
+    return Linear(*_fit_some(documents, y, likely, labels, seed, sample_weight, n_jobs))
+
+
+def _fit_some(
+    documents: Documents,
+    y: sp.csr_array,
+    likely: sp.csr_array,
+    labels: np.ndarray,
+    seed: int,
+    sample_weight: np.ndarray | None,
+    n_jobs: int | None,
+) -> tuple[sp.csr_array, np.ndarray]:
+    """Return the weights and the biases of some labels, in their order."""
+    from lightxml.rankers.solver import compiled
+
+    solve = compiled()
+    rows = documents.rows
+    of_label, likely_for = sp.csc_array(y), sp.csc_array(likely)
+    costs = np.ones(len(documents)) if sample_weight is None else sample_weight.astype(np.float64)
+    shared = (
+        rows.indptr.astype(np.int64),
+        rows.indices.astype(np.int32, copy=False),
+        rows.data.astype(np.float32, copy=False),
+        row_sums(rows.data.astype(np.float64) ** 2, rows.indptr),
+        rows.shape[1],
+        of_label.indptr.astype(np.int64),
+        of_label.indices.astype(np.int32, copy=False),
+        likely_for.indptr.astype(np.int64),
+        likely_for.indices.astype(np.int32, copy=False),
+        _C * costs,
+    )
+    how = (np.uint64(seed), _N_DRAWN, _TOLERANCE, _N_SWEEPS, _SMALLEST)
+    parts = [
+        labels[begin:end].astype(np.int64) for begin, end in blocks(len(labels), _LABELS_AT_ONCE)
+    ]
+    # Threads, not processes: the solver holds no lock of Python's, and nothing is copied.
+    fitted = Parallel(n_jobs=n_jobs, require="sharedmem")(
+        delayed(solve)(*shared, part, *how) for part in parts
+    )
+    if not fitted:
+        return sp.csr_array((0, rows.shape[1]), dtype=np.float32), np.empty(0, dtype=np.float32)
+    counts, columns, weights, bias = (np.concatenate(each) for each in zip(*fitted, strict=True))
+    pointers = np.concatenate([[0], np.cumsum(counts)])
+    matrix = sp.csr_array(
+        (as_halves(weights), columns, pointers), shape=(len(labels), rows.shape[1])
+    )
+    matrix = narrow(matrix)
+    matrix.sort_indices()
+    return matrix, bias.astype(np.float32)

@@ -1,0 +1,244 @@
+"""The ranker "neighbors": the labels of the training documents that are most like a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from lightxml.rankers.base import Documents
+from lightxml.rankers.sparse import (
+    blocks,
+    heaviest,
+    largest,
+    largest_of_product,
+    narrow,
+    row_sums,
+    stacked,
+    transposed,
+    values_at,
+)
+from lightxml.rankers.stored import as_halves, checked, packed, unpacked
+
+_FEW, _MANY = 10, 50
+_POWER = 2
+_N_TERMS = 40  # of a row, those that a search reads
+_DOCUMENTS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class NeighborsExplanation:
+    """Which training documents speak for a label.
+
+    Attributes
+    ----------
+    documents : ndarray of int64
+        Their numbers in the training set, the nearest first.
+    cosines : ndarray of float32
+    shares : ndarray of float32
+        What each adds to the label's share of 50.
+    """
+
+    documents: np.ndarray
+    cosines: np.ndarray
+    shares: np.ndarray
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The training documents; what they say is the share of each label among the nearest.
+
+    The nearest n documents i have the votes ``v_i = weight_i * cos(x, x_i) ** 2``. A label's share
+    is the sum of the votes of those with the label, divided by the sum of all n.
+
+    Attributes
+    ----------
+    rows : csr_array of float32, shape (n_documents, n_features)
+        With the values that float16 has, in which they are saved; indices sorted.
+    y : csr_array of float32, shape (n_documents, n_labels)
+        Ones.
+    votes : ndarray of float32, shape (n_documents,)
+        The weight of each document.
+    """
+
+    name: ClassVar[str] = "neighbors"
+
+    rows: sp.csr_array
+    y: sp.csr_array
+    votes: np.ndarray
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of what `score` says."""
+        return ("share of 10", "share of 50")
+
+    @cached_property
+    def _index(self) -> sp.csr_array:
+        """What is searched: (n_features, n_documents)."""
+        return transposed(heaviest(self.rows, _N_TERMS))
+
+    def propose(self, documents: Documents, k: int) -> sp.csr_array:
+        """Return the labels with the largest mean of both shares, as `Ranker.propose` does."""
+        found = [
+            self._likeliest(self._nearest(documents.rows[begin:end], _MANY), k)
+            for begin, end in blocks(len(documents), _DOCUMENTS_AT_ONCE)
+        ]
+        return stacked(found, self.y.shape[1])
+
+    def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
+        """Return both shares of the candidates, as `Ranker.score` does."""
+        scores = np.empty((candidates.nnz, 2), dtype=np.float32)
+        for begin, end in blocks(len(documents), _DOCUMENTS_AT_ONCE):
+            some = candidates[begin:end]
+            of_these = slice(candidates.indptr[begin], candidates.indptr[end])
+            shares = self._shares(self._nearest(documents.rows[begin:end], _MANY))
+            for column, share in enumerate(shares):
+                scores[of_these, column] = values_at(share, some)
+        return scores
+
+    def likely(self, k: int) -> sp.csr_array:
+        """Return the likeliest labels of each training document, itself left out.
+
+        Returns
+        -------
+        csr_array of float32, shape (n_documents, n_labels)
+            At most `k` entries a row.
+        """
+        found = []
+        for begin, end in blocks(self.rows.shape[0], _DOCUMENTS_AT_ONCE):
+            nearest = self._nearest(self.rows[begin:end], _MANY + 1)
+            rows = np.repeat(np.arange(begin, end), np.diff(nearest.indptr))
+            nearest.data[nearest.indices == rows] = 0
+            nearest.eliminate_zeros()
+            found.append(self._likeliest(largest(nearest, _MANY), k))
+        return stacked(found, self.y.shape[1])
+
+    def update(
+        self, documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None = None
+    ) -> Neighbors:
+        """Return a ranker with more documents.
+
+        Parameters
+        ----------
+        documents : Documents
+            The new ones alone.
+        y : csr_array, shape (n_new_documents, n_labels)
+            Labels may have been appended.
+        sample_weight : ndarray of float, shape (n_new_documents,), or None
+            Their votes.
+        """
+        new = fit_neighbors(documents, y, sample_weight=sample_weight)
+        old = sp.csr_array(
+            (self.y.data, self.y.indices, self.y.indptr), shape=(self.y.shape[0], y.shape[1])
+        )
+        return Neighbors(
+            stacked([self.rows, new.rows], self.rows.shape[1]),
+            stacked([old, new.y], y.shape[1]),
+            np.concatenate([self.votes, new.votes]),
+        )
+
+    def explain(self, document: Documents, label: int) -> NeighborsExplanation:
+        """Return the nearest documents that have a label, for one document."""
+        nearest = self._nearest(document.rows, _MANY)
+        voted = self._votes(nearest)
+        has_label = values_at_column(self.y, label)[nearest.indices]
+        order = np.argsort(-nearest.data, kind="stable")
+        order = order[has_label[order]]
+        return NeighborsExplanation(
+            nearest.indices[order].astype(np.int64), nearest.data[order], voted.data[order]
+        )
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return settings and arrays, as `Ranker.describe` does."""
+        settings = {
+            "n_documents": int(self.rows.shape[0]),
+            "n_features": int(self.rows.shape[1]),
+            "n_labels": int(self.y.shape[1]),
+        }
+        arrays = {**packed("rows", self.rows), **packed("y", self.y), "votes": self.votes}
+        del arrays["y_values"]
+        return settings, arrays
+
+    @classmethod
+    def made_of(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Neighbors:
+        """Return the ranker that `describe` described.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not such as `describe` gives them.
+        """
+        n, n_features, n_labels = (
+            settings[name] for name in ("n_documents", "n_features", "n_labels")
+        )
+        n_entries = len(checked(arrays, "y_columns", np.int32))
+        of_y = {**arrays, "y_values": np.ones(n_entries, dtype=np.float16)}
+        votes = checked(arrays, "votes", np.float32, n)
+        if votes.min(initial=0) < 0:
+            raise ValueError("votes are negative")
+        return cls(
+            unpacked("rows", arrays, (n, n_features)), unpacked("y", of_y, (n, n_labels)), votes
+        )
+
+    def _nearest(self, rows: sp.csr_array, n: int) -> sp.csr_array:
+        """Return the cosines of the `n` nearest training documents of each row."""
+        return largest_of_product(narrow(heaviest(rows, _N_TERMS)), self._index, n)
+
+    def _votes(self, nearest: sp.csr_array) -> sp.csr_array:
+        """Return the votes of neighbors, divided by their sum."""
+        votes = nearest.data**_POWER * self.votes[nearest.indices]
+        sums = row_sums(votes, nearest.indptr)
+        sums[sums == 0] = 1
+        votes /= np.repeat(sums, np.diff(nearest.indptr))
+        return sp.csr_array((votes, nearest.indices, nearest.indptr), shape=nearest.shape)
+
+    def _shares(self, nearest: sp.csr_array) -> tuple[sp.csr_array, sp.csr_array]:
+        """Return the shares of labels among the 10 nearest and among all that are given."""
+        few, many = (self._votes(each) @ self.y for each in (largest(nearest, _FEW), nearest))
+        few.sort_indices()
+        many.sort_indices()
+        return few, many
+
+    def _likeliest(self, nearest: sp.csr_array, k: int) -> sp.csr_array:
+        few, many = self._shares(nearest)
+        return largest(sp.csr_array((few + many) * np.float32(0.5)), k)
+
+
+def fit_neighbors(
+    documents: Documents, y: sp.csr_array, *, sample_weight: np.ndarray | None = None
+) -> Neighbors:
+    """Keep training documents and their labels.
+
+    Parameters
+    ----------
+    documents : Documents
+    y : csr_array, shape (n_documents, n_labels)
+        An entry is a label of a document.
+    sample_weight : ndarray of float, shape (n_documents,), or None
+        The weight of each document's votes; None for 1.
+
+    References
+    ----------
+    Votes weighted by similarity: Dudani, "The Distance-Weighted k-Nearest-Neighbor Rule", IEEE
+    Transactions on Systems, Man, and Cybernetics, 1976.
+    """
+    rows, ones = documents.rows, np.ones(y.nnz, dtype=np.float32)
+    if sample_weight is None:
+        sample_weight = np.ones(len(documents))
+    return Neighbors(
+        narrow(sp.csr_array((as_halves(rows.data), rows.indices, rows.indptr), shape=rows.shape)),
+        narrow(sp.csr_array((ones, y.indices, y.indptr), shape=y.shape)),
+        sample_weight.astype(np.float32),
+    )
+
+
+def values_at_column(y: sp.csr_array, label: int) -> np.ndarray:
+    """Return which rows have an entry in a column, of bool."""
+    there = np.zeros(y.shape[0], dtype=bool)
+    rows = np.repeat(np.arange(y.shape[0]), np.diff(y.indptr))
+    there[rows[y.indices == label]] = True
+    return there

@@ -1,0 +1,246 @@
+"""Dual coordinate descent for many small linear support vector machines, compiled by numba.
+
+Imported where classifiers are fitted, never where they predict: numba takes a second to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+
+_DRAWN_ONCE = 0x9E3779B97F4A7C15  # the odd number next to 2**64 divided by the golden ratio
+_SIGNATURE = (
+    "Tuple((i8[::1], i4[::1], f8[::1], f8[::1]))"
+    "(i8[::1], i4[::1], f4[::1], f8[::1], i8,"
+    " i8[::1], i4[::1], i8[::1], i4[::1],"
+    " f8[::1], i8[::1], u8, i8, f8, i8, f8)"
+)
+
+
+@cache
+def compiled() -> Callable[..., Any]:
+    """Return `_solve` in machine code, of a file beside this one or in the user's cache.
+
+    Where neither folder can be written to, the disk is full or the file is damaged, it is compiled
+    for this process alone, which takes a few seconds.
+    """
+    try:
+        return numba.njit(_SIGNATURE, cache=True, nogil=True)(_solve)
+    except Exception:  # numba passes on what the disk and pickle raise; a flaw in `_solve` recurs
+        return numba.njit(_SIGNATURE, nogil=True)(_solve)
+
+
+@numba.njit(nogil=True)
+def _next(state: Any) -> Any:
+    """Return the state of a random number generator after `state` (xorshift; never 0)."""
+    state ^= state << np.uint64(13)
+    state ^= state >> np.uint64(7)
+    state ^= state << np.uint64(17)
+    return state
+
+
+@numba.njit(nogil=True)
+def _begin(seed: Any, label: int) -> Any:
+    """Return a state that differs between seeds and between labels (the mix of splitmix64)."""
+    state = seed + np.uint64(label + 1) * np.uint64(_DRAWN_ONCE)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    state ^= state >> np.uint64(31)
+    if state == np.uint64(0):
+        state = np.uint64(_DRAWN_ONCE)
+    return state
+
+
+@numba.njit(nogil=True)
+def _below(state: Any, n: int) -> int:
+    """Return a number from 0 to below `n`, of the upper bits of a state."""
+    return np.int64((state >> np.uint64(11)) % np.uint64(n))
+
+
+def _solve(
+    pointers: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    squares: np.ndarray,
+    n_columns: int,
+    own_pointers: np.ndarray,
+    own: np.ndarray,
+    likely_pointers: np.ndarray,
+    likely: np.ndarray,
+    costs: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    n_drawn: int,
+    tolerance: float,
+    n_sweeps: int,
+    smallest: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Fit the classifiers of some labels.
+
+    For each, with documents x_i (the last feature is 1, for the bias), y_i = 1 for its own and -1
+    for others, and costs C_i, it minimizes ::
+
+        |w|^2 / 2 + sum_i C_i max(0, 1 - y_i w.x_i)^2
+
+    by Algorithm 3 of Hsieh et al. (ICML 2008): one dual variable a_i >= 0 a time, in random order,
+    those that stay at 0 left out for a while ("shrinking"), until the projected gradients of a
+    sweep lie within `tolerance`.
+
+    Parameters
+    ----------
+    pointers, columns, values : ndarrays of int64, int32, float32
+        The documents' rows, as in a csr_array.
+    squares : ndarray of float64, shape (n_documents,)
+        The squared length of each row.
+    n_columns : int
+    own_pointers, own : ndarrays of int64, int32
+        The documents of each label.
+    likely_pointers, likely : ndarrays of int64, int32
+        The documents that each label is likely for; its own may be among them.
+    costs : ndarray of float64, shape (n_documents,)
+        C of each document; those with 0 are left out.
+    labels : ndarray of int64
+    seed : int
+    n_drawn : int
+        Documents drawn besides, with replacement.
+    tolerance : float
+    n_sweeps : int
+        At most so many.
+    smallest : float
+        Weights of at most this size are left out.
+
+    Returns
+    -------
+    counts : ndarray of int64, shape (len(labels),)
+        Weights of each label.
+    columns : ndarray of int32
+        Of the weights, in no order within a label.
+    weights : ndarray of float64
+    bias : ndarray of float64, shape (len(labels),)
+        -1 for a label without documents; 1 for one that no other document was met with.
+    """
+    n_documents = len(squares)
+    most = 0
+    for label in labels:
+        n_own = own_pointers[label + 1] - own_pointers[label]
+        n_likely = likely_pointers[label + 1] - likely_pointers[label]
+        most = max(most, n_own + n_likely + n_drawn)
+    examples = np.empty(most, np.int32)
+    alpha = np.empty(most, np.float64)
+    order = np.empty(most, np.int32)
+    met_by = np.full(n_documents, -1, np.int64)  # the last classifier that met the document
+    w = np.zeros(n_columns, np.float64)
+    touched = np.empty(n_columns, np.int32)
+    is_touched = np.zeros(n_columns, np.bool_)
+    counts = np.zeros(len(labels), np.int64)
+    bias = np.empty(len(labels), np.float64)
+    capacity = 1024
+    n_found = 0
+    found_columns = np.empty(capacity, np.int32)
+    found_weights = np.empty(capacity, np.float64)
+    for number in range(len(labels)):
+        label = labels[number]
+        state = _begin(seed, label)
+        n = 0
+        for at in range(own_pointers[label], own_pointers[label + 1]):
+            if costs[own[at]] > 0.0:
+                examples[n] = own[at]
+                met_by[own[at]] = number
+                n += 1
+        n_own = n
+        if n_own == 0:
+            bias[number] = -1.0
+            continue
+        for at in range(likely_pointers[label], likely_pointers[label + 1]):
+            if met_by[likely[at]] != number and costs[likely[at]] > 0.0:
+                examples[n] = likely[at]
+                met_by[likely[at]] = number
+                n += 1
+        for _ in range(n_drawn):
+            state = _next(state)
+            document = _below(state, n_documents)
+            if met_by[document] != number and costs[document] > 0.0:
+                examples[n] = document
+                met_by[document] = number
+                n += 1
+        if n == n_own:
+            bias[number] = 1.0
+            continue
+
+        for i in range(n):
+            alpha[i] = 0.0
+            order[i] = i
+        w_bias = 0.0
+        n_touched = 0
+        n_active = n
+        shrunk_above = np.inf
+        for _ in range(n_sweeps):
+            highest, lowest = -np.inf, np.inf
+            for i in range(n_active):
+                state = _next(state)
+                j = i + _below(state, n_active - i)
+                order[i], order[j] = order[j], order[i]
+            s = 0
+            while s < n_active:
+                i = order[s]
+                document = examples[i]
+                sign = 1.0 if i < n_own else -1.0
+                begin, end = pointers[document], pointers[document + 1]
+                margin = w_bias
+                for at in range(begin, end):
+                    margin += w[columns[at]] * values[at]
+                diagonal = 0.5 / costs[document]
+                gradient = sign * margin - 1.0 + alpha[i] * diagonal
+                projected = gradient
+                if alpha[i] == 0.0:
+                    if gradient > shrunk_above:
+                        n_active -= 1
+                        order[s], order[n_active] = order[n_active], order[s]
+                        continue
+                    projected = min(gradient, 0.0)
+                highest = max(highest, projected)
+                lowest = min(lowest, projected)
+                if abs(projected) > 1e-12:
+                    old = alpha[i]
+                    alpha[i] = max(old - gradient / (squares[document] + 1.0 + diagonal), 0.0)
+                    step = (alpha[i] - old) * sign
+                    w_bias += step
+                    for at in range(begin, end):
+                        column = columns[at]
+                        w[column] += step * values[at]
+                        if not is_touched[column]:
+                            is_touched[column] = True
+                            touched[n_touched] = column
+                            n_touched += 1
+                s += 1
+            if highest - lowest <= tolerance:
+                if n_active == n:
+                    break
+                n_active = n
+                shrunk_above = np.inf
+            else:
+                shrunk_above = highest if highest > 0.0 else np.inf
+
+        if n_found + n_touched > capacity:
+            capacity = 2 * (n_found + n_touched)
+            more_columns = np.empty(capacity, np.int32)
+            more_weights = np.empty(capacity, np.float64)
+            more_columns[:n_found] = found_columns[:n_found]
+            more_weights[:n_found] = found_weights[:n_found]
+            found_columns, found_weights = more_columns, more_weights
+        before = n_found
+        for at in range(n_touched):
+            column = touched[at]
+            if abs(w[column]) > smallest:
+                found_columns[n_found] = column
+                found_weights[n_found] = w[column]
+                n_found += 1
+            w[column] = 0.0
+            is_touched[column] = False
+        counts[number] = n_found - before
+        bias[number] = w_bias
+    return counts, found_columns[:n_found].copy(), found_weights[:n_found].copy(), bias

@@ -1,0 +1,72 @@
+"""Sparse matrices as arrays for a file, and back with everything checked first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.sparse as sp
+
+LARGEST = float(np.finfo(np.float16).max)
+
+
+def as_halves(values: np.ndarray) -> np.ndarray:
+    """Return float32 values with the precision that float16 has, in which they are saved."""
+    return values.clip(-LARGEST, LARGEST).astype(np.float16).astype(np.float32)
+
+
+def packed(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
+    """Return a matrix of values that float16 has, indices sorted, as three arrays."""
+    return {
+        f"{name}_pointers": matrix.indptr.astype(np.int64),
+        f"{name}_columns": matrix.indices.astype(np.int32),
+        f"{name}_values": matrix.data.astype(np.float16),
+    }
+
+
+def unpacked(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> sp.csr_array:
+    """Return the matrix that `packed` gave; compiled code may rely on its numbers.
+
+    Raises
+    ------
+    ValueError
+        If an array is missing, or holds what no matrix of that shape does.
+    """
+    pointers = checked(arrays, f"{name}_pointers", np.int64, shape[0] + 1)
+    columns = checked(arrays, f"{name}_columns", np.int32)
+    values = checked(arrays, f"{name}_values", np.float16, len(columns))
+    if pointers[0] != 0 or pointers[-1] != len(columns) or (np.diff(pointers) < 0).any():
+        raise ValueError(f"{name}_pointers do not rise from 0 to {len(columns)}")
+    if len(columns):
+        if columns.min() < 0 or columns.max() >= shape[1]:
+            raise ValueError(f"{name}_columns are out of range; expected 0 to {shape[1] - 1}")
+        begins_row = np.zeros(len(columns) + 1, dtype=bool)
+        begins_row[pointers] = True
+        if not ((np.diff(columns) > 0) | begins_row[1:-1]).all():
+            raise ValueError(f"{name}_columns do not rise within a row")
+    kind = np.int32 if max(*shape, len(columns)) <= np.iinfo(np.int32).max else np.int64
+    return sp.csr_array(
+        (values.astype(np.float32), columns.astype(kind), pointers.astype(kind)), shape=shape
+    )
+
+
+def checked(
+    arrays: Mapping[str, np.ndarray], name: str, dtype: type, size: int | None = None
+) -> np.ndarray:
+    """Return one of the arrays: of that type, one dimension, that size, without NaN or infinity.
+
+    Raises
+    ------
+    ValueError
+    """
+    if name not in arrays:
+        raise ValueError(f"{name} is missing")
+    array = arrays[name]
+    if array.dtype != dtype or array.ndim != 1 or size not in (None, len(array)):
+        wanted = "" if size is None else f" of length {size}"
+        raise ValueError(
+            f"{name} is {array.dtype} of shape {array.shape}; expected {np.dtype(dtype)}{wanted}"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return array
