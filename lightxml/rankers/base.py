@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,13 +17,18 @@ class Documents:
     Attributes
     ----------
     rows : csr_array of float32, shape (n_documents, n_features)
-        TF-IDF or other numbers, each row of length 1 or empty (`sparse.normalized`), with indices sorted.
+        TF-IDF or other numbers, as `sparse.normalized` gives them: rows of length 1 or empty,
+        indices sorted.
     texts : sequence of str, or None
         None where the documents are numbers.
+    memo : dict
+        What a ranker found when it proposed and reads again when it scores, by its `id`. It
+        belongs to this object: a part of the documents begins with an empty one.
     """
 
     rows: sp.csr_array
     texts: Sequence[str] | None = None
+    memo: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])

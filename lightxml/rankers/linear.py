@@ -14,7 +14,7 @@ from joblib import Parallel, delayed
 from lightxml.rankers.base import Documents
 from lightxml.rankers.sparse import (
     blocks,
-    largest,
+    largest_of_product,
     narrow,
     row_sums,
     stacked,
@@ -29,7 +29,6 @@ _TOLERANCE = 0.1
 _N_SWEEPS = 20
 _SMALLEST = 0.03
 _LABELS_AT_ONCE = 256
-_DOCUMENTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,14 @@ class Linear:
         return transposed(self.weights)
 
     def propose(self, documents: Documents, k: int) -> sp.csr_array:
-        """Return the labels with the largest margins, as `Ranker.propose` does.
+        """Return the labels with the largest ``w . x`` above 0, as `Ranker.propose` does.
 
-        Only labels with a weight for a feature of the document.
+        The values are the margins. The bias does not choose: it is about the same for all labels,
+        and without it the labels that share no weighted feature with the document are not read.
         """
-        found = []
-        for begin, end in blocks(len(documents), _DOCUMENTS_AT_ONCE):
-            margins = narrow(documents.rows[begin:end]) @ self._by_feature
-            margins.data += self.bias[margins.indices]
-            found.append(largest(margins, k))
-        return stacked(found, len(self.bias))
+        found = largest_of_product(narrow(documents.rows), self._by_feature, k)
+        found.data += self.bias[found.indices]
+        return found
 
     def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return the margins of the candidates, as `Ranker.score` does."""
@@ -131,7 +128,7 @@ class Linear:
         source[labels] = n_old + 1 + np.arange(len(labels))
         empty = sp.csr_array((1, weights.shape[1]), dtype=np.float32)
         together = stacked([self.weights, empty, weights], weights.shape[1])
-        biases = np.concatenate([self.bias, np.float32([-1]), bias])
+        biases = np.concatenate([self.bias, np.full(1, -1, dtype=np.float32), bias])
         return Linear(narrow(sp.csr_array(together[source])), biases[source])
 
     def explain(self, document: Documents, label: int) -> LinearExplanation:

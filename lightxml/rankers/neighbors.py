@@ -83,21 +83,21 @@ class Neighbors:
 
     def propose(self, documents: Documents, k: int) -> sp.csr_array:
         """Return the labels with the largest mean of both shares, as `Ranker.propose` does."""
+        nearest = self._nearest_of(documents)
         found = [
-            self._likeliest(self._nearest(documents.rows[begin:end], _MANY), k)
+            self._likeliest(nearest[begin:end], k)
             for begin, end in blocks(len(documents), _DOCUMENTS_AT_ONCE)
         ]
         return stacked(found, self.y.shape[1])
 
     def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return both shares of the candidates, as `Ranker.score` does."""
+        nearest = self._nearest_of(documents)
         scores = np.empty((candidates.nnz, 2), dtype=np.float32)
         for begin, end in blocks(len(documents), _DOCUMENTS_AT_ONCE):
-            some = candidates[begin:end]
             of_these = slice(candidates.indptr[begin], candidates.indptr[end])
-            shares = self._shares(self._nearest(documents.rows[begin:end], _MANY))
-            for column, share in enumerate(shares):
-                scores[of_these, column] = values_at(share, some)
+            for column, shares in enumerate(self._shares(nearest[begin:end])):
+                scores[of_these, column] = values_at(shares, candidates[begin:end])
         return scores
 
     def likely(self, k: int) -> sp.csr_array:
@@ -183,6 +183,15 @@ class Neighbors:
         return cls(
             unpacked("rows", arrays, (n, n_features)), unpacked("y", of_y, (n, n_labels)), votes
         )
+
+    def _nearest_of(self, documents: Documents) -> sp.csr_array:
+        """Return the cosines of the nearest training documents, searched for once."""
+        known = documents.memo.get(id(self))
+        if known is None:
+            # With the ranker itself, so that its id is nobody else's for as long.
+            known = documents.memo[id(self)] = self, self._nearest(documents.rows, _MANY)
+        nearest: sp.csr_array = known[1]
+        return nearest
 
     def _nearest(self, rows: sp.csr_array, n: int) -> sp.csr_array:
         """Return the cosines of the `n` nearest training documents of each row."""

@@ -56,7 +56,7 @@ def _begin(seed: Any, label: int) -> Any:
 
 
 @numba.njit(nogil=True)
-def _below(state: Any, n: int) -> int:
+def _below(state: Any, n: int) -> Any:
     """Return a number from 0 to below `n`, of the upper bits of a state."""
     return np.int64((state >> np.uint64(11)) % np.uint64(n))
 
