@@ -59,8 +59,8 @@ class Ranker(Protocol):
         Returns
         -------
         csr_array of float32, shape (n_documents, n_labels)
-            The ranker's own first score of each, indices sorted. Ties at the end of the `k` are
-            for the smaller column number.
+            The ranker's own first score of each, indices sorted. Which of equal ones are the last
+            of the `k` depends on the document alone.
         """
         ...
 

@@ -14,8 +14,10 @@ from joblib import Parallel, delayed
 from lightxml.rankers.base import Documents
 from lightxml.rankers.sparse import (
     blocks,
+    contributions,
     largest_of_product,
     narrow,
+    products_at,
     row_sums,
     stacked,
     transposed,
@@ -88,16 +90,8 @@ class Linear:
 
     def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return the margins of the candidates, as `Ranker.score` does."""
-        margins = self.bias[candidates.indices]
-        x = np.zeros(self.weights.shape[1], dtype=np.float32)
-        rows = documents.rows
-        for i in range(len(documents)):
-            own = slice(rows.indptr[i], rows.indptr[i + 1])
-            some = slice(candidates.indptr[i], candidates.indptr[i + 1])
-            x[rows.indices[own]] = rows.data[own]
-            margins[some] += self.weights[candidates.indices[some]] @ x
-            x[rows.indices[own]] = 0
-        return margins[:, None]
+        products = products_at(documents.rows, self.weights, candidates)
+        return (products + self.bias[candidates.indices])[:, None]
 
     def update(
         self,
@@ -133,15 +127,9 @@ class Linear:
 
     def explain(self, document: Documents, label: int) -> LinearExplanation:
         """Return what each feature of the one document adds to a label's margin."""
-        x = np.zeros(self.weights.shape[1], dtype=np.float32)
-        x[document.rows.indices] = document.rows.data
-        row = slice(self.weights.indptr[label], self.weights.indptr[label + 1])
-        columns = self.weights.indices[row].astype(np.int64)
-        added = self.weights.data[row] * x[columns]
-        order = np.argsort(-added, kind="stable")
-        order = order[added[order] != 0]
+        columns, added = contributions(document.rows, self.weights, label)
         bias = float(self.bias[label])
-        return LinearExplanation(bias + float(added.sum()), bias, columns[order], added[order])
+        return LinearExplanation(bias + float(added.sum()), bias, columns, added)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays, as `Ranker.describe` does."""

@@ -112,11 +112,12 @@ def largest_of_product(a: sp.csr_array, b: sp.csr_array, k: int) -> sp.csr_array
     Returns
     -------
     csr_array of float32, shape (a.shape[0], b.shape[1])
-        Indices sorted.
+        Indices sorted. Which of equal entries are the last of the `k` depends on the row of `a`
+        alone.
     """
     if a.nnz == 0 or b.nnz == 0 or k == 0:
         return sp.csr_array((a.shape[0], b.shape[1]), dtype=np.float32)
-    # It knows the older classes alone. More than asked for: it breaks ties in its own way.
+    # It knows the older classes alone.
     found = sp_matmul_topn(sp.csr_matrix(a), sp.csr_matrix(b), top_n=k, threshold=0.0)
     found = sp.csr_array(found)
     found.sort_indices()
@@ -147,6 +148,50 @@ def values_at(matrix: sp.csr_array, pattern: sp.csr_array) -> np.ndarray:
     places = np.searchsorted(keys, wanted)
     there = np.append(keys, -1)[places] == wanted
     return np.where(there, np.append(matrix.data, np.float32(0))[places], np.float32(0))
+
+
+def products_at(rows: sp.csr_array, weights: sp.csr_array, candidates: sp.csr_array) -> np.ndarray:
+    """Return the entries of ``rows @ weights.T`` where `candidates` has entries, float32.
+
+    Each is the sum over a row of `weights` in its order, whatever else is asked for.
+
+    Parameters
+    ----------
+    rows : csr_array of float32, shape (n_documents, n_features)
+    weights : csr_array of float32, shape (n_labels, n_features)
+    candidates : csr_array, shape (n_documents, n_labels)
+    """
+    products = np.empty(candidates.nnz, dtype=np.float32)
+    x = np.zeros(weights.shape[1], dtype=np.float32)
+    for i in range(rows.shape[0]):
+        own = slice(rows.indptr[i], rows.indptr[i + 1])
+        some = slice(candidates.indptr[i], candidates.indptr[i + 1])
+        x[rows.indices[own]] = rows.data[own]
+        products[some] = weights[candidates.indices[some]] @ x
+        x[rows.indices[own]] = 0
+    return products
+
+
+def contributions(
+    row: sp.csr_array, weights: sp.csr_array, label: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features that one document and a label share, and what each adds.
+
+    Returns
+    -------
+    columns : ndarray of int64
+        Those that add most first.
+    added : ndarray of float32
+        Value times weight; their sum is the entry of ``row @ weights.T``.
+    """
+    x = np.zeros(weights.shape[1], dtype=np.float32)
+    x[row.indices] = row.data
+    own = slice(weights.indptr[label], weights.indptr[label + 1])
+    columns = weights.indices[own].astype(np.int64)
+    added = weights.data[own] * x[columns]
+    order = np.argsort(-added, kind="stable")
+    order = order[added[order] != 0]
+    return columns[order], added[order]
 
 
 def _keys(matrix: sp.csr_array) -> np.ndarray:

@@ -1,0 +1,173 @@
+"""The ranker "centroids": what a label's documents have in common, where they are too many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from lightxml.rankers.base import Documents
+from lightxml.rankers.sparse import (
+    blocks,
+    contributions,
+    heaviest,
+    largest_of_product,
+    narrow,
+    products_at,
+    row_sums,
+    stacked,
+    transposed,
+)
+from lightxml.rankers.stored import as_halves, checked, packed, unpacked
+
+MOST_NEIGHBORS = 200_000  # documents; a search among more takes too long
+_N_TERMS = 60
+_LABELS_AT_ONCE = 4096  # the whole product of labels and terms would not fit
+
+
+@dataclass(frozen=True)
+class CentroidExplanation:
+    """Why a document is near a label's centroid.
+
+    Attributes
+    ----------
+    cosine : float
+        The sum of the contributions.
+    columns : ndarray of int64
+        The features that both have, those that add most first.
+    contributions : ndarray of float32
+    """
+
+    cosine: float
+    columns: np.ndarray
+    contributions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Centroids:
+    """The sum of each label's documents, with length 1; what it says is the cosine.
+
+    Its search takes time in proportion to documents times labels a term, while that of `Neighbors`
+    grows with the square of the number of documents.
+
+    Attributes
+    ----------
+    centroids : csr_array of float32, shape (n_labels, n_features)
+        The 60 heaviest terms of each, with the values that float16 has; indices sorted.
+    lengths : ndarray of float32, shape (n_labels,)
+        Of the sums.
+    """
+
+    name: ClassVar[str] = "centroids"
+
+    centroids: sp.csr_array
+    lengths: np.ndarray
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of what `score` says."""
+        return ("cosine of centroid",)
+
+    @cached_property
+    def _index(self) -> sp.csr_array:
+        return transposed(self.centroids)
+
+    def propose(self, documents: Documents, k: int) -> sp.csr_array:
+        """Return the labels with the nearest centroids, as `Ranker.propose` does."""
+        return largest_of_product(narrow(documents.rows), self._index, k)
+
+    def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
+        """Return the cosines of the candidates, as `Ranker.score` does."""
+        return products_at(documents.rows, self.centroids, candidates)[:, None]
+
+    def update(
+        self, documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None = None
+    ) -> Centroids:
+        """Return a ranker with more documents: of the old ones, the heaviest terms are known.
+
+        Parameters
+        ----------
+        documents, y, sample_weight
+            The new ones alone. Labels may have been appended.
+        """
+        n_more = y.shape[1] - len(self.lengths)
+        more = sp.csr_array((n_more, self.centroids.shape[1]), dtype=np.float32)
+        old = stacked([self.centroids, more], self.centroids.shape[1])
+        lengths = np.concatenate([self.lengths, np.zeros(n_more, dtype=np.float32)])
+        return _summed(documents, y, sample_weight, scaled(old, lengths))
+
+    def explain(self, document: Documents, label: int) -> CentroidExplanation:
+        """Return what each feature of the one document adds to the cosine."""
+        columns, added = contributions(document.rows, self.centroids, label)
+        return CentroidExplanation(float(added.sum()), columns, added)
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return settings and arrays, as `Ranker.describe` does."""
+        n_labels, n_features = self.centroids.shape
+        settings = {"n_labels": int(n_labels), "n_features": int(n_features)}
+        return settings, {**packed("centroids", self.centroids), "lengths": self.lengths}
+
+    @classmethod
+    def made_of(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Centroids:
+        """Return the ranker that `describe` described.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not such as `describe` gives them.
+        """
+        shape = settings["n_labels"], settings["n_features"]
+        return cls(
+            unpacked("centroids", arrays, shape), checked(arrays, "lengths", np.float32, shape[0])
+        )
+
+
+def fit_centroids(
+    documents: Documents, y: sp.csr_array, *, sample_weight: np.ndarray | None = None
+) -> Centroids:
+    """Sum each label's documents.
+
+    Parameters
+    ----------
+    documents : Documents
+    y : csr_array, shape (n_documents, n_labels)
+        An entry is a label of a document.
+    sample_weight : ndarray of float, shape (n_documents,), or None
+        The weight of each document; None for 1.
+
+    References
+    ----------
+    Rocchio, "Relevance Feedback in Information Retrieval", 1971, without the negative part.
+    """
+    nothing = sp.csr_array((y.shape[1], documents.rows.shape[1]), dtype=np.float32)
+    return _summed(documents, y, sample_weight, nothing)
+
+
+def _summed(
+    documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None, old: sp.csr_array
+) -> Centroids:
+    ones = sp.csr_array((np.ones(y.nnz, dtype=np.float32), y.indices, y.indptr), shape=y.shape)
+    if sample_weight is not None:
+        ones = scaled(ones, sample_weight.astype(np.float32))
+    of_label, rows = transposed(ones), narrow(documents.rows)
+    kept, lengths = [], []
+    for begin, end in blocks(y.shape[1], _LABELS_AT_ONCE):
+        sums = sp.csr_array(of_label[begin:end] @ rows + old[begin:end])
+        sums.sort_indices()
+        length = np.sqrt(row_sums(sums.data**2, sums.indptr))
+        unit = scaled(sums, 1 / np.where(length, length, 1))
+        kept.append(heaviest(unit, _N_TERMS))
+        lengths.append(length)
+    centroids = stacked(kept, rows.shape[1])
+    centroids.data = as_halves(centroids.data)
+    return Centroids(centroids, np.concatenate([np.empty(0, dtype=np.float32), *lengths]))
+
+
+def scaled(matrix: sp.csr_array, factors: np.ndarray) -> sp.csr_array:
+    """Return each row times its factor, in float32."""
+    data = (matrix.data * np.repeat(factors, np.diff(matrix.indptr))).astype(np.float32)
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
