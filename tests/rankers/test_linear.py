@@ -103,7 +103,7 @@ def test_given_labels_alone_are_fitted_anew(ranker: Linear, task: Task) -> None:
     assert found.bias[1] == -1
     assert (found.weights[[2]] != ranker.weights[[2]]).nnz == 0
     np.testing.assert_allclose(
-        found.weights[[n_old]].toarray(), ranker.weights[[0]].toarray(), atol=0.1
+        found.weights[[n_old]].toarray(), ranker.weights[[0]].toarray(), atol=0.2
     )
     assert (found.weights[[n_old + 1]].nnz, found.bias[n_old + 1]) == (0, -1)
 
