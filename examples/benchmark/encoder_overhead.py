@@ -32,7 +32,7 @@ from lightxml.datasets import load_xmc
 from lightxml.network.batches import TokenBatch, collate, prediction_batches, training_batches
 from lightxml.network.encoders import build_encoder, choose_attention
 from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting.prediction import MAX_TOKENS
+from lightxml.network.prediction import MAX_TOKENS
 from lightxml.training.config import TrainingConfig
 from lightxml.training.loop import train
 

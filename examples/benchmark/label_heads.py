@@ -36,7 +36,7 @@ from lightxml.datasets import load_xmc
 from lightxml.metrics import propensities
 from lightxml.metrics.tables import rank_metrics
 from lightxml.network.heads.clustered import ClusteredHead
-from lightxml.predicting.prediction import representations
+from lightxml.network.prediction import representations
 
 K = 5
 IMPROVEMENTS = {

@@ -37,7 +37,7 @@ from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder, choose_attention
 from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting.prediction import predict_topk
+from lightxml.network.prediction import predict_topk
 from lightxml.runtime.devices import choose_autocast, choose_device, seeded
 from lightxml.training.config import TrainingConfig
 from lightxml.training.loop import train

@@ -9,10 +9,10 @@ import scipy.sparse as sp
 from lightxml.data.documents import Documents
 from lightxml.fitting.rare_labels import RareLabels
 from lightxml.fitting.support_vectors import N_CANDIDATES, fit_classifiers
+from lightxml.network import prediction
 from lightxml.network.linear import LinearClassifiers
 from lightxml.network.neighbours import make_neighbours
 from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting import prediction
 from lightxml.runtime.distributed import Ranks
 
 

@@ -27,12 +27,12 @@ from lightxml.fitting.fingerprints import common_ground, fingerprint
 from lightxml.fitting.footprint import warn_if_short
 from lightxml.fitting.held_out import Measurement, Validation, check_validation, hold_out
 from lightxml.fitting.rare_labels import RareLabels
+from lightxml.network import prediction
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder, check_encoder
 from lightxml.network.features import describe_features
 from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting import prediction
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.predicting.frozen import cache_folder, summarise_all
 from lightxml.runtime.devices import choose_device, seeded

@@ -14,8 +14,8 @@ from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels, encode_known
 from lightxml.fitting.additions import Additions
 from lightxml.metrics.measures import precision_at_k
+from lightxml.network import prediction
 from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting import prediction
 from lightxml.runtime.distributed import Ranks
 
 # Documents, and their labels as a csr_array of shape (n_documents, n_labels).

@@ -21,9 +21,9 @@ import torch
 from scipy.special import expit
 
 from lightxml.data.documents import Documents
+from lightxml.network import prediction
 from lightxml.network.heads.base import top_k
 from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting import prediction
 
 # Each network with the documents as it reads them.
 Members: TypeAlias = list[tuple[LightXMLNetwork, Documents]]

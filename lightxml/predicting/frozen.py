@@ -27,7 +27,7 @@ from lightxml.exceptions import warn
 from lightxml.network.batches import collate, prediction_batches
 from lightxml.network.encoders import config_to_dict
 from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting.prediction import MAX_TOKENS
+from lightxml.network.prediction import MAX_TOKENS
 from lightxml.runtime.memory import make_array
 from lightxml.runtime.progress import Progress
 

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-import lightxml.predicting.prediction
+import lightxml.network.prediction
 from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.cli import app as cli
 from lightxml.datasets import make_xmc
@@ -156,13 +156,13 @@ def test_a_labels_own_words_weigh_most_among_others() -> None:
 def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of texts whose logits were computed, call by call."""
     sizes: list[int] = []
-    predict = lightxml.predicting.prediction.predict_logits_of
+    predict = lightxml.network.prediction.predict_logits_of
 
     def watch(network: LightXMLNetwork, documents: Any, columns: np.ndarray) -> np.ndarray:
         sizes.append(len(documents))
         return predict(network, documents, columns)
 
-    monkeypatch.setattr("lightxml.predicting.prediction.predict_logits_of", watch)
+    monkeypatch.setattr("lightxml.network.prediction.predict_logits_of", watch)
     return sizes
 
 

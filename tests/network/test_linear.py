@@ -162,7 +162,7 @@ def test_no_more_documents_at_a_time_than_their_labels_margins_allow(
     monkeypatch.setattr(
         "lightxml.network.heads.chunked._LABELS_RANKED", 3
     )  # the head itself needs few
-    monkeypatch.setattr("lightxml.predicting.prediction._MAX_LOGITS", 7 * y.shape[1])
+    monkeypatch.setattr("lightxml.network.prediction._MAX_LOGITS", 7 * y.shape[1])
     model.predict_topk(X, 2)
     assert max(seen) == 7
     assert sum(seen) == X.shape[0]

@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from lightxml import LightXMLClassifier, load
 from lightxml.fitting.arguments import MOST_NEIGHBOURS, neighbor_weight
 from lightxml.network.neighbours import TEMPERATURE, make_neighbours
-from lightxml.predicting.prediction import represent_all
+from lightxml.network.prediction import represent_all
 
 Documents = tuple[list[str], sp.csr_array]
 Y = sp.csr_array(np.array([[1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1]]))

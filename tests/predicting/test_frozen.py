@@ -91,7 +91,7 @@ def test_prediction_sees_what_training_saw(
     fitted = model._model
     kept = copy.copy(fitted.read(X))
     object.__setattr__(kept, "summaries", summaries)
-    expected = lightxml.predicting.prediction.predict_logits(model.network_, kept)
+    expected = lightxml.network.prediction.predict_logits(model.network_, kept)
     np.testing.assert_allclose(model.decision_function(X), expected, atol=2e-3)
     standardised = model.network_.standardise(torch.from_numpy(summaries))
     torch.testing.assert_close(standardised.mean(dim=0), torch.zeros(3, 16), atol=1e-2, rtol=0)

@@ -22,7 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lightxml import LightXMLClassifier, LightXMLEnsemble
-from lightxml.predicting.prediction import sigmoid
+from lightxml.network.prediction import sigmoid
 from tests.conftest import small_config
 
 

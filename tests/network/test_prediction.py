@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from lightxml import LightXMLClassifier, load
 from lightxml.data.documents import Documents as Read
 from lightxml.data.documents import TokenStore
+from lightxml.network import prediction
 from lightxml.network.batches import Batch
 from lightxml.network.heads.base import above, top_k
 from lightxml.network.heads.one_vs_all import OneVsAllHead
-from lightxml.predicting import prediction
 
 Documents = tuple[list[str], sp.csr_array]
 Make = Callable[..., LightXMLClassifier]
