@@ -19,9 +19,10 @@ from lightxml.exceptions import BundleError
 from lightxml.files.bundle import RECORD, Bundle
 from lightxml.fitting.arguments import check_params
 from lightxml.fitting.fit import fit_model
+from lightxml.network import prediction
 from lightxml.network.encoders import EncoderConfig
 from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting import frozen, prediction
+from lightxml.predicting import frozen
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.runtime.devices import choose_device, use_one_thread_if_forked

@@ -18,8 +18,9 @@ from lightxml.data.texts import check_texts
 from lightxml.ensemble import LightXMLEnsemble
 from lightxml.inspection.explanation import Explanation, Neighbour, Word
 from lightxml.metrics.pipelines import before_last_step, last_step
+from lightxml.network import prediction
 from lightxml.network.batches import collate
-from lightxml.predicting import averaging, prediction
+from lightxml.predicting import averaging
 
 __all__ = ["Explanation", "Neighbour", "Word", "explain"]
 

@@ -21,6 +21,10 @@ class Documents:
         indices sorted.
     texts : sequence of str, or None
         None where the documents are numbers.
+    vectors : ndarray of float32, shape (n_documents, width), or None
+        A frozen encoder's.
+    encoded : Any
+        What a network reads of them, with a length and `part` as here; None without a network.
     memo : dict
         What a ranker found when it proposed and reads again when it scores, by its `id`. It
         belongs to this object: a part of the documents begins with an empty one.
@@ -28,6 +32,8 @@ class Documents:
 
     rows: sp.csr_array
     texts: Sequence[str] | None = None
+    vectors: np.ndarray | None = None
+    encoded: Any = None
     memo: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -36,7 +42,9 @@ class Documents:
     def part(self, begin: int, end: int) -> Documents:
         """Return the documents from `begin` to before `end`."""
         texts = None if self.texts is None else self.texts[begin:end]
-        return Documents(self.rows[begin:end], texts)
+        vectors = None if self.vectors is None else self.vectors[begin:end]
+        encoded = None if self.encoded is None else self.encoded.part(begin, end)
+        return Documents(self.rows[begin:end], texts, vectors, encoded)
 
 
 class Ranker(Protocol):

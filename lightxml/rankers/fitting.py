@@ -4,8 +4,8 @@ then the rankers again with all documents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,8 +33,9 @@ from lightxml.rankers.opinions import Opinions, column_names, opinions
 from lightxml.rankers.panel import N_PROPOSALS, Panel, best, counts_of
 from lightxml.rankers.sparse import stacked, values_at
 from lightxml.rankers.trees import Trees
+from lightxml.rankers.vectors import fit_vectors
 
-NAMES = ("linear", "neighbors", "label_texts")
+NAMES = ("linear", "neighbors", "label_texts", "network")
 _N_FOLDS = 5  # where documents are few
 _N_FOLDS_OF_PAIRS = 3  # for calibration
 
@@ -50,11 +51,14 @@ class Training:
         An entry is a label of a document. Labels may have none.
     weights : ndarray of float, shape (n_documents,)
     names : tuple of str
-        The rankers, of `NAMES`. Above 200,000 documents "neighbors" are the labels' centroids.
+        The rankers, of `NAMES`. Above 200,000 documents "neighbors" are the labels' centroids;
+        where documents have vectors, neighbors by these join them.
     label_texts : sequence of sequences of str, csr_array or None
         As `fit_label_texts` or, where X is numeric, `fit_label_rows` takes them.
     seed : int
     n_jobs : int or None
+    network : callable or None
+        Given which labels have a training document, (n_labels,), it returns the ranker "network".
     """
 
     documents: Documents
@@ -64,6 +68,7 @@ class Training:
     label_texts: Sequence[Sequence[str]] | sp.csr_array | None
     seed: int
     n_jobs: int | None
+    network: Callable[[np.ndarray], Ranker] | None = None
 
     def rows(self, numbers: np.ndarray) -> Training:
         """Return some of the documents."""
@@ -79,7 +84,7 @@ class Training:
         return self._with(self.documents, y, self.weights)
 
     def _with(self, documents: Documents, y: sp.csr_array, weights: np.ndarray) -> Training:
-        return Training(documents, y, weights, self.names, self.label_texts, self.seed, self.n_jobs)
+        return replace(self, documents=documents, y=y, weights=weights)
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ def fit_panel(
     label_texts: Sequence[Sequence[str]] | sp.csr_array | None = None,
     final_ranker: Any = "auto",
     validation: tuple[Documents, sp.csr_array] | None = None,
+    held_out: tuple[np.ndarray, Documents] | None = None,
+    network: Callable[[np.ndarray], Ranker] | None = None,
     sample_weight: np.ndarray | None = None,
     seed: int,
     n_jobs: int | None = None,
@@ -129,6 +136,13 @@ def fit_panel(
     validation : (Documents, csr_array) or None
         Documents that fit the final ranker and never join the rankers. None: documents are held
         out, and join the rankers afterwards.
+    held_out : (ndarray of int64, Documents) or None
+        The numbers of the documents to hold out, rising, and these documents: where the caller
+        has drawn them, since a network must not have learnt from them.
+    network : callable or None
+        Of the ranker "network", which is fitted before, on what is not held out: given which
+        labels have a training document, bool of shape (n_labels,), it returns it. With it come
+        `held_out` or `validation`, unless `final_ranker` is None.
     sample_weight : ndarray of float, shape (n_documents,), or None
     seed : int
         It draws documents and labels, and is that of every ranker.
@@ -139,17 +153,21 @@ def fit_panel(
     Fitted
     """
     weights = np.ones(len(documents)) if sample_weight is None else sample_weight
-    training = Training(documents, y, weights, names, label_texts, seed, n_jobs)
+    training = Training(documents, y, weights, names, label_texts, seed, n_jobs, network)
     if final_ranker is None:
         rankers = fit_rankers(training)
         return Fitted(_panel(training, rankers, mean_of(rankers)), None, None)
-    if validation is None and len(documents) < drawn.SMALL:
+    if validation is None and held_out is None and len(documents) < drawn.SMALL:
         return _fit_by_folds(training, final_ranker)
     rng = np.random.default_rng(seed)
     if validation is None:
-        held = drawn.draw_held_out(documents, drawn.n_held_out(len(documents)), rng)
+        if held_out is None:
+            held = drawn.draw_held_out(documents, drawn.n_held_out(len(documents)), rng)
+            new = some(documents, held)
+        else:
+            held, new = held_out
         learned = training.rows(np.setdiff1d(np.arange(len(documents)), held))
-        new, y_new, weights_new = some(documents, held), y[held], weights[held]
+        y_new, weights_new = y[held], weights[held]
     else:
         learned, (new, y_new) = training, validation
         weights_new = np.ones(len(new))
@@ -160,7 +178,10 @@ def fit_panel(
     rankers = fit_rankers(learned)
     said = opinions(rankers, new, counts_of(learned.y), N_PROPOSALS)
     fold = drawn.draw_folds(new, rng, _N_FOLDS_OF_PAIRS)
-    final, scored = _choose(final_ranker, rankers, said, y_new, weights_new, fold, seed)
+    is_small = len(new) < drawn.FEWEST
+    final, scored = _choose(
+        final_ranker, rankers, said, y_new, weights_new, fold, seed, alone=is_small
+    )
     joined = hidden if validation else np.union1d(hidden, np.unique(y_new.indices))
     rankers = _join(rankers, training, joined)
     return Fitted(_panel(training, rankers, final), scored, y_new)
@@ -178,6 +199,8 @@ def _join(
     documents, y, weights = training.documents, training.y, training.weights
     rankers: list[Ranker] = []
     neighbors: Neighbors | Centroids
+    if not documents.rows.shape[1]:  # vectors alone, or a network
+        return tuple(_others(training))
     if len(documents) > MOST_NEIGHBORS:
         neighbors = fit_centroids(documents, y, sample_weight=weights)
     else:
@@ -199,9 +222,20 @@ def _join(
             rankers.append(before.update(documents, y, likely, labels, **more))
     if "neighbors" in training.names:
         rankers.append(neighbors)
+    return (*rankers, *_others(training))
+
+
+def _others(training: Training) -> list[Ranker]:
+    """Return the rankers that do not read the documents' features."""
+    rankers: list[Ranker] = []
+    documents, y = training.documents, training.y
+    if "neighbors" in training.names and documents.vectors is not None:
+        rankers.append(fit_vectors(documents, y, sample_weight=training.weights))
     if "label_texts" in training.names:
         rankers.append(_fit_texts(training))
-    return tuple(rankers)
+    if training.network is not None:
+        rankers.append(training.network(counts_of(y) > 0))
+    return rankers
 
 
 def _fit_texts(training: Training) -> LabelTexts:
@@ -344,10 +378,12 @@ def precision(scored: sp.csr_array, y: sp.csr_array) -> float:
 
 
 def some(documents: Documents, numbers: np.ndarray) -> Documents:
-    """Return some documents."""
-    texts = documents.texts
+    """Return some documents, without what a network reads of them."""
+    texts, vectors = documents.texts, documents.vectors
     return Documents(
-        documents.rows[numbers], None if texts is None else [texts[i] for i in numbers.tolist()]
+        documents.rows[numbers],
+        None if texts is None else [texts[i] for i in numbers.tolist()],
+        None if vectors is None else vectors[numbers],
     )
 
 

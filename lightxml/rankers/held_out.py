@@ -9,14 +9,14 @@ import numpy as np
 from lightxml.rankers.base import Documents
 
 SMALL = 2_500  # documents: below it, the opinions come from folds
-_FEWEST, _MOST = 500, 5_000
+FEWEST, _MOST = 500, 5_000
 _HIDDEN_LABELS = 0.1
 _FEWEST_HIDDEN = 300
 
 
 def n_held_out(n_documents: int) -> int:
     """Return how many documents to hold out: a tenth, at least 500 and at most 5,000."""
-    return min(max(n_documents // 10, _FEWEST), _MOST)
+    return min(max(n_documents // 10, FEWEST), _MOST)
 
 
 def draw_held_out(documents: Documents, n: int, rng: np.random.Generator) -> np.ndarray:

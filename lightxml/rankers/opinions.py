@@ -61,7 +61,7 @@ def opinions(
         some = documents.part(begin, end)
         found = union([ranker.propose(some, n_proposals) for ranker in rankers])
         candidates.append(found)
-        columns.append(_columns(rankers, some, found, counts))
+        columns.append(columns_of(rankers, some, found, counts))
     n_columns = len(column_names(rankers))
     return Opinions(
         stacked(candidates, len(counts)),
@@ -69,9 +69,10 @@ def opinions(
     )
 
 
-def _columns(
+def columns_of(
     rankers: Sequence[Ranker], documents: Documents, candidates: sp.csr_array, counts: np.ndarray
 ) -> np.ndarray:
+    """Return the columns of some candidates, as `column_names` names them."""
     said = np.concatenate([ranker.score(documents, candidates) for ranker in rankers], axis=1)
     sizes = np.diff(candidates.indptr)
     filled = np.flatnonzero(sizes)

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import LOWEST, FinalRanker, logit
-from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE, opinions
-from lightxml.rankers.sparse import blocks
+from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE, columns_of, opinions
+from lightxml.rankers.sparse import blocks, union, values_at
 
 N_PROPOSALS = 50  # labels that each ranker proposes for a document
 # Up to so many labels are ranked from the same candidates: the first five of 20 are those of 5.
@@ -30,12 +30,15 @@ class Panel:
         Training documents of each label.
     n_documents : int
         For training.
+    raised : ndarray of float32, shape (n_labels,), or None
+        What is added to the logit of each label: a preference for rare labels.
     """
 
     rankers: tuple[Ranker, ...]
     final: FinalRanker
     counts: np.ndarray
     n_documents: int
+    raised: np.ndarray | None = None
 
     def score(self, documents: Documents, k: int) -> sp.csr_array:
         """Return the logit of each label that any ranker proposes.
@@ -57,7 +60,7 @@ class Panel:
         found = opinions(self.rankers, documents, self.counts, n_proposals)
         scored = sp.csr_array(
             (
-                self.final(found.columns).astype(np.float32),
+                self._logits(found.columns, found.candidates),
                 found.candidates.indices,
                 found.candidates.indptr,
             ),
@@ -67,6 +70,38 @@ class Panel:
         if (sizes == 0).any():
             scored = _filled(scored, *self._most_frequent(max(k, _MOST_WITHOUT_MORE)))
         return scored
+
+    def logits_of(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
+        """Return the logits of some labels of each document, whether they are proposed or not.
+
+        A label's logit depends on what the rankers say of the others: it is relative to the best.
+
+        Parameters
+        ----------
+        documents : Documents
+        candidates : csr_array, shape (n_documents, n_labels)
+            Its entries are the pairs.
+
+        Returns
+        -------
+        ndarray of float32, shape (candidates.nnz,)
+        """
+        found = []
+        for begin, end in blocks(len(documents), DOCUMENTS_AT_ONCE):
+            some, wanted = documents.part(begin, end), candidates[begin:end]
+            proposed = [ranker.propose(some, N_PROPOSALS) for ranker in self.rankers]
+            together = union([*proposed, wanted])
+            columns = columns_of(self.rankers, some, together, self.counts)
+            scored = sp.csr_array(
+                (self._logits(columns, together), together.indices, together.indptr),
+                shape=together.shape,
+            )
+            found.append(values_at(scored, wanted))
+        return np.concatenate([np.empty(0, np.float32), *found])
+
+    def _logits(self, columns: np.ndarray, candidates: sp.csr_array) -> np.ndarray:
+        logits = self.final(columns).astype(np.float32)
+        return logits if self.raised is None else logits + self.raised[candidates.indices]
 
     def rank(self, documents: Documents, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the `k` likeliest labels of each document.
