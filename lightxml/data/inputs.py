@@ -101,7 +101,7 @@ class Reader:
 
     def featurize(self, inputs: Inputs) -> Inputs:
         """Give checked documents their features, if there is a vectorizer, which is fitted."""
-        if self.vectorizer is None:
+        if self.vectorizer is None or inputs.matrix is not None:
             return inputs
         return self._with_features(inputs, self.vectorizer.transform(inputs.texts))
 

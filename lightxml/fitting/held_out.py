@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from lightxml.data.documents import Documents
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels, encode_known
-from lightxml.fitting.additions import Additions
+from lightxml.fitting.rare_labels import RareLabels
 from lightxml.metrics.measures import precision_at_k
 from lightxml.network import prediction
 from lightxml.network.network import LightXMLNetwork
@@ -53,7 +53,7 @@ def hold_out(
     matrix = labels.matrix[rows]
     if matrix.nnz == 0:
         raise ValueError(
-            f"early_stopping=True sets {n_val} of {n_documents} documents aside, and none with a "
+            f"validation_fraction={fraction} sets {n_val} of {n_documents} documents aside, and none with a "
             "label is left to train on. Lower validation_fraction, or pass X_val and y_val."
         )
     held = (inputs.only(rows_val), labels.matrix[rows_val])
@@ -62,33 +62,32 @@ def hold_out(
 
 @dataclass(frozen=True)
 class Measurement:
-    """P@1, P@3 and P@5 of a network on held-out documents, with what prediction would add.
+    """P@1, P@3 and P@5 of a network on held-out documents, as prediction would rank them.
 
     Attributes
     ----------
     documents : Documents
         Held out, as the network reads them.
     y : csr_array of shape (len(documents), n_labels)
-    additions : Additions
+    rare : RareLabels or None
+        What prediction adds to the labels' biases.
     ranks : Ranks
         Each process measures its share.
     """
 
     documents: Documents
     y: sp.csr_array
-    additions: Additions
+    rare: RareLabels | None
     ranks: Ranks
 
     def __call__(self, network: LightXMLNetwork) -> dict[str, float]:
         """Return the figures that join an epoch's history."""
-        self.additions.remember(network)
         ks = [k for k in (1, 3, 5) if k <= self.y.shape[1]]
         begin, end = (
             len(self.documents) * n // self.ranks.size
             for n in (self.ranks.rank, self.ranks.rank + 1)
         )
-        rare = self.additions.rare
-        with nullcontext() if rare is None else rare.lifted(network.head):
+        with nullcontext() if self.rare is None else self.rare.lifted(network.head):
             share, _ = prediction.predict_topk(network, self.documents.part(begin, end), ks[-1])
         columns = np.concatenate(self.ranks.gather(share))
         return {f"precision_at_{k}": precision_at_k(self.y, columns, k) for k in ks}

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from tokenizers import Tokenizer
+import scipy.sparse as sp
 
-from lightxml.data.documents import Documents, max_length_of, tokenize
+from lightxml.data.documents import Documents as Encoded
+from lightxml.data.documents import max_length_of, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import LabelForm
-from lightxml.network.encoders import choose_attention
-from lightxml.network.network import LightXMLNetwork
-from lightxml.runtime.devices import choose_autocast
+from lightxml.rankers.base import Documents
+from lightxml.rankers.final import LOWEST
+from lightxml.rankers.panel import Panel
+from lightxml.rankers.sparse import blocks, narrow, normalized, stacked
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from lightxml.network.network import LightXMLNetwork
+
+_DOCUMENTS_AT_ONCE = 4_096  # whose representations are held; enough to sort them by length
+N_CANDIDATES = 100  # of each document, where two models are asked about each other's
 
 
 @dataclass(frozen=True)
@@ -23,23 +33,30 @@ class FittedModel:
 
     Attributes
     ----------
-    network : LightXMLNetwork
-    tokenizer : Tokenizer or None
-        None without an encoder.
     reader : Reader
         Of X, with the fitted vectorizer.
     classes : ndarray of shape (n_labels,)
     label_form : str
         The form that `y` had.
+    network : LightXMLNetwork or None
+        None where no network was trained.
+    tokenizer : Tokenizer or None
+        None without an encoder.
     history : list of dict, one an epoch
+    panel : Panel or None
+        The rankers and the final one. None where the network alone ranks.
+    label_texts : tuple of tuples of str, length n_labels, or None
+        The texts of each label, where any were given.
     """
 
-    network: LightXMLNetwork
-    tokenizer: Tokenizer | None
     reader: Reader
     classes: np.ndarray
     label_form: LabelForm
+    network: LightXMLNetwork | None
+    tokenizer: Tokenizer | None
     history: list[dict[str, float]]
+    panel: Panel | None = None
+    label_texts: tuple[tuple[str, ...], ...] | None = None
 
     @property
     def max_length(self) -> int:
@@ -49,7 +66,7 @@ class FittedModel:
     @property
     def label_clusters(self) -> np.ndarray | None:
         """The cluster of each label, int64 of shape (n_labels,); None without clusters."""
-        return self.network.head.label_clusters
+        return None if self.network is None else self.network.head.label_clusters
 
     @property
     def vectorizer(self) -> Any:
@@ -67,7 +84,7 @@ class FittedModel:
         return self.reader.reads_texts
 
     def read(self, X: Any, *, name: str = "X") -> Documents:
-        """Check what a caller passes as X, and give it as the network reads it.
+        """Check what a caller passes as X, and give it as rankers and network read it.
 
         Raises
         ------
@@ -77,20 +94,170 @@ class FittedModel:
         return self.documents(self.reader.read(X, name=name))
 
     def documents(self, inputs: Inputs) -> Documents:
-        """Give documents that the reader has read as the network reads them."""
-        tokens = features = None
-        if self.tokenizer is not None:
-            assert inputs.texts is not None
-            tokens = tokenize(inputs.texts, self.tokenizer)
-        if self.network.features is not None:
-            assert inputs.matrix is not None
-            features = self.network.features.prepare(inputs.matrix)
-        return Documents(tokens, features)
+        """Give documents that the reader has read as rankers and network read them."""
+        encoded = None
+        if self.network is not None:
+            tokens = features = None
+            if self.tokenizer is not None:
+                assert inputs.texts is not None
+                tokens = tokenize(inputs.texts, self.tokenizer)
+            if self.network.features is not None:
+                assert inputs.matrix is not None
+                features = self.network.features.prepare(inputs.matrix)
+            encoded = Encoded(tokens, features)
+        return Documents(rows_of(inputs), inputs.texts, None, encoded)
+
+    def topk(self, documents: Documents, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns of the k best labels of each document, best first, and their logits.
+
+        Returns
+        -------
+        columns : ndarray of int64, shape (n_documents, k)
+        logits : ndarray of float32, shape (n_documents, k)
+        """
+        if self.panel is None:
+            from lightxml.network import prediction
+
+            return prediction.predict_topk(self._trained, documents.encoded, k)
+        columns = np.empty((len(documents), k), dtype=np.int64)
+        logits = np.empty((len(documents), k), dtype=np.float32)
+        for begin, some in self._represented(documents):
+            end = begin + len(some)
+            columns[begin:end], logits[begin:end] = self.panel.rank(some, k)
+        return columns, logits
+
+    def candidates(self, documents: Documents, k: int) -> sp.csr_array:
+        """Return the logits of labels that may be the k best ones.
+
+        Returns
+        -------
+        csr_array of float32, shape (n_documents, n_labels)
+            Indices sorted; at least 100 of each document, where there are so many.
+        """
+        n_labels = len(self.classes)
+        k = min(max(k, N_CANDIDATES), n_labels)
+        if self.panel is not None:
+            found = [
+                self.panel.score(part, k)
+                for _, some in self._represented(documents)
+                for part in in_blocks(some)
+            ]
+            return stacked(found, n_labels)
+        columns, logits = self.topk(documents, k)
+        order = np.argsort(columns, axis=1)
+        columns, logits = (np.take_along_axis(a, order, axis=1) for a in (columns, logits))
+        pointers = np.arange(0, columns.size + 1, k)
+        shape = (len(columns), n_labels)
+        matrix: sp.csr_array = narrow(
+            sp.csr_array((logits.ravel(), columns.ravel(), pointers), shape=shape)
+        )
+        return matrix
+
+    def logits_of(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
+        """Return the logits of some labels of each document, proposed or not.
+
+        Parameters
+        ----------
+        documents : Documents
+        candidates : csr_array, shape (n_documents, n_labels)
+            Its entries are the pairs; indices sorted.
+
+        Returns
+        -------
+        ndarray of float32, shape (candidates.nnz,)
+        """
+        found = [np.empty(0, dtype=np.float32)]
+        for begin, some in self._represented(documents):
+            wanted = candidates[begin : begin + len(some)]
+            if self.panel is not None:
+                found.append(self.panel.logits_of(some, wanted))
+            else:
+                from lightxml.network.ranker import NetworkRanker
+
+                ranker = NetworkRanker(self._trained, np.ones(len(self.classes), dtype=bool))
+                found.append(ranker.score(some, wanted)[:, 0])
+        return np.concatenate(found)
+
+    def positive(self, documents: Documents) -> sp.csr_array:
+        """Return the labels with a probability of at least 0.5, a csr_array of int8."""
+        if self.panel is None:
+            from lightxml.network import prediction
+
+            return prediction.predict_positive(self._trained, documents.encoded)
+        found = self.candidates(documents, N_CANDIDATES)
+        found.data = np.where(found.data >= 0, 1, 0)
+        found.eliminate_zeros()
+        return found.astype(np.int8)
+
+    def all_logits(self, documents: Documents) -> np.ndarray:
+        """Return every label's logit, float32 of shape (n_documents, n_labels).
+
+        A label that no ranker proposes has -100: its probability is 0.
+        """
+        if self.panel is None:
+            from lightxml.network import prediction
+
+            return prediction.predict_logits(self._trained, documents.encoded)
+        found = self.candidates(documents, N_CANDIDATES)
+        logits = np.full(found.shape, LOWEST, dtype=np.float32)
+        logits[np.repeat(np.arange(len(logits)), np.diff(found.indptr)), found.indices] = found.data
+        return logits
+
+    @property
+    def _trained(self) -> LightXMLNetwork:
+        assert self.network is not None  # as there is no panel
+        return self.network
+
+    def _represented(self, documents: Documents) -> Iterator[tuple[int, Documents]]:
+        """Yield where some documents begin, and these, as the network represents them."""
+        for begin, end in blocks(len(documents), _DOCUMENTS_AT_ONCE):
+            yield begin, represented(self.network, documents.part(begin, end))
 
 
-def place(model: FittedModel, precision: str, device: torch.device) -> None:
-    """Put the network on the device, ready to compute in this precision."""
+def represented(network: LightXMLNetwork | None, documents: Documents) -> Documents:
+    """Return documents with what the network makes of them, so that it is asked once."""
+    if network is None:
+        return documents
+    from lightxml.network import prediction
+
+    encoded = prediction.represented(network, documents.encoded)
+    vectors = None
+    if network.is_frozen:
+        vectors = encoded.representations[:, : network.widths[0]]
+    return replace(documents, vectors=vectors, encoded=encoded, memo={})
+
+
+def in_blocks(documents: Documents) -> Iterator[Documents]:
+    """Yield some documents at a time, as many as rankers are asked about at once."""
+    from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE
+
+    for begin, end in blocks(len(documents), DOCUMENTS_AT_ONCE):
+        yield documents.part(begin, end)
+
+
+def rows_of(inputs: Inputs) -> sp.csr_array:
+    """Return the sparse features of documents as rankers read them; without, rows of nothing."""
+    if isinstance(inputs.matrix, sp.sparray):
+        return normalized(inputs.matrix)
+    return sp.csr_array((len(inputs), 0), dtype=np.float32)
+
+
+def place(model: FittedModel, precision: str, device: Any) -> None:
+    """Put the network, if there is one, on the device, ready to compute in this precision.
+
+    Parameters
+    ----------
+    model : FittedModel
+    precision : str
+        The argument.
+    device : torch.device
+    """
     network = model.network
+    if network is None:
+        return
+    from lightxml.network.encoders import choose_attention
+    from lightxml.runtime.devices import choose_autocast
+
     network.autocast_dtype = choose_autocast(precision, device)
     if network.encoder is not None:
         bf16 = network.autocast_dtype is not None
