@@ -239,7 +239,7 @@ def n_columns_of(rankers: Sequence[Ranker]) -> int:
 
 
 def _number(settings: dict[str, Any], name: str) -> float:
-    value = settings.get(name)
+    value: Any = settings.get(name)
     if not isinstance(value, float) or not np.isfinite(value):
         raise ValueError(f"its {name} is no number")
     return value
