@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from joblib import Memory
+from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tokenizers import Tokenizer
 
 from lightxml.base import TopKEstimator
-from lightxml.data.documents import Documents
 from lightxml.data.random import RandomState
 from lightxml.exceptions import BundleError
 from lightxml.files.bundle import RECORD, Bundle
 from lightxml.fitting.arguments import check_params
 from lightxml.fitting.fit import fit_model
-from lightxml.network import prediction
 from lightxml.network.encoders import EncoderConfig
 from lightxml.network.network import LightXMLNetwork
 from lightxml.predicting import frozen
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel, place
+from lightxml.rankers.base import Documents, Ranker
+from lightxml.rankers.final import FinalRanker
 from lightxml.runtime.devices import choose_device, use_one_thread_if_forked
 from lightxml.storage import estimator as storage
 from lightxml.storage.network import pack_model, unpack_model
@@ -240,8 +243,8 @@ class LightXMLClassifier(TopKEstimator):
         label_dim: int | Literal["auto"] = "auto",
         n_random_negatives: int = 0,
         loss_correction: bool = False,
-        neighbor_weight: float | Literal["auto"] = "auto",
-        linear_weight: float | Literal["auto"] = "auto",
+        rankers: Sequence[str] | Literal["auto"] = "auto",
+        final_ranker: Any = "auto",
         propensity_weight: float = 0,
         max_epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -253,7 +256,7 @@ class LightXMLClassifier(TopKEstimator):
         swa_start: float | None = 0.5,
         swa_every: int | Literal["auto"] = "auto",
         early_stopping: bool = False,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | Literal["auto"] = "auto",
         n_iter_no_change: int = 3,
         device: str | torch.device = "auto",
         precision: Literal["auto", "bf16", "fp32"] = "auto",
@@ -278,8 +281,8 @@ class LightXMLClassifier(TopKEstimator):
         self.label_dim = label_dim
         self.n_random_negatives = n_random_negatives
         self.loss_correction = loss_correction
-        self.neighbor_weight = neighbor_weight
-        self.linear_weight = linear_weight
+        self.rankers = rankers
+        self.final_ranker = final_ranker
         self.propensity_weight = propensity_weight
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -302,7 +305,9 @@ class LightXMLClassifier(TopKEstimator):
         self.checkpoint_minutes = checkpoint_minutes
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, *, label_texts: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> Self:
         """Learn to rank labels for documents.
 
         An exception leaves a previous fit as it was.
@@ -314,9 +319,16 @@ class LightXMLClassifier(TopKEstimator):
             shape (n_documents, n_features).
         y : indicator matrix of shape (n_documents, n_labels), or list of collections of labels
             The matrix may be dense or in any scipy sparse format, with entries 0 and 1.
+        label_texts : mapping of label to text, or sequence of texts, default=None
+            What the labels mean: a text, or a list of texts (name, synonyms, description). Labels
+            that only have a text become classes too, and can be predicted. With an indicator
+            matrix, a text (or None) for each column. Where `X` is a numeric matrix, a matrix of
+            shape (n_labels, n_features) instead.
         X_val, y_val : optional
-            Validation documents and their labels, in the same forms: measured after each epoch
-            into `history_`, never learnt from. Early stopping goes by them.
+            Validation documents and their labels, in the same forms. The final ranker learns from
+            them, in place of documents held out of `X`; early stopping goes by them; what the
+            network ranks of them is measured after each epoch into `history_`. Nothing else
+            learns from them.
 
         Returns
         -------
@@ -350,7 +362,7 @@ class LightXMLClassifier(TopKEstimator):
             If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """
         use_one_thread_if_forked()
-        self._model = fit_model(self.get_params(deep=False), X, y, X_val, y_val)
+        self._model = fit_model(self.get_params(deep=False), X, y, X_val, y_val, label_texts)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -362,8 +374,25 @@ class LightXMLClassifier(TopKEstimator):
         return self._model
 
     @property
-    def network_(self) -> LightXMLNetwork:
-        """The trained network, in evaluation mode."""
+    def rankers_(self) -> tuple[Ranker, ...]:
+        """Who proposes and scores labels; empty where the network alone ranks."""
+        panel = self._first_model.panel
+        return () if panel is None else panel.rankers
+
+    @property
+    def final_ranker_(self) -> FinalRanker | None:
+        """What decides, given the opinions of all rankers; None where the network alone ranks."""
+        panel = self._first_model.panel
+        return None if panel is None else panel.final
+
+    @property
+    def label_texts_(self) -> tuple[tuple[str, ...], ...] | None:
+        """The texts of each label, where any were given."""
+        return self._first_model.label_texts
+
+    @property
+    def network_(self) -> LightXMLNetwork | None:
+        """The trained network, in evaluation mode; None where none was trained."""
         return self._first_model.network
 
     @property
@@ -396,23 +425,29 @@ class LightXMLClassifier(TopKEstimator):
         documents = model.read(X)
         if not model.reads_texts:
             validate_data(self, X, skip_check_array=True, reset=False)  # a data frame's names
-        return frozen.with_kept_summaries(model.network, documents, self.memory)
+        if model.network is None or self.memory is None:
+            return documents
+        encoded = frozen.with_kept_summaries(model.network, documents.encoded, self.memory)
+        return replace(documents, encoded=encoded)
 
     def _members(self, X: Any) -> Members:
-        return [(self.network_, self._read(X))]
+        return [(self._first_model, self._read(X))]
 
     def _topk(self, members: Members, k: int) -> tuple[np.ndarray, np.ndarray]:
-        columns, logits = prediction.predict_topk(*members[0], k)
-        return columns, prediction.sigmoid(logits)
+        model, documents = members[0]
+        columns, logits = model.topk(documents, k)
+        return columns, expit(logits)
 
     def _positive(self, members: Members) -> sp.csr_array:
-        return prediction.predict_positive(*members[0])
+        model, documents = members[0]
+        return model.positive(documents)
 
     def _logits(self, members: Members) -> np.ndarray:
-        return prediction.predict_logits(*members[0])
+        model, documents = members[0]
+        return model.all_logits(documents)
 
     def _probabilities(self, members: Members) -> np.ndarray:
-        return prediction.sigmoid(self._logits(members))
+        return np.asarray(expit(self._logits(members)))
 
     def _pack(self) -> Bundle:
         return storage.pack(type(self).__name__, self.get_params(deep=False), self._model)

@@ -87,7 +87,9 @@ class LightXMLEnsemble(TopKEstimator):
         self.n_estimators = n_estimators
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, *, label_texts: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> Self:
         """Fit the members, one after the other.
 
         All their arguments are checked before the first is fitted. An exception leaves a previous
@@ -95,7 +97,7 @@ class LightXMLEnsemble(TopKEstimator):
 
         Parameters
         ----------
-        X, y, X_val, y_val
+        X, y, label_texts, X_val, y_val
             As `LightXMLClassifier.fit` takes them; every member gets the same.
 
         Returns
@@ -111,7 +113,7 @@ class LightXMLEnsemble(TopKEstimator):
         """
         members = self._make_members()
         for member in members:
-            member.fit(X, y, X_val=X_val, y_val=y_val)
+            member.fit(X, y, label_texts=label_texts, X_val=X_val, y_val=y_val)
         self._keep(members)
         return self
 
@@ -128,16 +130,16 @@ class LightXMLEnsemble(TopKEstimator):
         return [member for estimator in self.estimators_ for member in estimator._members(X)]
 
     def _topk(self, members: Members, k: int) -> tuple[np.ndarray, np.ndarray]:
-        return averaging.mean_topk(members, len(self.classes_), k)
+        return averaging.mean_topk(members, k)
 
     def _positive(self, members: Members) -> sp.csr_array:
-        return averaging.mean_positive(members, len(self.classes_))
+        return averaging.mean_positive(members)
 
     def _logits(self, members: Members) -> np.ndarray:
-        return averaging.of_all_labels(members, len(self.classes_), averaging.logit_of_mean)
+        return averaging.of_all_labels(members, averaging.logit_of_mean)
 
     def _probabilities(self, members: Members) -> np.ndarray:
-        return averaging.of_all_labels(members, len(self.classes_), averaging.mean_score)
+        return averaging.of_all_labels(members, averaging.mean_score)
 
     def _pack(self) -> Bundle:
         given = "estimator" if self.estimator is not None else None

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lightxml.exceptions import warn
-from lightxml.fitting.table import ARGUMENTS, Setting, is_auto
+from lightxml.fitting.table import ARGUMENTS, RANKER_NAMES, Setting, is_auto
 from lightxml.training.config import TrainingConfig
 
 # The paper's, for a trained encoder.
@@ -37,14 +37,7 @@ MOST_LABELS_WITHOUT_CLUSTERS = 100_000
 LARGEST_OUTPUT_LAYER = 2**27
 LABEL_DIM = 400
 
-NEIGHBOR_WEIGHT, NEIGHBOR_WEIGHT_FOR_RARE_LABELS = 1.0, 3.0
-RARE_LABELS = 20  # training documents a label, on average
-# More training documents than these are compared with a new one only where it is asked for.
-MOST_NEIGHBOURS = 200_000
-
-LINEAR_WEIGHT = 2 / 3  # chosen on validation documents (docs/features.md)
-# With more training documents or labels, a classifier for each label only where it is asked for.
-MOST_DOCUMENTS_FOR_LINEAR, MOST_LABELS_FOR_LINEAR = 200_000, 100_000
+HELD_OUT = 0.1  # of the documents, for early stopping where the network alone ranks
 
 
 def check_params(params: dict[str, Any]) -> None:
@@ -79,38 +72,82 @@ def setting(
     *,
     has_encoder: bool,
     has_features: bool,
-    has_sparse_features: bool,
+    rankers: tuple[str, ...],
     has_validation: bool,
 ) -> Setting:
-    """Return what the arguments' effects depend on.
-
-    A vectorizer that is not fitted yet is taken for one of sparse features: most are.
-    """
+    """Return what the arguments' effects depend on."""
     trains_encoder = has_encoder and not params["freeze_encoder"]
-    has_clusters = wants_clusters(params, y.shape[1])
+    has_network = "network" in rankers
+    has_clusters = has_network and wants_clusters(params, y.shape[1])
     given = params["label_clusters"]
-    weight = 0.0
-    if has_sparse_features:
-        weight = linear_weight(
-            params,
-            y,
-            has_sparse_features=True,
-            trains_encoder=trains_encoder,
-            has_clusters=has_clusters,
-        )
+    has_final_ranker = rankers != ("network",)
+    learns_from_held_out = has_final_ranker and params["final_ranker"] is not None
+    stops_early = bool(params["early_stopping"])
     return Setting(
         has_encoder=has_encoder,
         trains_encoder=trains_encoder,
         has_features=has_features,
-        has_sparse_features=has_sparse_features,
+        has_network=has_network,
         has_clusters=has_clusters,
         makes_clusters=has_clusters and isinstance(given, (bool, np.bool_, str)),
-        fits_linear=weight > 0,
+        fits_linear="linear" in rankers,
         averages=params["swa_start"] is not None,
-        stops_early=bool(params["early_stopping"]),
-        holds_out=bool(params["early_stopping"]) and not has_validation,
+        stops_early=stops_early,
+        holds_out=(stops_early or learns_from_held_out) and not has_validation,
+        has_final_ranker=has_final_ranker,
         keeps_checkpoints=params["checkpoint_dir"] is not None,
     )
+
+
+def rankers(
+    params: dict[str, Any],
+    *,
+    has_encoder: bool,
+    has_sparse_features: bool,
+    has_label_texts: bool,
+) -> tuple[str, ...]:
+    """Return who proposes and scores labels, with what is ``"auto"`` decided.
+
+    Linear classifiers and neighbors where there are sparse features; neighbors by its vectors
+    where an encoder is frozen; label texts where there are any; the network where there is an
+    encoder, or nothing but dense features.
+
+    Raises
+    ------
+    ValueError
+        If a ranker is asked for that has nothing to read, or something is given that none reads.
+    """
+    is_frozen = has_encoder and bool(params["freeze_encoder"])
+    given = params["rankers"]
+    if is_auto(given):
+        wanted = {
+            "linear": has_sparse_features,
+            "neighbors": has_sparse_features or is_frozen,
+            "label_texts": has_label_texts,
+            "network": has_encoder or not has_sparse_features,
+        }
+        return tuple(name for name in RANKER_NAMES if wanted[name])
+    for name, is_there, needed in (
+        ("linear", has_sparse_features, "sparse features: pass features=TfidfVectorizer()"),
+        (
+            "neighbors",
+            has_sparse_features or (is_frozen and "network" in given),
+            "sparse features, or a frozen encoder and 'network': pass features=TfidfVectorizer()",
+        ),
+        ("label_texts", has_label_texts, "the texts of labels: pass label_texts to fit"),
+    ):
+        if name in given and not is_there:
+            raise ValueError(f"rankers has {name!r}, which needs {needed}, or leave it out.")
+    for argument, is_there, name in (
+        ("encoder", has_encoder, "network"),
+        ("label_texts", has_label_texts, "label_texts"),
+    ):
+        if is_there and name not in given:
+            raise ValueError(
+                f"rankers={given!r} reads no {argument}, and there is one here. Add {name!r} to "
+                f"rankers, or pass {argument}=None."
+            )
+    return tuple(name for name in RANKER_NAMES if name in given)
 
 
 def check_effects(params: dict[str, Any], setting: Setting) -> None:
@@ -203,39 +240,3 @@ def label_dim(params: dict[str, Any], width: int, n_labels: int, *, clustered: b
     if not is_auto(params["label_dim"]):
         return int(params["label_dim"])
     return LABEL_DIM if clustered or width * n_labels > LARGEST_OUTPUT_LAYER else None
-
-
-def neighbor_weight(params: dict[str, Any], y: sp.csr_array, *, trains_encoder: bool) -> float:
-    """Return the weight of the neighbours' say, with what is ``"auto"`` decided."""
-    if not is_auto(params["neighbor_weight"]):
-        return float(params["neighbor_weight"])
-    if trains_encoder or y.shape[0] > MOST_NEIGHBOURS:
-        return 0.0
-    documents_a_label = y.nnz / len(np.unique(y.indices))
-    rare = documents_a_label < RARE_LABELS
-    return NEIGHBOR_WEIGHT_FOR_RARE_LABELS if rare else NEIGHBOR_WEIGHT
-
-
-def linear_weight(
-    params: dict[str, Any],
-    y: sp.csr_array,
-    *,
-    has_sparse_features: bool,
-    trains_encoder: bool,
-    has_clusters: bool,
-) -> float:
-    """Return the weight of the labels' linear classifiers, with what is ``"auto"`` decided.
-
-    Raises
-    ------
-    ValueError
-        Where there are no sparse features for them.
-    """
-    if not is_auto(params["linear_weight"]):
-        if params["linear_weight"] and not has_sparse_features:
-            raise ValueError(ARGUMENTS["linear_weight"].idle_message(params["linear_weight"]))
-        return float(params["linear_weight"])
-    many = y.shape[0] > MOST_DOCUMENTS_FOR_LINEAR or y.shape[1] > MOST_LABELS_FOR_LINEAR
-    if not has_sparse_features or many or trains_encoder or has_clusters:
-        return 0.0
-    return LINEAR_WEIGHT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import joblib
 import numpy as np
@@ -16,6 +16,8 @@ from lightxml.data.labels import Labels
 from lightxml.data.matrices import FeatureMatrix
 from lightxml.fitting.table import ARGUMENTS
 from lightxml.network.encoders import EncoderConfig, config_to_dict
+
+LabelTexts: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None
 
 # Where and how noisily a fit runs, what it keeps on disk; the random state is told as a seed.
 _LEFT_OUT = {name for name, argument in ARGUMENTS.items() if not argument.changes_result}
@@ -28,6 +30,7 @@ def fingerprint(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
+    label_texts: LabelTexts = None,
 ) -> str:
     """Return the name of a fit: the same for the same arguments and data, 32 hex digits.
 
@@ -42,6 +45,7 @@ def fingerprint(
         In canonical form, as are the labels.
     labels : Labels
     validation : documents and labels in the same forms, or None
+    label_texts : tuple of tuples of str, csr_array or None
 
     Raises
     ------
@@ -61,7 +65,7 @@ def fingerprint(
             f"checkpoints again, and one of these cannot be pickled ({error}). Use a named "
             "function in place of a lambda in features."
         ) from error
-    return _with_data(arguments, X, labels, validation)
+    return _with_data(arguments, X, labels, validation, label_texts)
 
 
 def common_ground(
@@ -69,6 +73,7 @@ def common_ground(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
+    label_texts: LabelTexts = None,
 ) -> dict[str, Any]:
     """Return what the processes of one training must all be given alike, by name.
 
@@ -76,7 +81,7 @@ def common_ground(
 
     Parameters
     ----------
-    params, X, labels, validation : as `fingerprint` takes them
+    params, X, labels, validation, label_texts : as `fingerprint` takes them
     """
     plain = {
         name: value
@@ -89,7 +94,9 @@ def common_ground(
         "checkpoint_dir is None": params["checkpoint_dir"] is None,
         "X_val is None": validation is None,
         "the shape of y": labels.matrix.shape,
-        "the content of X, y, X_val and y_val": _with_data("", X, labels, validation),
+        "the content of X, y, X_val, y_val and label_texts": _with_data(
+            "", X, labels, validation, label_texts
+        ),
     }
 
 
@@ -98,6 +105,7 @@ def _with_data(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
+    label_texts: LabelTexts,
 ) -> str:
     digest = hashlib.sha256(arguments.encode())
     _add_documents(digest, X)
@@ -106,6 +114,8 @@ def _with_data(
     if validation is not None:
         _add_documents(digest, validation[0])
         _add_labels(digest, validation[1])
+    if label_texts is not None:
+        _add_label_texts(digest, label_texts)
     return digest.hexdigest()[:32]
 
 
@@ -139,3 +149,12 @@ def _add_labels(digest: Any, y: sp.csr_array) -> None:
     digest.update(repr(y.shape).encode())
     for part in (y.indptr, y.indices):
         digest.update(part.astype(np.int64).data)
+
+
+def _add_label_texts(digest: Any, label_texts: Any) -> None:
+    if sp.issparse(label_texts):
+        _add_documents(digest, label_texts)
+        return
+    for texts in label_texts:
+        digest.update(len(texts).to_bytes(8, "little"))
+        _add_documents(digest, list(texts))

@@ -53,8 +53,9 @@ def hold_out(
     matrix = labels.matrix[rows]
     if matrix.nnz == 0:
         raise ValueError(
-            f"validation_fraction={fraction} sets {n_val} of {n_documents} documents aside, and none with a "
-            "label is left to train on. Lower validation_fraction, or pass X_val and y_val."
+            f"validation_fraction={fraction} sets {n_val} of {n_documents} documents aside, and "
+            "none with a label is left to train on. Lower validation_fraction, or pass X_val and "
+            "y_val."
         )
     held = (inputs.only(rows_val), labels.matrix[rows_val])
     return inputs.only(rows), replace(labels, matrix=matrix), held

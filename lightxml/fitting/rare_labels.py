@@ -28,6 +28,8 @@ class RareLabels:
     y : csr_array of shape (n_documents, n_labels)
         Of the training documents, 3 at least.
     weight : float
+    unseen_as_one : bool
+        Whether labels without documents count as such with one. Else nothing is added to them.
 
     Raises
     ------
@@ -41,14 +43,20 @@ class RareLabels:
     .. [2] Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9.
     """
 
-    def __init__(self, y: sp.csr_array, weight: float) -> None:
+    def __init__(self, y: sp.csr_array, weight: float, *, unseen_as_one: bool = False) -> None:
         if y.shape[0] < 3:
             raise ValueError(
                 f"propensity_weight={weight} asks for the labels' propensities, which {y.shape[0]} "
                 "documents do not have; expected 3 at least, or propensity_weight=0."
             )
         added = -weight * np.log(propensities(y))
-        added[np.bincount(y.indices, minlength=y.shape[1]) == 0] = 0  # nothing was learnt of it
+        unseen = np.bincount(y.indices, minlength=y.shape[1]) == 0
+        if unseen_as_one and unseen.any():
+            of_one = sp.csr_array(([1], ([0], [0])), shape=(y.shape[0], 1))
+            added[unseen] = -weight * np.log(propensities(of_one)[0])
+        elif unseen.any():
+            added[unseen] = 0  # nothing was learnt of it
+        self.added = added.astype(np.float32)
         self._added = torch.from_numpy(added.astype(np.float32))
 
     @torch.no_grad()

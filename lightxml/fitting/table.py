@@ -121,6 +121,15 @@ def _is_vectorizer(value: Any) -> bool:
     return methods and not isinstance(value, type)
 
 
+def _are_rankers(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(isinstance(name, str) for name in value)
+
+
+def _is_classifier(value: Any) -> bool:
+    methods = hasattr(value, "fit") and hasattr(value, "predict_proba")
+    return methods and not isinstance(value, type)
+
+
 def _may_be_clusters(value: Any) -> bool:  # what else is wrong shows when the labels are known
     return is_auto(value) or not isinstance(value, (str, type))
 
@@ -136,6 +145,12 @@ NOT_NEGATIVE = number("a number of at least 0", lambda value: value >= 0)
 ENCODER = Kind("'auto', 'tiny', a hub name, a local folder, a transformers config or None",
                _is_encoder)  # fmt: skip
 VECTORIZER = Kind("a vectorizer such as TfidfVectorizer()", _is_vectorizer)
+RANKER_NAMES = ("linear", "neighbors", "label_texts", "network")
+RANKERS = Kind(
+    f"a tuple of {', '.join(map(repr, RANKER_NAMES))}", _are_rankers,
+    lambda value: 0 < len(value) == len(set(value)) and set(value) <= set(RANKER_NAMES),
+)  # fmt: skip
+CLASSIFIER = Kind("a classifier with predict_proba", _is_classifier)
 CLUSTERS = Kind(f"'auto', False, {EXPECTED_CLUSTERS}", _may_be_clusters)
 MEMORY = FOLDER | Kind("a joblib.Memory", _is_memory) | NONE
 DEVICE = Kind("'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'", _is_device)
@@ -156,13 +171,14 @@ class Setting:
     has_encoder: bool
     trains_encoder: bool
     has_features: bool
-    has_sparse_features: bool
+    has_network: bool
     has_clusters: bool
     makes_clusters: bool
     fits_linear: bool
     averages: bool
     stops_early: bool
     holds_out: bool
+    has_final_ranker: bool
     keeps_checkpoints: bool
 
 
@@ -190,19 +206,21 @@ A_FROZEN_ENCODER = Need("a frozen encoder", lambda s: s.has_encoder and not s.tr
                         "Pass a pretrained encoder and freeze_encoder=True")  # fmt: skip
 A_TRAINED_ENCODER = Need("a trained encoder", lambda s: s.trains_encoder,
                          "Pass head_learning_rate, which is for all else")  # fmt: skip
-FEATURES = Need("features", lambda s: s.has_features,
-                "Pass features=TfidfVectorizer(), or a numeric X")  # fmt: skip
-SPARSE_FEATURES = Need("sparse features", lambda s: s.has_sparse_features,
-                       "Pass features=TfidfVectorizer(), or a sparse X")  # fmt: skip
+A_NETWORK = Need("a network", lambda s: s.has_network, "Pass an encoder, or rankers=('network',)")
+A_NETWORK_OF_FEATURES = Need("a network that reads features",
+                             lambda s: s.has_features and s.has_network,
+                             "Pass features and an encoder, or rankers=('network',)")  # fmt: skip
+SEVERAL_RANKERS = Need("other rankers than the network", lambda s: s.has_final_ranker,
+                       "Pass features=TfidfVectorizer(), or label_texts to fit")  # fmt: skip
 LABEL_CLUSTERS = Need("label clusters", lambda s: s.has_clusters, "Pass label_clusters=True")
 CLUSTERS_OF_THE_FIT = Need("label clusters of the fit's making", lambda s: s.makes_clusters,
                            "Pass label_clusters=True")  # fmt: skip
-SEVERAL_JOBS = Need("label clusters of the fit's making, or linear classifiers",
+SEVERAL_JOBS = Need("label clusters of the fit's making, or the ranker 'linear'",
                     lambda s: s.makes_clusters or s.fits_linear,
-                    "Pass label_clusters=True or a linear_weight")  # fmt: skip
+                    "Pass label_clusters=True, or features=TfidfVectorizer()")  # fmt: skip
 AN_AVERAGE = Need("averaged weights", lambda s: s.averages, "Pass swa_start=0.5")
 EARLY_STOPPING = Need("early stopping", lambda s: s.stops_early, "Pass early_stopping=True")
-HELD_OUT_DOCUMENTS = Need("early stopping on documents held out of X", lambda s: s.holds_out,
+HELD_OUT_DOCUMENTS = Need("documents held out of X", lambda s: s.holds_out,
                           "Pass early_stopping=True and no X_val")  # fmt: skip
 CHECKPOINTS = Need("checkpoints", lambda s: s.keeps_checkpoints, "Pass checkpoint_dir=FOLDER")
 
@@ -242,6 +260,8 @@ class Argument:
         """
         if self.needs is None or self.needs.is_met(setting):
             return False
+        if hasattr(value, "__array__"):
+            return True
         return bool(value) and value != self.default
 
     def idle_message(self, value: Any) -> str:
@@ -264,37 +284,42 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
     ),
     "representation": (
         Argument("n_feature_layers", 5, whole(1), AN_ENCODER),
-        Argument("feature_dim", "auto", whole(1) | AUTO, FEATURES),
+        Argument("feature_dim", "auto", whole(1) | AUTO, A_NETWORK_OF_FEATURES),
         Argument("se_block", False, FLAG, AN_ENCODER, is_refused=True),
-        Argument("dropout", 0.5, FRACTION),
+        Argument("dropout", 0.5, FRACTION, A_NETWORK),
     ),
     "labels": (
-        Argument("label_clusters", "auto", CLUSTERS, saved="as fitted"),
+        Argument("label_clusters", "auto", CLUSTERS, A_NETWORK, saved="as fitted"),
         Argument("max_cluster_size", 100, whole(1), CLUSTERS_OF_THE_FIT),
         Argument("n_candidate_clusters", 32, whole(1), LABEL_CLUSTERS),
-        Argument("label_dim", "auto", whole(1) | AUTO),
+        Argument("label_dim", "auto", whole(1) | AUTO, A_NETWORK),
         Argument("n_random_negatives", 0, whole(0), LABEL_CLUSTERS),
         Argument("loss_correction", False, FLAG, LABEL_CLUSTERS),
     ),
     "ranking": (
-        Argument("neighbor_weight", "auto", NOT_NEGATIVE | AUTO),
-        Argument("linear_weight", "auto", FRACTION | AUTO, SPARSE_FEATURES, is_refused=True),
+        Argument("rankers", "auto", RANKERS | AUTO),
+        Argument("final_ranker", "auto", AUTO | NONE | CLASSIFIER, SEVERAL_RANKERS),
         Argument("propensity_weight", 0, NOT_NEGATIVE),
     ),
     "training": (
-        Argument("max_epochs", "auto", whole(1) | AUTO),
-        Argument("batch_size", "auto", whole(1) | AUTO),
-        Argument("accumulate", 1, whole(1)),
+        Argument("max_epochs", "auto", whole(1) | AUTO, A_NETWORK),
+        Argument("batch_size", "auto", whole(1) | AUTO, A_NETWORK),
+        Argument("accumulate", 1, whole(1), A_NETWORK),
         Argument("learning_rate", 1e-4, POSITIVE, A_TRAINED_ENCODER),
-        Argument("head_learning_rate", "auto", POSITIVE | AUTO),
-        Argument("weight_decay", 0.01, NOT_NEGATIVE),
-        Argument("schedule", "linear", choice("linear", "constant")),
-        Argument("swa_start", 0.5, FRACTION | NONE),
+        Argument("head_learning_rate", "auto", POSITIVE | AUTO, A_NETWORK),
+        Argument("weight_decay", 0.01, NOT_NEGATIVE, A_NETWORK),
+        Argument("schedule", "linear", choice("linear", "constant"), A_NETWORK),
+        Argument("swa_start", 0.5, FRACTION | NONE, A_NETWORK),
         Argument("swa_every", "auto", whole(1) | AUTO, AN_AVERAGE),
     ),
     "when it ends": (
-        Argument("early_stopping", False, FLAG),
-        Argument("validation_fraction", 0.1, FRACTION_OF_DOCUMENTS | whole(1), HELD_OUT_DOCUMENTS),
+        Argument("early_stopping", False, FLAG, A_NETWORK),
+        Argument(
+            "validation_fraction",
+            "auto",
+            FRACTION_OF_DOCUMENTS | whole(1) | AUTO,
+            HELD_OUT_DOCUMENTS,
+        ),
         Argument("n_iter_no_change", 3, whole(1), EARLY_STOPPING),
     ),
     "running": (
@@ -303,7 +328,9 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
         Argument("random_state", None, SEED),
         Argument("n_jobs", None, JOBS, SEVERAL_JOBS, changes_result=False),
         Argument("memory", None, MEMORY, A_FROZEN_ENCODER, changes_result=False, saved="no"),
-        Argument("checkpoint_dir", None, FOLDER | NONE, changes_result=False, saved="no"),
+        Argument(
+            "checkpoint_dir", None, FOLDER | NONE, A_NETWORK, changes_result=False, saved="no"
+        ),
         Argument("checkpoint_minutes", 10, POSITIVE, CHECKPOINTS, changes_result=False),
         Argument("verbose", 0, VERBOSE, changes_result=False),
     ),

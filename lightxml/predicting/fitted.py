@@ -223,6 +223,7 @@ def represented(network: LightXMLNetwork | None, documents: Documents) -> Docume
     encoded = prediction.represented(network, documents.encoded)
     vectors = None
     if network.is_frozen:
+        assert encoded.representations is not None
         vectors = encoded.representations[:, : network.widths[0]]
     return replace(documents, vectors=vectors, encoded=encoded, memo={})
 

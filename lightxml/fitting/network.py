@@ -1,0 +1,207 @@
+"""How the network is built and trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from lightxml.data.documents import Documents
+from lightxml.data.inputs import Inputs, Reader
+from lightxml.data.labels import Labels
+from lightxml.fitting import arguments
+from lightxml.fitting.clusters import cluster_labels
+from lightxml.fitting.footprint import warn_if_short
+from lightxml.fitting.held_out import Measurement, hold_out
+from lightxml.fitting.rare_labels import RareLabels
+from lightxml.fitting.task import Task
+from lightxml.network import prediction
+from lightxml.network.config import NetworkConfig
+from lightxml.network.encoders import build_encoder
+from lightxml.network.features import describe_features
+from lightxml.network.heads.kinds import choose_head
+from lightxml.network.network import LightXMLNetwork
+from lightxml.predicting.fitted import FittedModel, place
+from lightxml.predicting.frozen import cache_folder, summarise_all
+from lightxml.runtime.devices import seeded
+from lightxml.training.checkpoints import Checkpoints
+from lightxml.training.loop import train
+
+
+def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
+    """Learn what LightXML's network alone is to rank."""
+    task = with_held_out(task, seed)
+    inputs = task.reader.fit(task.inputs)
+    weight = float(task.params["propensity_weight"])
+    rare = RareLabels(task.labels.matrix, weight) if weight else None
+    model = fit_network(task, inputs, seed, checkpoints, rare)
+    if rare is not None:
+        assert model.network is not None
+        rare.lift(model.network.head)
+    return model
+
+
+def fit_network(
+    task: Task,
+    inputs: Inputs,
+    seed: int,
+    checkpoints: Checkpoints | None,
+    rare: RareLabels | None,
+) -> FittedModel:
+    """Train the network on documents with their features, or go on where its checkpoints end.
+
+    Anew each time, on resume too: the documents held out, the features, the network's first
+    weights. Kept in checkpoints: the clusters, the batches of a step, and what `train` keeps.
+    """
+    kept = {} if checkpoints is None else checkpoints.extra
+    clusters = clusters_of(task, inputs, seed, kept)
+    # With another number of processes, too, a fit goes on with the steps that it began with.
+    batches = kept.setdefault(
+        "batches_a_step", np.array(task.params["accumulate"] * task.ranks.size)
+    )
+    params = {**task.params, "accumulate": int(batches)}
+    with seeded(seed, task.device):
+        model = build(params, task.reader, inputs, task.labels, clusters)
+        place(model, params["precision"], task.device)
+    network = model.network
+    assert network is not None
+    documents = encoded(model, inputs, params)
+    start(network, documents, task.labels.matrix)
+    after_epoch = None
+    if task.validation is not None:
+        new = encoded(model, task.reader.featurize(task.validation[0]), params)
+        after_epoch = Measurement(new, task.validation[1], rare, task.ranks)
+    # Seeded anew: what an argument adds to the network does not shift the dropout.
+    with seeded(seed, task.device):
+        history = train_network(
+            network, task, params, documents, inputs.numbers, seed, after_epoch, checkpoints
+        )
+    return replace(model, history=history)
+
+
+def with_held_out(task: Task, seed: int) -> Task:
+    """Set documents aside for early stopping, where none were given."""
+    if not task.params["early_stopping"] or task.validation is not None:
+        return task
+    fraction = task.params["validation_fraction"]
+    if arguments.is_auto(fraction):
+        fraction = arguments.HELD_OUT
+    inputs, labels, validation = hold_out(task.inputs, task.labels, fraction, seed)
+    return replace(task, inputs=inputs, labels=labels, validation=validation)
+
+
+def clusters_of(
+    task: Task, inputs: Inputs, seed: int, kept: dict[str, np.ndarray]
+) -> np.ndarray | None:
+    """Return each label's cluster, of this fit's checkpoint if it has them; None without."""
+    clusters = kept.get("clusters")
+    if clusters is None:
+        clusters = task.ranks.from_first(
+            lambda: cluster_labels(task.params, inputs, task.labels, seed)
+        )
+    if clusters is not None:
+        kept["clusters"] = clusters
+    return clusters
+
+
+def build(
+    params: dict[str, Any],
+    reader: Reader,
+    inputs: Inputs,
+    labels: Labels,
+    clusters: np.ndarray | None,
+) -> FittedModel:
+    """Return the model before training; random weights come from torch's current generator."""
+    encoder = None
+    source = arguments.encoder(params, reads_texts=reader.reads_texts)
+    if source is not None:
+        assert inputs.texts is not None
+        encoder = build_encoder(source, inputs.texts, int(params["max_length"]))
+    n_labels, features, width = len(labels.classes), None, 0
+    if inputs.matrix is not None:
+        width = arguments.feature_dim(params, n_labels)
+        features = describe_features(inputs.matrix, width)
+    if encoder is not None:
+        of_encoder = encoder.model.config
+        n_layers = min(int(params["n_feature_layers"]), of_encoder.num_hidden_layers)
+        width += n_layers * of_encoder.hidden_size
+    head = choose_head(
+        arguments.label_dim(params, width, n_labels, clustered=clusters is not None),
+        clusters,
+        n_candidate_clusters=int(params["n_candidate_clusters"]),
+        n_random_negatives=int(params["n_random_negatives"]),
+        loss_correction=bool(params["loss_correction"]),
+    )
+    config = NetworkConfig(
+        n_labels=n_labels,
+        head=head,
+        features=features,
+        n_feature_layers=int(params["n_feature_layers"]),
+        dropout=float(params["dropout"]),
+        se_block=bool(params["se_block"]),
+        frozen=bool(params["freeze_encoder"]),
+    )
+    network = LightXMLNetwork(config, encoder)
+    if network.features is not None:
+        network.features.fit(inputs.matrix)
+    if clusters is not None:
+        network.head.set_clusters(clusters)
+    tokenizer = None if encoder is None else encoder.tokenizer
+    return FittedModel(reader, labels.classes, labels.form, network, tokenizer, [])
+
+
+def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> Documents:
+    """Return documents as the network reads them; a frozen encoder's pass is made here, once."""
+    documents: Documents = model.documents(inputs).encoded
+    assert model.network is not None
+    if not model.network.is_frozen:
+        return documents
+    assert documents.tokens is not None
+    folder = cache_folder(params["memory"])
+    summaries = summarise_all(model.network, documents.tokens, folder, verbose=params["verbose"])
+    return replace(documents, summaries=summaries)
+
+
+def start(network: LightXMLNetwork, documents: Documents, y: sp.csr_array) -> None:
+    """Give the network what it takes from the training documents before the first step."""
+    if network.standardise is not None:
+        assert documents.summaries is not None
+        network.standardise.fit(documents.summaries)
+    if not network.trains_encoder:
+        # The encoder's later changes would take the labels' first directions away again.
+        network.head.start(lambda: prediction.representations(network, documents), y)
+
+
+def train_network(
+    network: LightXMLNetwork,
+    task: Task,
+    params: dict[str, Any],
+    documents: Documents,
+    numbers: np.ndarray | None,
+    seed: int,
+    after_epoch: Measurement | None,
+    checkpoints: Checkpoints | None,
+) -> list[dict[str, float]]:
+    """Train the network in place, and return the history."""
+    config = arguments.training_config(
+        params,
+        seed,
+        len(documents),
+        task.labels.matrix.shape[1],
+        trains_encoder=network.trains_encoder,
+    )
+    longest = int(documents.lengths.max())
+    warn_if_short(network, config.batch_size, longest, averages=config.swa_start is not None)
+    with network.head.in_training():
+        return train(
+            network,
+            documents,
+            task.labels.matrix,
+            config,
+            after_epoch,
+            checkpoints,
+            numbers,
+            task.ranks,
+        )

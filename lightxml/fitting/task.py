@@ -1,0 +1,145 @@
+"""What is to be learnt, checked before anything takes long."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import scipy.sparse as sp
+import torch
+
+from lightxml.data.inputs import Inputs, Reader, reader_of
+from lightxml.data.label_texts import check_label_rows, check_label_texts
+from lightxml.data.labels import Labels, encode
+from lightxml.data.matrices import FeatureMatrix
+from lightxml.fitting import arguments
+from lightxml.fitting.clusters import check_given_clusters
+from lightxml.fitting.fingerprints import common_ground, fingerprint
+from lightxml.fitting.held_out import Validation, check_validation
+from lightxml.network.encoders import check_encoder
+from lightxml.runtime.devices import choose_device
+from lightxml.runtime.distributed import Ranks
+from lightxml.training.checkpoints import Checkpoints, checkpoints_in
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learnt, checked.
+
+    Attributes
+    ----------
+    params : dict
+        The arguments of `LightXMLClassifier`, by name.
+    reader : Reader
+        Its vectorizer is fitted on the way.
+    inputs : Inputs
+        The training documents.
+    labels : Labels
+    validation : documents and labels that are not learnt from, or None
+    rankers : tuple of str
+        Who proposes and scores labels.
+    label_texts : tuple of tuples of str, csr_array or None
+        The texts of each label; where X is numeric, a row for each.
+    device : torch.device
+    ranks : Ranks
+        The processes that train together.
+    """
+
+    params: dict[str, Any]
+    reader: Reader
+    inputs: Inputs
+    labels: Labels
+    validation: Validation | None
+    rankers: tuple[str, ...]
+    label_texts: tuple[tuple[str, ...], ...] | sp.csr_array | None
+    device: torch.device
+    ranks: Ranks
+
+
+def check_task(
+    params: dict[str, Any],
+    X: Any,
+    y: Any,
+    X_val: Any,
+    y_val: Any,
+    label_texts: Any,
+    ranks: Ranks,
+) -> Task:
+    """Check the data, before anything takes long; errors as `LightXMLClassifier.fit`."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val go together; pass both or neither.")
+    reader, inputs = reader_of(X, params["encoder"], params["features"])
+    labels = encode(y, len(inputs))
+    texts = None
+    if label_texts is not None:
+        labels, texts = with_label_texts(labels, label_texts, inputs)
+    device = choose_device(params["device"])
+    validation = None
+    if X_val is not None:
+        validation = check_validation(X_val, y_val, reader, labels)
+    encoder = arguments.encoder(params, reads_texts=reader.reads_texts)
+    # A vectorizer that is not fitted yet is taken for one of sparse features: most are.
+    has_sparse = reader.vectorizer is not None or isinstance(inputs.matrix, sp.sparray)
+    rankers = arguments.rankers(
+        params,
+        has_encoder=encoder is not None,
+        has_sparse_features=has_sparse,
+        has_label_texts=label_texts is not None,
+    )
+    setting = arguments.setting(
+        params,
+        labels.matrix,
+        has_encoder=encoder is not None,
+        has_features=not reader.reads_texts or reader.vectorizer is not None,
+        rankers=rankers,
+        has_validation=validation is not None,
+    )
+    arguments.check_effects(params, setting)
+    if "network" in rankers:
+        check_given_clusters(params["label_clusters"], len(labels.classes))
+        check_encoder(encoder)
+    task = Task(params, reader, inputs, labels, validation, rankers, texts, device, ranks)
+    if ranks.size > 1:
+        ranks.check_same(common_ground(params, inputs.given, labels, _given(validation), texts))
+    return task
+
+
+def with_label_texts(
+    labels: Labels, label_texts: Any, inputs: Inputs
+) -> tuple[Labels, tuple[tuple[str, ...], ...] | sp.csr_array]:
+    """Return the labels, those that only have a text among them, and the texts of each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lightxml.data.label_texts` does.
+    """
+    if inputs.texts is None:
+        assert inputs.matrix is not None
+        return labels, check_label_rows(label_texts, labels.matrix.shape[1], inputs.matrix.shape[1])
+    checked = check_label_texts(label_texts, labels.classes, indicator=labels.form != "collections")
+    matrix = labels.matrix
+    entries = (matrix.data, checked.columns[matrix.indices], matrix.indptr)
+    matrix = sp.csr_array(entries, shape=(matrix.shape[0], len(checked.classes)))
+    return replace(labels, matrix=matrix, classes=checked.classes), checked.texts
+
+
+def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints | None]:
+    """Return the checkpoints of this fit, as a context; None without a folder for them."""
+    params, folder = task.params, None
+    if params["checkpoint_dir"] is not None:
+        known = None if params["random_state"] is None else seed
+        validation = _given(task.validation)
+        name = fingerprint(
+            params, known, task.inputs.given, task.labels, validation, task.label_texts
+        )
+        folder = Path(params["checkpoint_dir"]) / name
+    return checkpoints_in(folder, 60 * params["checkpoint_minutes"], seed, task.ranks)
+
+
+def _given(
+    validation: Validation | None,
+) -> tuple[list[str] | FeatureMatrix, sp.csr_array] | None:
+    return None if validation is None else (validation[0].given, validation[1])
