@@ -54,7 +54,7 @@ class Kind:
             return any(k.is_type(value) and k.in_range(value) for k in (self, other))
 
         return Kind(
-            f"{self.text} or {other.text}",
+            f"{self.text.replace(' or ', ', ')} or {other.text}",
             lambda value: self.is_type(value) or other.is_type(value),
             in_range,
         )
@@ -195,9 +195,9 @@ FEATURES = Need("features", lambda s: s.has_features,
 SPARSE_FEATURES = Need("sparse features", lambda s: s.has_sparse_features,
                        "Pass features=TfidfVectorizer(), or a sparse X")  # fmt: skip
 LABEL_CLUSTERS = Need("label clusters", lambda s: s.has_clusters, "Pass label_clusters=True")
-CLUSTERS_OF_THE_FIT = Need("label clusters of the fit's making", lambda s: s.makes_clusters,
+CLUSTERS_OF_THE_FIT = Need("label clusters made by fit", lambda s: s.makes_clusters,
                            "Pass label_clusters=True")  # fmt: skip
-SEVERAL_JOBS = Need("label clusters of the fit's making, or linear classifiers",
+SEVERAL_JOBS = Need("label clusters made by fit, or linear classifiers",
                     lambda s: s.makes_clusters or s.fits_linear,
                     "Pass label_clusters=True or a linear_weight")  # fmt: skip
 AN_AVERAGE = Need("averaged weights", lambda s: s.averages, "Pass swa_start=0.5")
