@@ -21,7 +21,7 @@ from lightxml.fitting.table import GROUPS, Argument
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # an example that wants a download fails at once
-warnings.filterwarnings("error", module="lightxml")
+warnings.filterwarnings("error", module=r"lightxml|__main__")  # ours name the example's line
 
 project = "lightxml"
 author = "the lightxml developers"

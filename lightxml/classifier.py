@@ -48,9 +48,9 @@ class LightXMLClassifier(TopKEstimator):
       document once with a pretrained encoder too: some minutes more.
     - ``LightXMLClassifier("bert-base-uncased", features=...)`` trains the encoder: on a GPU.
 
-    `lightxml.presets` has more. The arguments stand in seven groups: what is read, representation,
-    labels, ranking, training, when it ends, running. One that is set where it has no effect gives a
-    warning.
+    ``lightxml.presets`` has more. The arguments stand in seven groups: what is read,
+    representation, labels, ranking, training, when it ends, running. One that is set where it has
+    no effect gives a warning.
 
     Parameters
     ----------
@@ -69,14 +69,12 @@ class LightXMLClassifier(TopKEstimator):
         vectors are kept in half precision, standardised over the training documents, and the
         rest is trained on them.
     max_length : int, default=512
-        Tokens a document, special ones included; what is longer is cut. At most the encoder's
-        own number of positions.
+        Tokens a document, special ones included; what is longer is cut.
     n_feature_layers : int, default=5
         The last hidden layers whose summary ([CLS]) vectors make the text representation; all
         layers, if the encoder has fewer.
     feature_dim : int or "auto", default="auto"
-        Width of that embedding, and of a numeric `X`'s. ``"auto"`` is 512, and 1024 for more
-        than 10,000 labels.
+        Width of the features' embedding; ``"auto"``: 512, and 1024 for more than 10,000 labels.
     se_block : bool, default=False
         Weigh the joined layers against each other with a squeeze-and-excitation block [2]_.
     dropout : float in [0, 1), default=0.5
@@ -91,8 +89,7 @@ class LightXMLClassifier(TopKEstimator):
     max_cluster_size : int, default=100
         Labels of a cluster with ``label_clusters=True``.
     n_candidate_clusters : int, default=32
-        Clusters whose labels a document is ranked against. In training its own labels' clusters
-        are among them, however many.
+        Clusters whose labels a document is ranked against; in training with its own labels' ones.
     label_dim : int or "auto", default="auto"
         Width of the label embeddings. Without clusters, an int puts a layer of this width before
         the labels, which are then worked through in chunks, and have neither gradients nor
@@ -106,13 +103,12 @@ class LightXMLClassifier(TopKEstimator):
         representation the length of the one that the labels' loss sends, batch by batch.
     neighbor_weight : float or "auto", default="auto"
         What is added to the network's logit of a label if the training documents most like this
-        one all have it; in proportion, if some do. The training documents' representations are
-        kept in the model for that. 0: off. Without a trained encoder, and with at most 200,000
-        training documents, ``"auto"`` is 1, and 3 where a label has fewer than 20 of them on
-        average; else 0.
+        one all have it; in proportion, if some do. Their representations are kept in the model.
+        0: off. Without a trained encoder, and with at most 200,000 training documents, ``"auto"``
+        is 1, and 3 where a label has fewer than 20 of them on average; else 0.
     linear_weight : float in [0, 1) or "auto", default="auto"
-        With sparse features: when the training is done, a linear support vector machine of its
-        own is fitted on them for each label, which tells its documents from those for which the
+        With sparse features: when the training is done, a linear support vector machine is
+        fitted on them for each label, which tells its documents from those for which the
         network takes it for likely [5]_. A label's logit is then ``1 - linear_weight`` times the
         network's plus `linear_weight` times the classifier's (4 times its margin). 0: off.
         ``"auto"`` is 2/3 without a trained encoder; 0 with one, with label clusters, and with

@@ -44,16 +44,19 @@ def make_classifier() -> Callable[..., LightXMLClassifier]:
     def make(**params: Any) -> LightXMLClassifier:
         defaults = {
             "encoder": small_config(),
-            "max_length": 32,
             "max_epochs": 2,
             "batch_size": 8,
-            "learning_rate": 2e-3,
             "head_learning_rate": 2e-2,
             "dropout": 0.1,
             "device": "cpu",
             "random_state": 0,
         }
-        return LightXMLClassifier(**{**defaults, **params})
+        params = {**defaults, **params}
+        if params["encoder"] is not None:
+            params.setdefault("max_length", 32)
+            if not params.get("freeze_encoder"):
+                params.setdefault("learning_rate", 2e-3)
+        return LightXMLClassifier(**params)
 
     return make
 

@@ -54,7 +54,7 @@ class Kind:
             return any(k.is_type(value) and k.in_range(value) for k in (self, other))
 
         return Kind(
-            f"{self.text} or {other.text}",
+            f"{self.text.replace(' or ', ', ')} or {other.text}",
             lambda value: self.is_type(value) or other.is_type(value),
             in_range,
         )
@@ -213,9 +213,9 @@ A_NETWORK_OF_FEATURES = Need("a network that reads features",
 SEVERAL_RANKERS = Need("other rankers than the network", lambda s: s.has_final_ranker,
                        "Pass features=TfidfVectorizer(), or label_texts to fit")  # fmt: skip
 LABEL_CLUSTERS = Need("label clusters", lambda s: s.has_clusters, "Pass label_clusters=True")
-CLUSTERS_OF_THE_FIT = Need("label clusters of the fit's making", lambda s: s.makes_clusters,
+CLUSTERS_OF_THE_FIT = Need("label clusters made by fit", lambda s: s.makes_clusters,
                            "Pass label_clusters=True")  # fmt: skip
-SEVERAL_JOBS = Need("label clusters of the fit's making, or the ranker 'linear'",
+SEVERAL_JOBS = Need("label clusters made by fit, or the ranker 'linear'",
                     lambda s: s.makes_clusters or s.fits_linear,
                     "Pass label_clusters=True, or features=TfidfVectorizer()")  # fmt: skip
 AN_AVERAGE = Need("averaged weights", lambda s: s.averages, "Pass swa_start=0.5")

@@ -154,7 +154,7 @@ def test_train_names_the_options_that_do_not_go_together(
     ("options", "message"),
     [
         (["--max-length", 2], "--max-length 2 leaves no room for text"),
-        (["--set", "accumulate=x"], "accumulate: expected a whole number"),
+        (["--set", "accumulate=x"], "accumulate is 'x'; expected a whole number"),
         (["--set", "label_clusters=x"], "True, or a list with a cluster number for each label"),
     ],
 )

@@ -208,7 +208,7 @@ class TestTopK:
             ({"metric": "auc"}, "metric is 'auc'; expected one of 'precision', 'recall'"),
             ({"metric": "psp"}, "propensities is None; expected"),
             ({"k": 31}, "k=31 is more than the 30 labels"),
-            ({"k": 0}, "k == 0"),
+            ({"k": 0}, "k is 0; expected an int"),
         ],
     )
     def test_a_wrong_argument_is_named_and_opens_no_figure(

@@ -80,9 +80,9 @@ def test_it_says_what_the_model_is(saved: Path):
 
 def test_arguments_are_those_that_differ_from_the_defaults(saved: Path):
     assert rows(saved)["arguments"] == (
-        "batch_size=8, device='cpu', dropout=0.1, encoder=config(bert), feature_dim=8,"
-        " head_learning_rate=0.02, learning_rate=0.002, max_epochs=2, max_length=32,"
-        " random_state=0, se_block=True"
+        "encoder=config(bert), max_length=32, feature_dim=8, se_block=True, dropout=0.1,"
+        " max_epochs=2, batch_size=8, learning_rate=0.002, head_learning_rate=0.02, device='cpu',"
+        " random_state=0"
     )
 
 

@@ -384,7 +384,7 @@ def test_a_generator_decides_and_is_not_advanced(
         ({"label_clusters": "many"}, TypeError, "label_clusters is 'many'; expected 'auto', Fal"),
         ({"label_clusters": [0, 1]}, ValueError, r"label_clusters has shape \(2,\), but there are"),
         ({"checkpoint_dir": 7}, TypeError, r"checkpoint_dir is 7 \(int\); expected a folder or N"),
-        ({"memory": 7}, TypeError, r"memory is 7 \(int\); expected a folder or a joblib.Memory"),
+        ({"memory": 7}, TypeError, r"memory is 7 \(int\); expected a folder, a joblib.Memory or"),
         ({"random_state": "seed"}, TypeError, "random_state is 'seed'; expected an int from 0"),
         ({"random_state": -1}, ValueError, "random_state is -1; expected an int from 0"),
         ({"encoder": "no/such/folder"}, OSError, "encoder='no/such/folder' could not be loaded"),

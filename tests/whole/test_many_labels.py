@@ -47,11 +47,11 @@ def features_only(**params: Any) -> LightXMLClassifier:
 def test_a_model_learns_what_the_documents_say(
     make_classifier: Callable[..., LightXMLClassifier], data: Data, head: dict, reads: str
 ) -> None:
-    features = None if reads == "text" else TfidfVectorizer()
+    features = {} if reads == "text" else {"features": TfidfVectorizer(), "feature_dim": 32}
     if reads == "features":
         model = features_only(**head, max_epochs=15)
     else:
-        model = make_classifier(features=features, max_epochs=25, **head)
+        model = make_classifier(**features, max_epochs=25, **head)
     X, y = data
     model.fit(X, y)
     kind = ClusteredHead if head is CLUSTERED else ChunkedHead
@@ -91,7 +91,7 @@ def plain_scores(data: Data) -> np.ndarray:
 @pytest.mark.parametrize(
     "change",
     [
-        {"label_clusters": False},
+        {"label_clusters": np.arange(N_LABELS) % 6, "max_cluster_size": 100},
         {"max_cluster_size": 12},
         {"n_candidate_clusters": 2},
         {"label_dim": 8},
