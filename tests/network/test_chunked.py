@@ -168,6 +168,8 @@ def test_a_fit_in_16_bits_averages_in_32_and_ends_in_32(
     assert weight.dtype == torch.float32
     assert not torch.equal(weight.bfloat16().float(), weight), "the mean has more digits"
     assert 0 < np.abs(rounded - plain).max() < 0.5
-    stopping = model.set_params(early_stopping=True, swa_start=None).fit(X, y, **with_validation)
+    stopping = model.set_params(early_stopping=True, swa_start=None, swa_every="auto").fit(
+        X, y, **with_validation
+    )
     assert torch.equal(stopping.network_.head.weight.bfloat16().float(),
                        stopping.network_.head.weight)  # fmt: skip
