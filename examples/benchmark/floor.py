@@ -10,9 +10,8 @@ ready features, and then, on the batches of its first epoch and for as many epoc
 - the dense products of the output layer: the logits, and the gradients of the representation and
   of the weights, in the precision that `fit` computes them in.
 
-What `fit` does besides: batches, loss, optimizers, averages, first weights, neighbours; it is
-without linear classifiers. No implementation of this network by matrix products is faster than
-the floor.
+What `fit` does besides: batches, loss, optimizers, averages, first weights; the network is its
+only ranker. No implementation of this network by matrix products is faster than the floor.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ def measure(source: str, *, pairs: bool, rounds: int) -> dict[str, Any]:
     features = sp.csr_array(vectorizer(pairs=pairs).fit_transform(train.texts))
     seconds: dict[str, list[float]] = {"fit_s": [], "sparse_s": [], "dense_s": []}
     for number in range(rounds):
-        model = LightXMLClassifier(linear_weight=0, random_state=number)
+        model = LightXMLClassifier(rankers=("network",), random_state=number)
         seconds["fit_s"].append(timed(lambda model=model: model.fit(features, train.y))[1])
         shapes = shapes_of(model, features, train.y)
         sparse_s, dense_s = products(shapes)

@@ -6,8 +6,8 @@
 
 DATA is a folder that `lightxml.datasets.load_xmc` reads. A frozen encoder's summary vectors and
 TF-IDF features are read by all settings alike; only the head, and what belongs to it, differs.
-Neighbours are off. ``dense`` is one layer over all labels, ``narrow`` the same behind a layer of
-width 400, ``clustered`` LightXML's generator and discriminator; ``+se_block``,
+The network is the only ranker. ``dense`` is one layer over all labels, ``narrow`` the same behind
+a layer of width 400, ``clustered`` LightXML's generator and discriminator; ``+se_block``,
 ``+loss_correction``, ``+random`` (200 random negatives; ``+random50``, ``+random1000``) and
 ``+all`` add the improvements.
 
@@ -78,8 +78,7 @@ def run(arguments: argparse.Namespace, setting: str, seed: int) -> dict[str, Any
         memory=arguments.memory,
         max_length=arguments.max_length,
         max_epochs=arguments.max_epochs,
-        neighbor_weight=0,
-        linear_weight=0,
+        rankers=("network",),
         random_state=seed,
         **SETTINGS[setting],
     )

@@ -6,14 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightxml.network.batches import Batch, SparseBatch, Targets, TokenBatch
+from lightxml.network.batches import Batch, Targets, TokenBatch
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import TextEncoder
 from lightxml.network.features import FeatureEmbedding, Standardise, make_embedding
-from lightxml.network.heads.base import Shares
 from lightxml.network.heads.kinds import make_head
-from lightxml.network.linear import LinearClassifiers
-from lightxml.network.neighbours import Neighbours
 
 # Of a representation without a trained encoder, chosen on validation documents. Both parts have
 # an equal share in it, and so learn equally fast; no document speaks louder than others.
@@ -69,11 +66,6 @@ class LightXMLNetwork(nn.Module):
     ----------
     widths : list of int
         Of the parts of the representation: the encoder's, the features'.
-    neighbours : Neighbours or None
-        What is added to the logits in evaluation mode; given after training.
-    linear : LinearClassifiers or None
-        What the logits are averaged with in evaluation mode; given after training. It stays on
-        the CPU, and out of the state dict.
     autocast_dtype : torch.dtype or None
         The precision of the encoder, and without a trained one of the output layer's products in
         training; None is float32. In prediction, everything from the representation on is float32.
@@ -105,8 +97,6 @@ class LightXMLNetwork(nn.Module):
             self.widths.append(self.features.width)
         self.dropout = nn.Dropout(config.dropout)
         self.head = make_head(config.head, self.width, config.n_labels)
-        self.neighbours: Neighbours | None = None
-        self.linear: LinearClassifiers | None = None
         # Drawn last, so that a seed gives the other parts the same weights with it and without.
         if config.se_block:
             self.se_block = SqueezeExcitation(self.n_feature_layers)
@@ -131,9 +121,9 @@ class LightXMLNetwork(nn.Module):
         ------
         ValueError
         """
-        for part in (self.features, self.neighbours, self.head):
-            if part is not None:
-                part.check()
+        if self.features is not None:
+            self.features.check()
+        self.head.check()
 
     @property
     def device(self) -> torch.device:
@@ -219,30 +209,17 @@ class LightXMLNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the logits of prediction, float32 of shape (batch, n_labels)."""
-        representation = self.represent(batch)
-        return self.logits(representation, batch)
+        return self.head.logits(self.represent(batch))
 
     def rank(self, batch: Batch, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits and the columns of each document's k best labels, best first."""
-        representation = self.represent(batch)
-        values, columns = self.head.rank(representation, k, self._shares(representation, batch))
-        return self._own_part * values, columns
+        return self.head.rank(self.represent(batch), k)
 
     def positive(
         self, batch: Batch, least: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return rows, columns and values of the logits above `least`."""
-        representation = self.represent(batch)
-        shares = self._shares(representation, batch)
-        rows, columns, values = self.head.positive(representation, least / self._own_part, shares)
-        return rows, columns, self._own_part * values
-
-    def logits(
-        self, representation: torch.Tensor, batch: Batch, *, neighbours: bool = True
-    ) -> torch.Tensor:
-        """Return the logits that `forward` gives, with or without the neighbours' part."""
-        shares = self._shares(representation, batch, neighbours=neighbours)
-        return self._own_part * self.head.logits(representation, shares)
+        return self.head.positive(self.represent(batch), least)
 
     def logits_of(self, batch: Batch, columns: torch.Tensor) -> torch.Tensor:
         """Return the logits of some labels, of each document its own.
@@ -256,25 +233,4 @@ class LightXMLNetwork(nn.Module):
         -------
         Tensor of float32, shape (batch, m)
         """
-        representation = self.represent(batch)
-        shares = self._shares(representation, batch)
-        return self._own_part * self.head.logits_of(representation, columns, shares)
-
-    @property
-    def _own_part(self) -> float:
-        """What the head's logits, and all that is added to them, are multiplied with."""
-        return 1.0 if self.linear is None else 1.0 - self.linear.weight
-
-    def _shares(
-        self, representation: torch.Tensor, batch: Batch, *, neighbours: bool = True
-    ) -> Shares | None:
-        """Return what gives all that is added to the head's logits; None for nothing."""
-        found: list[Shares] = []
-        if neighbours and self.neighbours is not None:
-            found.append(self.neighbours(representation))
-        if self.linear is not None:
-            assert isinstance(batch.features, SparseBatch)
-            found.append(self.linear(batch.features))
-        if len(found) < 2:
-            return found[0] if found else None
-        return lambda begin, end: found[0](begin, end) + found[1](begin, end)
+        return self.head.logits_of(self.represent(batch), columns)

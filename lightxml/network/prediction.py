@@ -61,9 +61,7 @@ def predict_logits_of(
     ndarray of float32, shape (n_documents, m)
     """
     out = np.empty(columns.shape, dtype=np.float32)
-    # What is added to the head's logits comes for all labels at once.
-    adds = network.neighbours is not None or network.linear is not None
-    n_logits = network.head.n_labels if adds else max(columns.shape[1], network.head.n_logits)
+    n_logits = max(columns.shape[1], network.head.n_logits)
     for rows, batch in _batches(network, documents, n_logits):
         with torch.inference_mode():
             wanted = torch.from_numpy(columns[rows]).to(network.device)
@@ -109,10 +107,7 @@ def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tenso
 def represented(network: LightXMLNetwork, documents: Documents) -> Documents:
     """Return the documents as what the head reads of them, so that they can be ranked twice."""
     use_one_thread_if_forked()
-    of_all = represent_all(network, documents).cpu().numpy()
-    # What they are made of is read again by linear classifiers only.
-    features = None if network.linear is None else documents.features
-    return Documents(features=features, representations=of_all)
+    return Documents(representations=represent_all(network, documents).cpu().numpy())
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -145,12 +140,7 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield some documents' numbers and their batch, until all have come."""
     use_one_thread_if_forked()
-    device, width = network.device, n_logits
-    if network.neighbours is not None:
-        width = max(width, len(network.neighbours.keys))
-    if network.linear is not None:
-        width = max(width, network.head.n_labels)
-    max_documents = max(1, _MAX_LOGITS // width)
+    device, max_documents = network.device, max(1, _MAX_LOGITS // n_logits)
     for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
         with torch.inference_mode():
             batch = collate(documents, rows, network.pad_id, device)

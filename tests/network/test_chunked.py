@@ -102,17 +102,15 @@ def test_the_ranking_over_chunks_is_that_over_all_labels(
             parameter.copy_((3 * parameter).round())
         head.weight[5:19] = head.weight[4]  # ties within chunks and across them
         head.bias[5:19] = head.bias[4]
-    e, shares = (3 * representation()).round(), torch.randint(-3, 3, (9, N_LABELS)).float()
-    shares[:, 4:19] = 1
-    for added in (None, lambda begin, end: shares[:, begin:end]):
-        values, columns = head.rank(e, k, added)
-        logits = head.logits(e, added)
-        expected = top_k(logits, k)
-        torch.testing.assert_close(values, expected[0])
-        assert torch.equal(columns, expected[1])
-        found, wanted = head.positive(e, 0.5, added), above(logits, 0.5)
-        pairs = [set(zip(r.tolist(), c.tolist(), strict=True)) for r, c, _ in (found, wanted)]
-        assert pairs[0] == pairs[1]
+    e = (3 * representation()).round()
+    values, columns = head.rank(e, k)
+    logits = head.logits(e)
+    expected = top_k(logits, k)
+    torch.testing.assert_close(values, expected[0])
+    assert torch.equal(columns, expected[1])
+    found, wanted = head.positive(e, 0.5), above(logits, 0.5)
+    pairs = [set(zip(r.tolist(), c.tolist(), strict=True)) for r, c, _ in (found, wanted)]
+    assert pairs[0] == pairs[1]
 
 
 def test_random_rounding_is_right_on_average_and_repeats() -> None:

@@ -106,7 +106,7 @@ def test_every_family_gives_its_layers_summary_vectors(family: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_padding_and_neighbours_change_nothing(family: str, tmp_path: Path) -> None:
+def test_padding_and_neighbors_change_nothing(family: str, tmp_path: Path) -> None:
     encoder = build_encoder(save_pretrained(tmp_path, family), TEXTS, 32)
     network = network_of(encoder)
     store = Documents(tokenize(TEXTS[:4], encoder.tokenizer))

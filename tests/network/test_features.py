@@ -82,6 +82,18 @@ def test_features_that_no_training_document_has_count_for_nothing(matrix: sp.csr
     torch.testing.assert_close(found, embed(embedding, matrix, ALL))
 
 
+def test_many_numbers_may_be_counted_in_64_bits(matrix: sp.csr_array) -> None:
+    wide = sp.csr_array(
+        (matrix.data, matrix.indices.astype(np.int64), matrix.indptr.astype(np.int64)),
+        shape=matrix.shape,
+    )
+    assert wide.indices.dtype == np.int64
+    torch.manual_seed(0)
+    narrow = feature_embedding(matrix, 3)
+    torch.manual_seed(0)
+    assert torch.equal(embed(feature_embedding(wide, 3), wide, ALL), embed(narrow, matrix, ALL))
+
+
 def test_all_features_zero_is_an_error() -> None:
     with pytest.raises(ValueError, match="features of all 3 documents are zero; expected some"):
         describe_features(sp.csr_array((3, 4), dtype=np.float32), 2)

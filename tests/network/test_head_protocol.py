@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,6 @@ DESCRIBED: dict[str, dict[str, Any]] = {
     "clustered": {"label_dim": 4, "n_clusters": 7, "n_candidate_clusters": 2},
 }
 WITH_PENDING = pytest.mark.parametrize("kind", ["chunked", "clustered"])
-Shares = Callable[[int, int], torch.Tensor]
 
 
 def new_head(kind: str, n_labels: int = N_LABELS, **sizes: Any) -> Head:
@@ -72,12 +70,6 @@ def loss_of(head: Head, e: torch.Tensor, y: sp.csr_array = Y) -> torch.Tensor:
     return head.loss(e, targets(y), torch.float32)
 
 
-@pytest.fixture(params=["alone", "with shares"])
-def shares(request: pytest.FixtureRequest) -> Shares | None:
-    added = torch.randn(N_DOCUMENTS, N_LABELS, generator=torch.Generator().manual_seed(2))
-    return None if request.param == "alone" else lambda begin, end: added[:, begin:end]
-
-
 def test_the_table_names_every_kind() -> None:
     assert HEADS.keys() == DESCRIBED.keys()
     assert all(cls.kind == kind for kind, cls in HEADS.items())
@@ -87,23 +79,21 @@ def test_the_table_names_every_kind() -> None:
 
 
 @pytest.mark.parametrize("m", [1, 5, N_LABELS, 3 * N_LABELS], ids="{} columns".format)
-def test_logits_of_some_labels_are_those_among_all(
-    head: Head, shares: Shares | None, m: int
-) -> None:
+def test_logits_of_some_labels_are_those_among_all(head: Head, m: int) -> None:
     e = representation()
     columns = torch.from_numpy(np.random.default_rng(0).integers(N_LABELS, size=(N_DOCUMENTS, m)))
     with torch.no_grad():
-        found, logits = head.logits_of(e, columns, shares), head.logits(e, shares)
+        found, logits = head.logits_of(e, columns), head.logits(e)
     assert found.dtype == logits.dtype == torch.float32
     assert logits.shape == (N_DOCUMENTS, N_LABELS)
     torch.testing.assert_close(found, logits.gather(1, columns), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("k", [1, 7, N_LABELS])
-def test_a_ranking_is_by_the_logits_best_first(head: Head, shares: Shares | None, k: int) -> None:
+def test_a_ranking_is_by_the_logits_best_first(head: Head, k: int) -> None:
     e = representation()
     with torch.no_grad():
-        (values, columns), logits = head.rank(e, k, shares), head.logits(e, shares)
+        (values, columns), logits = head.rank(e, k), head.logits(e)
     torch.testing.assert_close(values, logits.gather(1, columns), atol=1e-5, rtol=1e-5)
     assert (values.diff(dim=1) <= 0).all()
     assert all(len(set(row)) == k for row in columns.tolist())
@@ -112,13 +102,11 @@ def test_a_ranking_is_by_the_logits_best_first(head: Head, shares: Shares | None
 
 
 @pytest.mark.parametrize("least", [-1.0, 0.0, 1e4])
-def test_labels_above_a_score_are_all_found_in_whatever_cluster(
-    head: Head, shares: Shares | None, least: float
-) -> None:
+def test_labels_above_a_score_are_all_found_in_whatever_cluster(head: Head, least: float) -> None:
     e = representation()
     with torch.no_grad():
-        *found, values = head.positive(e, least, shares)
-        *expected, wanted = above(head.logits(e, shares), least)
+        *found, values = head.positive(e, least)
+        *expected, wanted = above(head.logits(e), least)
     order = np.lexsort([part.numpy() for part in reversed(found)])
     for ours, theirs in zip(found, expected, strict=True):
         assert ours[order].tolist() == theirs.tolist()
@@ -348,8 +336,8 @@ class TwiceHead(OneVsAllHead):
 
     kind = "twice"
 
-    def logits(self, representation: torch.Tensor, shares: Any = None) -> torch.Tensor:
-        return 2 * super().logits(representation, shares)
+    def logits(self, representation: torch.Tensor) -> torch.Tensor:
+        return 2 * super().logits(representation)
 
 
 def test_a_fourth_head_is_trained_counted_and_saved_by_its_line_in_the_table(

@@ -100,12 +100,12 @@ def test_a_slice_is_scored_as_in_the_whole(
 
 
 @settings(max_examples=25, deadline=None)
-@given(X=texts(max_size=4), neighbours=texts())
-def test_neighbours_change_no_score(
-    model: LightXMLClassifier, X: list[str], neighbours: list[str]
+@given(X=texts(max_size=4), neighbors=texts())
+def test_neighbors_change_no_score(
+    model: LightXMLClassifier, X: list[str], neighbors: list[str]
 ) -> None:
-    together = model.decision_function([*neighbours, *X, *neighbours])
-    begin = len(neighbours)
+    together = model.decision_function([*neighbors, *X, *neighbors])
+    begin = len(neighbors)
     assert agree(together[begin : begin + len(X)], model.decision_function(X))
 
 
@@ -134,6 +134,12 @@ def test_every_score_is_a_probability_and_every_method_tells_the_same(
     assert (np.diff(ranked, axis=1) <= 0).all()
     assert np.array_equal(np.take_along_axis(scores, labels, axis=1), ranked)
     assert np.array_equal(model.predict(X).toarray(), scores >= 0.5)
+
+
+def test_validation_measures_what_predicts(make_classifier: Make, documents: Documents) -> None:
+    X, y = documents
+    model = make_classifier().fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
+    assert model.history_[-1]["precision_at_1"] == model.score(X[50:], y[50:])
 
 
 def test_predict_takes_the_scores_that_are_shown_as_a_half(
@@ -338,6 +344,25 @@ def test_a_thousand_predictions_leak_neither_memory_nor_files(
     assert len(os.listdir("/proc/self/fd")) == files
 
 
+def test_no_more_documents_at_a_time_than_their_logits_allow(
+    model: LightXMLClassifier, documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, read, m = model.network_, model._read(documents[0]), 24
+    columns = np.random.default_rng(0).integers(12, size=(len(read), m))
+    expected = np.take_along_axis(prediction.predict_logits(network, read), columns, axis=1)
+    sizes: list[int] = []
+    logits_of = network.logits_of
+
+    def counted(batch: Batch, wanted: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(wanted))
+        return logits_of(batch, wanted)
+
+    monkeypatch.setattr(network, "logits_of", counted)
+    monkeypatch.setattr(prediction, "_MAX_LOGITS", 7 * m)
+    assert agree(prediction.predict_logits_of(network, read, columns), expected)
+    assert (max(sizes), sum(sizes)) == (7, len(read))
+
+
 @contextmanager
 def memory_limit(n_bytes: int) -> Iterator[None]:
     """Let an allocation fail that takes this process more than so far above what it holds."""
@@ -360,7 +385,6 @@ class WideNetwork(torch.nn.Module):
     def __init__(self, ranking: np.ndarray) -> None:
         super().__init__()
         self.head = OneVsAllHead(1, len(ranking))
-        self.neighbours = self.linear = None
         with torch.no_grad():
             self.head.weight[:, 0] = torch.from_numpy(ranking / len(ranking))
         # Of one batch; a fresh one each time would cost more than all else here.

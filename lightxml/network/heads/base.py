@@ -21,8 +21,6 @@ from lightxml.network.tables import group_by_column, weighted_sum
 # instead of that most of them do not.
 INITIAL_BIAS = -6.0
 
-# What is added to the logits of the labels from one number up to another, (batch, end - begin).
-Shares = Callable[[int, int], torch.Tensor]
 # Gives all documents, some at a time: their numbers, and their representations.
 Represented = Callable[[], Iterable[tuple[np.ndarray, torch.Tensor]]]
 
@@ -126,27 +124,22 @@ class Head(nn.Module, ABC):
         return representation
 
     @abstractmethod
-    def logits(self, representation: torch.Tensor, shares: Shares | None = None) -> torch.Tensor:
+    def logits(self, representation: torch.Tensor) -> torch.Tensor:
         """Return every label's logit, float32 of shape (batch, n_labels).
 
         Parameters
         ----------
         representation : Tensor of float32, shape (batch, width)
-        shares : callable, optional
-            What is added to the labels' logits.
         """
 
     @abstractmethod
-    def logits_of(
-        self, representation: torch.Tensor, columns: torch.Tensor, shares: Shares | None = None
-    ) -> torch.Tensor:
+    def logits_of(self, representation: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """Return the logits of some labels, of each document its own: `logits`, but for rounding.
 
         Parameters
         ----------
         representation : Tensor of float32, shape (batch, width)
         columns : Tensor of int64, shape (batch, m)
-        shares : callable, optional
 
         Returns
         -------
@@ -154,14 +147,12 @@ class Head(nn.Module, ABC):
         """
 
     @abstractmethod
-    def rank(
-        self, representation: torch.Tensor, k: int, shares: Shares | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def rank(self, representation: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the k largest logits and their columns, best first; as `top_k`."""
 
     @abstractmethod
     def positive(
-        self, representation: torch.Tensor, least: float, shares: Shares | None = None
+        self, representation: torch.Tensor, least: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return rows, columns and values of the logits above `least`."""
 
@@ -212,13 +203,6 @@ class Head(nn.Module, ABC):
 def linear(layer: nn.Linear, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return what a layer makes of values, with its product in `dtype`; float32."""
     return F.linear(values.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype)).float()
-
-
-def with_shares(
-    logits: torch.Tensor, columns: torch.Tensor, shares: Shares | None, n_labels: int
-) -> torch.Tensor:
-    """Return the logits of some labels, (batch, m), with the shares of these labels added."""
-    return logits if shares is None else logits + shares(0, n_labels).gather(1, columns)
 
 
 def queries(head: Head, represented: Represented) -> Iterable[tuple[np.ndarray, torch.Tensor]]:

@@ -16,13 +16,11 @@ from lightxml.network.heads.base import (
     INITIAL_BIAS,
     Head,
     Represented,
-    Shares,
     above,
     linear,
     queries,
     start_at_centroids,
     top_k,
-    with_shares,
 )
 from lightxml.network.heads.candidates import candidate_logits
 from lightxml.network.heads.chunks import ChunkedLoss, ChunkedRMSprop, HeadGradient, chunk_bytes
@@ -126,24 +124,19 @@ class ChunkedHead(Head):
         chunk = chunk_bytes(self.weight, dtype, batch_size)
         return {"optimizer": ADAMW_BYTES * others, "output": chunk}
 
-    def logits(self, representation: torch.Tensor, shares: Shares | None = None) -> torch.Tensor:
+    def logits(self, representation: torch.Tensor) -> torch.Tensor:
         """Return every logit, float32 of shape (batch, n_labels)."""
-        logits = F.linear(self.query(representation), self.weight.float(), self.bias)
-        return logits if shares is None else logits + shares(0, self.n_labels)
+        return F.linear(self.query(representation), self.weight.float(), self.bias)
 
-    def logits_of(
-        self, representation: torch.Tensor, columns: torch.Tensor, shares: Shares | None = None
-    ) -> torch.Tensor:
+    def logits_of(self, representation: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """Return the logits of some labels, of each document its own."""
         products = candidate_logits(self.weight.float(), self.query(representation), columns)
-        return with_shares(products + self.bias[columns], columns, shares, self.n_labels)
+        return products + self.bias[columns]
 
-    def rank(
-        self, representation: torch.Tensor, k: int, shares: Shares | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def rank(self, representation: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the k largest logits and their columns; as `top_k`."""
         best: tuple[torch.Tensor, torch.Tensor] | None = None
-        for begin, logits in self._ranked_chunks(representation, shares):
+        for begin, logits in self._ranked_chunks(representation):
             values, columns = top_k(logits, min(k, logits.shape[1]))
             columns += begin
             if best is not None:  # equal ones stay in the order of their columns
@@ -155,25 +148,22 @@ class ChunkedHead(Head):
         return best
 
     def positive(
-        self, representation: torch.Tensor, least: float, shares: Shares | None = None
+        self, representation: torch.Tensor, least: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return rows, columns and values of the logits above `least`."""
         rows, columns, values = [], [], []
-        for begin, logits in self._ranked_chunks(representation, shares):
+        for begin, logits in self._ranked_chunks(representation):
             row, column, value = above(logits, least)
             rows.append(row)
             columns.append(column + begin)
             values.append(value)
         return torch.cat(rows), torch.cat(columns), torch.cat(values)
 
-    def _ranked_chunks(
-        self, representation: torch.Tensor, shares: Shares | None
-    ) -> Iterator[tuple[int, torch.Tensor]]:
+    def _ranked_chunks(self, representation: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
         query = self.query(representation)
         for begin in range(0, self.n_labels, _LABELS_RANKED):
             end = min(begin + _LABELS_RANKED, self.n_labels)
-            logits = F.linear(query, self.weight[begin:end].float(), self.bias[begin:end])
-            yield begin, logits if shares is None else logits + shares(begin, end)
+            yield begin, F.linear(query, self.weight[begin:end].float(), self.bias[begin:end])
 
     def describe(self) -> Described:
         """Return its kind and the width of the bottleneck."""

@@ -14,13 +14,11 @@ from lightxml.network.heads.base import (
     INITIAL_BIAS,
     Head,
     Represented,
-    Shares,
     above,
     linear,
     queries,
     start_at_centroids,
     top_k,
-    with_shares,
 )
 from lightxml.network.heads.candidates import CandidateLoss, Rescaled, candidate_logits
 from lightxml.network.pending import ADAMW_BYTES
@@ -293,26 +291,19 @@ class ClusteredHead(Head):
         places = (self.starts[cluster] + within).clamp(max=self.n_labels - 1)
         return self.members[places], lengths > 0
 
-    def logits(self, representation: torch.Tensor, shares: Shares | None = None) -> torch.Tensor:
+    def logits(self, representation: torch.Tensor) -> torch.Tensor:
         """Return the logit of every label's score, float32 of shape (batch, n_labels)."""
         of_clusters = self.generator(representation)
         logits = F.linear(self.query(representation), self.embeddings)
-        if shares is not None:
-            logits = logits + shares(0, self.n_labels)
         return _logit_of_product(logits, of_clusters[:, self.cluster_of])
 
-    def logits_of(
-        self, representation: torch.Tensor, columns: torch.Tensor, shares: Shares | None = None
-    ) -> torch.Tensor:
+    def logits_of(self, representation: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """Return the logits of some labels' scores, of each document its own."""
         of_clusters = self.generator(representation).gather(1, self.cluster_of[columns])
         logits = candidate_logits(self.embeddings, self.query(representation), columns)
-        logits = with_shares(logits, columns, shares, self.n_labels)
         return _logit_of_product(logits, of_clusters)
 
-    def rank(
-        self, representation: torch.Tensor, k: int, shares: Shares | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def rank(self, representation: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of the k best candidates and their columns, equal ones by column.
 
         More clusters than `n_candidate_clusters` are searched where `k` labels might not be in
@@ -321,14 +312,14 @@ class ClusteredHead(Head):
         n_needed = int(np.searchsorted(self.host_sizes.cumsum(), k)) + 1
         logits = self.generator(representation)
         best, chosen = top_k(logits, max(self.n_candidate_clusters, n_needed))
-        values, labels = self._score(representation, best, chosen, shares)
+        values, labels = self._score(representation, best, chosen)
         # By label: then equal values come in that order.
         labels, order = labels.sort(dim=1, stable=True)
         values, where = top_k(values.gather(1, order), k)
         return values, labels.gather(1, where)
 
     def positive(
-        self, representation: torch.Tensor, least: float, shares: Shares | None = None
+        self, representation: torch.Tensor, least: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return rows, columns and logits of all labels above `least`, of any cluster.
 
@@ -340,21 +331,16 @@ class ClusteredHead(Head):
             none = chosen = logits.new_zeros(0, dtype=torch.int64)
             return none, chosen, logits.new_zeros(0)
         best, chosen = top_k(logits, n_chosen)
-        values, labels = self._score(representation, best, chosen, shares)
+        values, labels = self._score(representation, best, chosen)
         rows, where, values = above(values, least)
         return rows, labels[rows, where], values
 
     def _score(
-        self,
-        representation: torch.Tensor,
-        of_clusters: torch.Tensor,
-        chosen: torch.Tensor,
-        shares: Shares | None,
+        self, representation: torch.Tensor, of_clusters: torch.Tensor, chosen: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of the labels of clusters, -inf where there is none, and the labels."""
         labels, present = self._candidates(chosen)
         logits = candidate_logits(self.embeddings, self.query(representation), labels)
-        logits = with_shares(logits, labels, shares, self.n_labels)
         of_clusters = of_clusters.repeat_interleave(self.largest, dim=1)
         return _logit_of_product(logits, of_clusters).masked_fill(~present, -torch.inf), labels
 

@@ -15,11 +15,9 @@ from lightxml.network.heads.base import (
     INITIAL_BIAS,
     Head,
     Represented,
-    Shares,
     above,
     start_at_centroids,
     top_k,
-    with_shares,
 )
 from lightxml.network.heads.candidates import candidate_logits
 
@@ -71,29 +69,24 @@ class OneVsAllHead(Head, nn.Linear):
         """Begin each label at its documents; as `start_at_centroids`."""
         start_at_centroids(self.weight, represented(), y)
 
-    def logits(self, representation: torch.Tensor, shares: Shares | None = None) -> torch.Tensor:
+    def logits(self, representation: torch.Tensor) -> torch.Tensor:
         """Return every logit, float32 of shape (batch, n_labels)."""
         logits: torch.Tensor = self(representation)
-        return logits if shares is None else logits + shares(0, self.out_features)
+        return logits
 
-    def logits_of(
-        self, representation: torch.Tensor, columns: torch.Tensor, shares: Shares | None = None
-    ) -> torch.Tensor:
+    def logits_of(self, representation: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """Return the logits of some labels, of each document its own."""
-        logits = candidate_logits(self.weight, representation, columns) + self.bias[columns]
-        return with_shares(logits, columns, shares, self.n_labels)
+        return candidate_logits(self.weight, representation, columns) + self.bias[columns]
 
-    def rank(
-        self, representation: torch.Tensor, k: int, shares: Shares | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def rank(self, representation: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the k largest logits and their columns; as `top_k`."""
-        return top_k(self.logits(representation, shares), k)
+        return top_k(self.logits(representation), k)
 
     def positive(
-        self, representation: torch.Tensor, least: float, shares: Shares | None = None
+        self, representation: torch.Tensor, least: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return rows, columns and values of the logits above `least`."""
-        return above(self.logits(representation, shares), least)
+        return above(self.logits(representation), least)
 
     def describe(self) -> Described:
         """Return its kind: the number of labels is all that it is made by."""
