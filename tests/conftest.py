@@ -50,6 +50,7 @@ def make_classifier() -> Callable[..., LightXMLClassifier]:
             "dropout": 0.1,
             "device": "cpu",
             "random_state": 0,
+            "rankers": ("network",),
         }
         params = {**defaults, **params}
         if params["encoder"] is not None:
