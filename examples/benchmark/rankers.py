@@ -1,0 +1,249 @@
+"""Words, label texts and a final ranker on a data set, and peers that are given the same.
+
+    python rankers.py FOLDER [--learner ours|bonsai|names] [--texts none|trained|closed|open]
+        [--others FOLDER ...] [--without RANKER ...] [--final-ranker auto|mean|logistic]
+        [--pairs] [--punctuation] [--seed N] [--validation] [--results FILE]
+
+`--texts`: of no label; of labels with a training document; `labels.txt` whole (a closed list);
+and with up to 100,000 names of other sets, `labels.txt` of `--others` (an open list). Learners:
+``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where each text is one more training
+document; ``names``, the labels whose text stands in the document, longest first. One process, one
+row of results: peak memory is that of one learner. `--validation` measures on a tenth of the
+training part. P@k are over all true labels, those without a training document too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from data import K, machine, peak_gib, size_in_bytes, vectorizer
+from peers.trees import as_pairs, write_features
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lightxml import LightXMLClassifier
+
+BINS, MOST_NAMES = 15, 100_000
+Scores = tuple[list[list[str]], np.ndarray | None]
+
+
+def lines(path: Path) -> list[str]:
+    """Return a file's lines; only a newline ends one."""
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def part(folder: Path, name: str) -> tuple[list[str], list[list[str]]]:
+    """Return texts and labels."""
+    labels = [line.split() for line in lines(folder / f"{name}_labels.txt")]
+    return lines(folder / f"{name}_texts.txt"), labels
+
+
+def names_of(folder: Path, *, punctuation: bool) -> dict[str, str]:
+    """Return each label's text, split at punctuation on request."""
+    pairs = (line.split("\t", 1) for line in lines(folder / "labels.txt"))
+    return {label: re.sub(r"[\W_]+", " ", text) if punctuation else text for label, text in pairs}
+
+
+def with_others(names: dict[str, str], folders: list[Path]) -> dict[str, str]:
+    """Add names of other sets, drawn with seed 1, none that is there already."""
+    known = {text.casefold() for text in names.values()}
+    more: dict[str, str] = {}
+    for folder in folders:
+        for label, text in names_of(folder, punctuation=False).items():
+            if text.casefold() not in known:
+                known.add(text.casefold())
+                more[f"{folder.name}:{label.replace(' ', '_')}"] = text
+    labels = sorted(more)
+    drawn = np.random.RandomState(1).permutation(len(labels))[:MOST_NAMES]
+    return names | {labels[i]: more[labels[i]] for i in drawn}
+
+
+def ours(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
+    """Fit `LightXMLClassifier` on words; return it and what ranks."""
+    rankers: Any = "auto"
+    if options.without:
+        every = ("linear", "neighbors", *(("label_texts",) if names else ()))
+        rankers = tuple(name for name in every if name not in options.without)
+    texts = None if not names or "label_texts" in options.without else names
+    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    final = {"auto": "auto", "mean": None, "logistic": logistic}[options.final_ranker]
+    features = vectorizer(pairs=options.pairs)
+    model = LightXMLClassifier(
+        None, features=features, rankers=rankers, final_ranker=final, random_state=options.seed
+    ).fit(X, y, label_texts=texts)
+
+    def rank(new: list[str]) -> Scores:
+        labels, scores = model.predict_topk(new, K, return_scores=True)
+        return labels.tolist(), scores
+
+    return rank, model.save
+
+
+def bonsai(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
+    """Fit Omikuji's Bonsai-like trees, each label's text one more document."""
+    import omikuji
+
+    X, y = [*X, *names.values()], [*y, *([label] for label in names)]
+    tfidf = vectorizer(pairs=options.pairs)
+    rows = sp.csr_array(tfidf.fit_transform(X))
+    classes = sorted({label for of in y for label in of})
+    place = {label: i for i, label in enumerate(classes)}
+    columns = [place[label] for of in y for label in of]
+    pointers = np.cumsum([0, *map(len, y)])
+    shape = (len(y), len(classes))
+    truth = sp.csr_array((np.ones(len(columns), np.int8), columns, pointers), shape=shape)
+    with tempfile.TemporaryDirectory() as folder:
+        write_features(Path(folder) / "train.txt", rows, truth)
+        hyper = omikuji.Model.default_hyper_param()
+        hyper.cluster_balanced, hyper.cluster_k, hyper.max_depth = False, 100, 3
+        model = omikuji.Model.train_on_data(str(Path(folder) / "train.txt"), hyper, 1)
+
+    def rank(new: list[str]) -> Scores:
+        labels, scores = [], np.zeros((len(new), K))
+        for i, row in enumerate(as_pairs(sp.csr_array(tfidf.transform(new)))):
+            best = model.predict(row, top_k=K)
+            labels.append([classes[j] for j, _ in best])
+            scores[i, : len(best)] = [score for _, score in best]
+        return labels, scores
+
+    return rank, model.save
+
+
+def named(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
+    """Return what ranks the labels whose words stand in the document, most words first."""
+    words = re.compile(r"\w+")
+    of_name: dict[tuple[str, ...], str] = {}
+    for label, text in names.items():
+        of_name.setdefault(tuple(words.findall(text.casefold())), label)
+    longest = min(max(map(len, of_name)), 12)
+
+    def rank(new: list[str]) -> Scores:
+        found = []
+        for text in new:
+            said = words.findall(text.casefold())
+            there: dict[str, int] = {}
+            for n in range(longest, 0, -1):
+                for i in range(len(said) - n + 1):
+                    if (label := of_name.get(tuple(said[i : i + n]))) is not None:
+                        there.setdefault(label, n)
+            found.append(list(there)[:K])
+        return found, None
+
+    return rank, None
+
+
+LEARNERS: dict[str, Callable[..., Any]] = {"ours": ours, "bonsai": bonsai, "names": named}
+
+
+def calibration_error(said: np.ndarray, right: np.ndarray) -> float:
+    """Return the expected calibration error in 15 bins of equal width."""
+    place = np.minimum((said * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(place, said - right, minlength=BINS)
+    return float(np.abs(gaps).sum() / max(len(said), 1))
+
+
+def figures(
+    found: list[list[str]], scores: np.ndarray | None, y: list[list[str]], trained: set[str]
+) -> dict[str, Any]:
+    """Return P@k and calibration, of all labels and of those without a training document."""
+    true = [set(of) for of in y]
+    right = np.zeros((len(y), K), dtype=bool)
+    unseen = np.zeros((len(y), K), dtype=bool)
+    for i, labels in enumerate(found):
+        right[i, : len(labels)] = [label in true[i] for label in labels]
+        unseen[i, : len(labels)] = [label not in trained for label in labels]
+    ceiling = np.array([sum(label in trained for label in of) for of in true])
+    given: dict[str, Any] = {
+        "P": [round(100 * right[:, :k].mean(), 2) for k in (1, 3, 5)],
+        "P of trained labels": [
+            round(100 * (right & ~unseen)[:, :k].mean(), 2) for k in (1, 3, 5)
+        ],
+        "most possible with trained labels": [
+            round(100 * float(np.minimum(ceiling, k).mean()) / k, 2) for k in (1, 3, 5)
+        ],
+        "recall at 5 of unseen labels": round(
+            100 * float((right & unseen).sum())
+            / max(sum(label not in trained for of in true for label in of), 1), 2
+        ),
+    }  # fmt: skip
+    if scores is not None:
+        said, rng = scores.astype(np.float64), np.random.default_rng(0)
+        chance = [
+            calibration_error(said.ravel(), rng.random(said.size) < said.ravel()) for _ in range(10)
+        ]
+        given["ECE"] = round(calibration_error(said.ravel(), right.ravel()), 4)
+        given["ECE by chance"] = round(float(np.mean(chance)), 4)
+        given["unseen pairs"] = int(unseen.sum())
+        given["ECE of unseen"] = round(calibration_error(said[unseen], right[unseen]), 4)
+    return given
+
+
+def main() -> None:
+    """Measure one learner, and print and append its row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--learner", choices=sorted(LEARNERS), default="ours")
+    parser.add_argument("--texts", choices=("none", "trained", "closed", "open"), default="closed")
+    parser.add_argument("--others", type=Path, nargs="*", default=[])
+    parser.add_argument("--without", nargs="*", default=[])
+    parser.add_argument("--final-ranker", choices=("auto", "mean", "logistic"), default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path)
+    for flag in ("--validation", "--punctuation", "--pairs"):
+        parser.add_argument(flag, action="store_true")
+    options = parser.parse_args()
+    X, y = part(options.folder, "train")
+    if options.validation:
+        order = np.random.RandomState(0).permutation(len(X))
+        new, old = np.sort(order[: len(order) // 10]), np.sort(order[len(order) // 10 :])
+        X_new, y_new = [X[i] for i in new], [y[i] for i in new]
+        X, y = [X[i] for i in old], [y[i] for i in old]
+    else:
+        X_new, y_new = part(options.folder, "test")
+    trained = {label for of in y for label in of}
+    names = {}
+    if options.texts != "none":
+        names = names_of(options.folder, punctuation=options.punctuation)
+    if options.texts == "trained":
+        names = {label: text for label, text in names.items() if label in trained}
+    if options.texts == "open":
+        names = with_others(names, options.others)
+    cpu, wall = time.process_time(), time.perf_counter()
+    rank, save = LEARNERS[options.learner](X, y, names, options)
+    fit = time.process_time() - cpu, time.perf_counter() - wall
+    cpu = time.process_time()
+    found, scores = rank(X_new)
+    predict = time.process_time() - cpu
+    size = None
+    if save is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            save(str(Path(folder) / "model"))
+            size = round(size_in_bytes(Path(folder)) / 1e6, 1)
+    told = {
+        name: value for name, value in vars(options).items() if name not in ("results", "others")
+    }
+    row = {
+        **told, "folder": options.folder.name, "names": len(names),
+        **figures(found, scores, y_new, trained),
+        "fit, CPU s": round(fit[0], 1), "fit, s": round(fit[1], 1),
+        "documents a CPU s": round(len(X_new) / predict), "peak GiB": round(peak_gib(), 2),
+        "model MB": size, "machine": machine(),
+    }  # fmt: skip
+    print(json.dumps({name: value for name, value in row.items() if name != "machine"}))
+    if options.results is not None:
+        with options.results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()
