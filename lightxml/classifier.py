@@ -30,7 +30,7 @@ from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import FinalRanker
 from lightxml.runtime.devices import choose_device, use_one_thread_if_forked
 from lightxml.storage import estimator as storage
-from lightxml.storage.network import pack_model, unpack_model
+from lightxml.storage.model import for_pickle, from_pickle
 
 
 class LightXMLClassifier(TopKEstimator):
@@ -466,8 +466,7 @@ class LightXMLClassifier(TopKEstimator):
         state = dict(super().__getstate__())
         model = state.pop("_model", None)
         if model is not None:
-            packed = pack_model(model)
-            state["_packed"] = (packed, model.classes, model.vectorizer, model.feature_names)
+            state["_packed"] = for_pickle(model)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -476,7 +475,7 @@ class LightXMLClassifier(TopKEstimator):
         super().__setstate__(state)
         if packed is None:
             return
-        fitted = unpack_model(*packed)
+        fitted = from_pickle(packed)
         try:
             device = choose_device(self.device)
         except ValueError:  # trained on a device that this machine lacks

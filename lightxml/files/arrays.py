@@ -122,6 +122,44 @@ def decode_arrays(
     return arrays
 
 
+def decode_all(data: bytes, *, name: str) -> dict[str, np.ndarray]:
+    """Read all arrays there are; what they should be is for the caller to check.
+
+    Parameters
+    ----------
+    data, name
+        As `decode_arrays` takes them.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Together no larger than `data`.
+
+    Raises
+    ------
+    BundleError
+        As `decode_arrays`, but for names, dtypes and shapes.
+    """
+    header, _ = read_header(data, name)
+    expected = {}
+    for key, entry in header.items():
+        dtype = _DTYPES.get(str(entry.get("dtype"))) if isinstance(entry, dict) else None
+        shape = shape_of(entry)
+        too_large = shape is None or len(shape) > 8 or math.prod(filter(None, shape)) > len(data)
+        if dtype is None or shape is None or too_large:
+            raise BundleError(f"{name}: array {key[:100]!r} has no dtype or no shape. {DAMAGED}")
+        expected[key] = dtype, tuple(shape)
+    return decode_arrays(data, expected, name=name)
+
+
+def shape_of(entry: Any) -> list[int] | None:
+    """Return the shape that a header gives an array; None where it gives none."""
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+        return None
+    return shape
+
+
 def read_header(data: bytes, name: str) -> tuple[dict[str, Any], int]:
     """Return the header of a safetensors blob, and where the arrays start; the latter not needed.
 

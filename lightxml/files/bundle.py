@@ -38,15 +38,16 @@ from lightxml.files.strict_json import DAMAGED, parse_json
 # To raise the format:
 # 1. Raise it only when this version would misread, or could not read, what the new version
 #    writes. A new optional key in the manifest is no reason.
-# 2. Add 1 to FORMAT. In `_check_record`, accept the old numbers too and lift what they hold to
-#    the new shape there, so that the rest of the package knows the newest format only.
+# 2. Add 1 to FORMAT. In `_check_record`, accept the old numbers from OLDEST on too and lift what
+#    they hold to the new shape there, so that the rest of the package knows the newest only.
 # 3. Save a small bundle with the last version of the old format, put it under tests/data and
-#    test that it loads; that test stays for ever.
+#    test that it loads; that test stays for ever. (Format 1 was never released and is refused.)
 # 4. Leave the envelope alone: one JSON object in canonical form with the keys "format" and
 #    "digest". Older versions check these two first, and can then say "upgrade lightxml"
 #    instead of "damaged".
 # 5. Say in CHANGELOG.md which versions read and write which formats.
-FORMAT = 1
+FORMAT = 2
+OLDEST = 2
 
 RECORD = "lightxml.json"
 MAX_RECORD_BYTES = 2 * 2**20  # a manifest of a few kilobytes is usual; large things are blobs
@@ -254,7 +255,7 @@ def _canonical(record: dict[str, Any]) -> bytes:
     return text.encode("ascii") + b"\n"
 
 
-def _check_record(data: bytes, *, name: str) -> dict[str, Any]:
+def _check_record(data: bytes, *, name: str, oldest: int = OLDEST) -> dict[str, Any]:
     record = parse_json(data, name=name, max_bytes=MAX_RECORD_BYTES)
     if not isinstance(record, dict) or not {"format", "digest"} <= record.keys():
         raise BundleError(
@@ -275,6 +276,11 @@ def _check_record(data: bytes, *, name: str) -> dict[str, Any]:
         raise BundleError(
             f"{name}: has format {number}; this version of lightxml reads up to {FORMAT}. "
             "Upgrade lightxml to load this model."
+        )
+    if number < oldest:
+        raise BundleError(
+            f"{name}: has format {number}: it was made by an earlier version of lightxml. This "
+            f"version reads format {FORMAT}; train the model again."
         )
     if record.keys() != {"format", "manifest", "blobs", "digest"}:
         raise BundleError(f"{name}: has the keys {sorted(record)}. {DAMAGED}")
@@ -513,7 +519,8 @@ def _left_over(side_file: Path) -> set[str]:
 
 
 def _listed(file: Path) -> set[str]:
-    record = _check_record(_read(file, MAX_RECORD_BYTES), name=str(file))
+    # Of any format: a save over an older model sweeps what that one leaves.
+    record = _check_record(_read(file, MAX_RECORD_BYTES), name=str(file), oldest=1)
     return {entry["file"] for entry in record["blobs"].values()}
 
 

@@ -22,7 +22,7 @@ from lightxml.rankers.sparse import (
     stacked,
     transposed,
 )
-from lightxml.rankers.stored import as_halves, checked, packed, unpacked
+from lightxml.rankers.stored import as_halves, checked, count, packed, unpacked
 
 MOST_NEIGHBORS = 200_000  # documents; a search among more takes too long
 _N_TERMS = 60
@@ -120,7 +120,7 @@ class Centroids:
         ValueError
             If the arrays are not such as `describe` gives them.
         """
-        shape = settings["n_labels"], settings["n_features"]
+        shape = count(settings, "n_labels"), count(settings, "n_features")
         return cls(
             unpacked("centroids", arrays, shape), checked(arrays, "lengths", np.float32, shape[0])
         )

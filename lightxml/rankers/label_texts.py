@@ -29,7 +29,7 @@ from sparse_dot_topn import sp_matmul_topn
 from lightxml.rankers.base import Documents
 from lightxml.rankers.mentions import Trie, make_trie
 from lightxml.rankers.sparse import blocks, largest, narrow, normalized, row_sums
-from lightxml.rankers.stored import checked
+from lightxml.rankers.stored import checked, count
 from lightxml.rankers.words import (
     Sequences,
     Vocabulary,
@@ -186,24 +186,27 @@ class LabelTexts:
         ValueError
             If the arrays are not what such a ranker has: nothing of a file is believed.
         """
-        n_labels = _count(settings, "n_labels")
+        n_labels = count(settings, "n_labels")
         owners = _numbers(arrays, "owners", np.int32, below=n_labels)
         if (np.diff(owners) < 0).any():
             raise ValueError("its texts are not in the order of their labels")
         starts = checked(arrays, "starts", np.int64)
         if "values" in arrays:
-            n_features = _count(settings, "n_features")
+            n_features = count(settings, "n_features")
             columns = _numbers(arrays, "columns", np.int32, below=n_features)
             _check_starts(starts, len(owners), len(columns))
             values = checked(arrays, "values", np.float32, len(columns))
             weights = sp.csr_array((values, columns, starts), shape=(len(owners), n_features))
             if not weights.has_canonical_format:
                 raise ValueError("its columns are not in order, or one comes twice")
+            lengths = row_sums(values.astype(np.float64) ** 2, starts)
+            if (values == 0).any() or not np.allclose(lengths, 1, atol=1e-3):
+                raise ValueError("its rows are not of length 1")
             return cls(n_labels, owners, narrow(weights), None)
         known = Vocabulary.decode(checked(arrays, "vocabulary", np.uint8))
         texts = _numbers(arrays, "texts", np.int32, below=len(known))
         _check_starts(starts, len(owners), len(texts))
-        n_documents = _count(settings, "n_documents")
+        n_documents = count(settings, "n_documents")
         frequencies = _numbers(arrays, "frequencies", np.int64, below=n_documents + 1)
         if len(frequencies) != len(known):
             raise ValueError("its frequencies are not as many as its words")
@@ -389,13 +392,6 @@ def _ranges(begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarra
     firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     steps = np.repeat(begins - firsts, counts)
     return np.arange(len(steps)) + steps, firsts
-
-
-def _count(settings: Mapping[str, Any], name: str) -> int:
-    value = settings.get(name)
-    if type(value) is not int or not 0 <= value < 2**31:
-        raise ValueError(f"its {name} is no count")
-    return value
 
 
 def _numbers(arrays: Mapping[str, np.ndarray], name: str, dtype: type, below: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from lightxml.rankers.sparse import (
     stacked,
     transposed,
 )
-from lightxml.rankers.stored import as_halves, checked, packed, unpacked
+from lightxml.rankers.stored import as_halves, checked, count, packed, unpacked
 
 N_LIKELY = 30  # labels of each training document that its classifiers must tell it from
 _N_DRAWN = 200
@@ -147,7 +147,7 @@ class Linear:
         ValueError
             If the arrays are not such as `describe` gives them.
         """
-        shape = settings["n_labels"], settings["n_features"]
+        shape = count(settings, "n_labels"), count(settings, "n_features")
         return cls(
             unpacked("weights", arrays, shape), checked(arrays, "bias", np.float32, shape[0])
         )

@@ -22,7 +22,7 @@ from lightxml.rankers.sparse import (
     transposed,
     values_at,
 )
-from lightxml.rankers.stored import as_halves, checked, packed, unpacked
+from lightxml.rankers.stored import as_halves, checked, count, packed, unpacked
 
 _FEW, _MANY = 10, 50
 _POWER = 2
@@ -173,7 +173,7 @@ class Neighbors:
             If the arrays are not such as `describe` gives them.
         """
         n, n_features, n_labels = (
-            settings[name] for name in ("n_documents", "n_features", "n_labels")
+            count(settings, name) for name in ("n_documents", "n_features", "n_labels")
         )
         n_entries = len(checked(arrays, "y_columns", np.int32))
         of_y = {**arrays, "y_values": np.ones(n_entries, dtype=np.float16)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -70,3 +71,16 @@ def checked(
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return array
+
+
+def count(settings: Mapping[str, Any], name: str, least: int = 0) -> int:
+    """Return one of the settings: an int from `least` to below 2**31.
+
+    Raises
+    ------
+    ValueError
+    """
+    value = settings.get(name)
+    if type(value) is not int or not least <= value < 2**31:
+        raise ValueError(f"{name} is {value!r}; expected a count")
+    return value

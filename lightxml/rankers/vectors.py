@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents
 from lightxml.rankers.sparse import blocks, largest, narrow, stacked, values_at
-from lightxml.rankers.stored import checked, packed, unpacked
+from lightxml.rankers.stored import checked, count, packed, unpacked
 
 _N_NEAREST = 30
 _TEMPERATURE = 0.05
@@ -85,7 +85,9 @@ class Vectors:
         ValueError
             If the arrays are not such as `describe` gives them.
         """
-        n, width, n_labels = (settings[name] for name in ("n_documents", "width", "n_labels"))
+        n, width, n_labels = (
+            count(settings, name, least=1) for name in ("n_documents", "width", "n_labels")
+        )
         keys = arrays["keys"]
         if keys.dtype != np.float16 or keys.shape != (n, width) or not np.isfinite(keys).all():
             raise ValueError("keys are not finite numbers of the right shape")

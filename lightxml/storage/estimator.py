@@ -1,37 +1,31 @@
-"""A fitted estimator as a bundle, and back: its arguments, labels, vectorizer and network."""
+"""A fitted estimator as a bundle, and back: its arguments, labels, vectorizer and model."""
 
 from __future__ import annotations
 
-import json
 import os
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import sklearn
-import torch
 from sklearn.base import clone
 
 import lightxml
 from lightxml.exceptions import BundleError, warn
+from lightxml.files.arrays import decode_all, encode_arrays
 from lightxml.files.bundle import RECORD, Bundle
-from lightxml.files.strict_json import parse_json
 from lightxml.fitting.table import ARGUMENTS
-from lightxml.network import encoders
-from lightxml.network.encoders import EncoderConfig
 from lightxml.predicting.fitted import FittedModel
-from lightxml.storage.network import (
-    blob_of,
-    manifest_errors,
-    most_labels,
-    pack_model,
-    unpack_model,
-)
+from lightxml.rankers.stored import checked, count
+from lightxml.storage import rankers
+from lightxml.storage.model import own_classifier, pack_model, unpack_model
+from lightxml.storage.reading import blob_of, errors_of, joined, manifest_errors, split
 from lightxml.storage.vectorizers import pack_vectorizer, unpack_vectorizer
 
-_CLASSES, _NAMES = "classes.json", "feature_names.json"
+_CLASSES, _NAMES = "classes.safetensors", "feature_names.safetensors"
+_LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy")
 # Of no meaning on another machine; and the fitted vectorizer gives `features` back.
 _NOT_SAVED = {name for name, a in ARGUMENTS.items() if a.saved == "no"} | {"features"}
-# A clusterer, or an array of clusters: the fitted clusters stand for it.
+# A clusterer, an array of clusters, or a classifier: what was fitted stands for it.
 _AS_FITTED = "as fitted"
 
 
@@ -49,26 +43,29 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
     Raises
     ------
     TypeError
-        If a label is neither an int nor a str, or the vectorizer holds code.
+        If a label is neither an int nor a str, or the vectorizer, or a final ranker of the user's
+        own, holds code.
     """
     model = pack_model(fitted)
-    blobs = {**model.blobs, _CLASSES: _classes_to_json(fitted.classes)}
+    classes, of_classes = _pack_classes(fitted.classes)
+    blobs = {**model.blobs, **of_classes}
     if fitted.feature_names is not None:
-        blobs[_NAMES] = json.dumps(fitted.feature_names.tolist()).encode()
+        blobs[_NAMES] = encode_arrays(joined(fitted.feature_names.tolist()))
     vectorizer = None
     if fitted.vectorizer is not None:
         vectorizer, more = pack_vectorizer(fitted.vectorizer)
         blobs |= more
+    if fitted.panel is not None:
+        blobs |= rankers.pack_final(fitted.panel)
     manifest = {
         "estimator": estimator,
         "versions": {
             "lightxml": lightxml.__version__,
-            "torch": torch.__version__.split("+")[0],
-            "transformers": encoders.library_version(),
-            "scikit-learn": sklearn.__version__,
-            "numpy": np.__version__,
+            # As installed: to import them would take long where there is no network.
+            **{name: version(name).split("+")[0] for name in _LIBRARIES},
         },
         "params": params_to_json(params),
+        "classes": classes,
         "vectorizer": vectorizer,
         **model.manifest,
     }
@@ -104,8 +101,8 @@ def unpack(bundle: Bundle) -> tuple[dict[str, Any], FittedModel]:
         If a part is missing, of a wrong kind, or does not fit the others.
     """
     with manifest_errors():
-        params = {k: _param_from_json(v) for k, v in bundle.manifest["params"].items()}
-        classes = _classes_from_json(blob_of(bundle, _CLASSES), most_labels(bundle))
+        params = {k: _param_from_json(k, v) for k, v in bundle.manifest["params"].items()}
+        classes = _unpack_classes(bundle)
         vectorizer = bundle.manifest.get("vectorizer")
         if vectorizer is not None:
             vectorizer = unpack_vectorizer(vectorizer, bundle.blobs)
@@ -113,10 +110,14 @@ def unpack(bundle: Bundle) -> tuple[dict[str, Any], FittedModel]:
             params["features"] = clone(vectorizer)
         names = None
         if _NAMES in bundle.blobs:
-            names = _names_from_json(bundle.blobs[_NAMES])
-    fitted = unpack_model(bundle, classes, vectorizer, names)
+            names = np.array(_read_texts(bundle.blobs[_NAMES], _NAMES), dtype=object)
+        classifier = rankers.unpack_final(bundle.blobs)
+    fitted = unpack_model(bundle, classes, vectorizer, names, classifier)
     if params.get("label_clusters") == _AS_FITTED:
         params["label_clusters"] = fitted.label_clusters
+    if params.get("final_ranker") == _AS_FITTED:
+        own = own_classifier(fitted)
+        params["final_ranker"] = None if own is None else clone(own)
     return params, fitted
 
 
@@ -125,67 +126,86 @@ def _param_to_json(name: str, value: Any) -> Any:
         return None
     if name == "label_clusters" and not isinstance(value, (bool, np.bool_, str, type(None))):
         return _AS_FITTED
-    if isinstance(value, EncoderConfig):
-        return {"config": encoders.config_to_dict(value)}
+    if name == "final_ranker" and hasattr(value, "predict_proba"):
+        return _AS_FITTED
+    if name == "rankers" and isinstance(value, (list, tuple)):
+        return list(value)
     if isinstance(value, (str, os.PathLike)):
         text = os.fspath(value)
         # A path of this machine says nothing elsewhere, and may say too much.
         return os.path.basename(text.rstrip("/\\")) if os.path.isabs(text) else text
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, torch.device):
-        return str(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if name == "device":  # torch's own object
+        return str(value)
+    if name == "encoder":
+        from lightxml.network import encoders
+
+        if isinstance(value, encoders.EncoderConfig):
+            return {"config": encoders.config_to_dict(value)}
     warn(f"{name}={value!r} cannot be saved and is kept as None; the fitted model is whole.")
     return None
 
 
-def _param_from_json(value: Any) -> Any:
+def _param_from_json(name: str, value: Any) -> Any:
+    if name == "rankers" and isinstance(value, list):
+        return tuple(value)
     if isinstance(value, dict):
+        from lightxml.network import encoders
+
         return encoders.config_from_dict(value["config"])
     if isinstance(value, list):
         raise ValueError(f"an argument is {value!r}")
     return value
 
 
-def _classes_to_json(classes: np.ndarray) -> bytes:
-    if classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes))):
-        return json.dumps({"range": len(classes)}).encode()
+def _pack_classes(classes: np.ndarray) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return what the manifest says of the labels, and their blob."""
+    n_labels = len(classes)
+    if classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(n_labels)):
+        return {"kind": "range", "n_labels": n_labels}, {}
     values = classes.tolist()
-    for value in values:
-        if type(value) not in (int, str):
-            raise TypeError(
-                f"The label {value!r} is a {type(value).__name__}; only int and str labels can "
-                "be saved. Fit on such labels, or pickle the estimator."
-            )
-    return json.dumps({"dtype": classes.dtype.name, "values": values}).encode()
-
-
-def _classes_from_json(blob: bytes, most: int) -> np.ndarray:
-    """Read the labels, of which there can be at most `most`, before memory is spent on them."""
-    record = parse_json(blob, name=_CLASSES)
-    if not isinstance(record, dict):
-        raise BundleError(f"{_CLASSES}: holds no labels.")
-    n_labels, values = record.get("range"), record.get("values")
-    if record.keys() == {"range"} and type(n_labels) is int and 0 < n_labels <= most:
-        return np.arange(n_labels)
-    if record.keys() != {"dtype", "values"} or not isinstance(values, list) or not values:
-        raise BundleError(f"{_CLASSES}: holds no labels, or more than the weights have room for.")
     kinds = {type(value) for value in values}
-    if not kinds <= {int, str} or len(set(values)) < len(values):
-        raise BundleError(f"{_CLASSES}: holds labels that are neither int nor str, or one twice.")
-    if record["dtype"] == "int64" and kinds == {int}:
-        return np.array(values, dtype=np.int64)
-    if record["dtype"] != "object":
-        raise BundleError(f"{_CLASSES}: has labels of dtype {str(record['dtype'])[:20]!r}.")
-    classes = np.empty(len(values), dtype=object)
-    classes[:] = values
+    for value in values:
+        if type(value) not in (int, str) or len(kinds) > 1:
+            raise TypeError(
+                f"The label {value!r} is a {type(value).__name__}; only int and str labels, of one "
+                "type, can be saved. Fit on such labels, or pickle the estimator."
+            )
+    kind = kinds.pop().__name__
+    arrays = joined(values) if kind == "str" else {"values": np.array(values, dtype=np.int64)}
+    return {"kind": kind, "n_labels": n_labels}, {_CLASSES: encode_arrays(arrays)}
+
+
+def _unpack_classes(bundle: Bundle) -> np.ndarray:
+    """Return the labels; of a range, before memory is spent, no more than there can be."""
+    described = bundle.manifest["classes"]
+    kind, n_labels = described["kind"], count(described, "n_labels", least=1)
+    if kind == "range":
+        # Each has 4 bytes in some blob, at the least.
+        if n_labels > sum(len(blob) for blob in bundle.blobs.values()) // 4:
+            raise ValueError(f"it has {n_labels} labels, and no room for what is known of them")
+        return np.arange(n_labels)
+    blob = blob_of(bundle, _CLASSES)
+    if kind == "int":
+        arrays = decode_all(blob, name=_CLASSES)
+        with errors_of(_CLASSES):
+            classes = checked(arrays, "values", np.int64, n_labels)
+    elif kind == "str":
+        texts = _read_texts(blob, _CLASSES)
+        classes = np.empty(len(texts), dtype=object)
+        classes[:] = texts
+    else:
+        raise ValueError(f"its labels are of an unknown kind, {str(kind)[:20]!r}")
+    if len(classes) != n_labels or len(set(classes.tolist())) < n_labels:
+        raise BundleError(f"{_CLASSES}: holds {len(classes)} labels, or one twice.")
     return classes
 
 
-def _names_from_json(blob: bytes) -> np.ndarray:
-    names = parse_json(blob, name=_NAMES)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BundleError(f"{_NAMES}: is no list of names.")
-    return np.array(names, dtype=object)
+def _read_texts(blob: bytes, name: str) -> list[str]:
+    arrays = decode_all(blob, name=name)
+    with errors_of(name):
+        lengths = checked(arrays, "lengths", np.int32)
+        return split(checked(arrays, "bytes", np.uint8), lengths)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import warnings
-import zipfile
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,11 +11,12 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, 
 
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import decode_arrays, encode_arrays
+from lightxml.storage import audited
+from lightxml.storage.reading import errors_of, joined, split
 
 _KINDS = {kind.__name__: kind for kind in (TfidfVectorizer, CountVectorizer, HashingVectorizer)}
 _WORDS, _SKOPS = "vectorizer.safetensors", "vectorizer.skops"
 _DTYPES = {np.dtype(t).name: t for t in (np.float64, np.float32, np.int64, np.int32)}
-_ADVICE = "It cannot be saved without code of yours; pickle the estimator instead."
 
 
 def pack_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -35,7 +34,7 @@ def pack_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
         If it holds anything that only code can bring back, such as a tokenizer function.
     """
     if type(vectorizer) not in _KINDS.values():
-        return {"kind": "skops"}, {_SKOPS: _to_skops(vectorizer)}
+        return {"kind": "skops"}, {_SKOPS: audited.dump(vectorizer, "features")}
     params = vectorizer.get_params()
     vocabulary = params.pop("vocabulary", None)
     manifest = {
@@ -46,11 +45,8 @@ def pack_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
     if isinstance(vectorizer, HashingVectorizer):
         return manifest, {}
     terms = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
-    encoded = [term.encode("utf-8", "surrogatepass") for term in terms]
-    arrays: dict[str, np.ndarray] = {
-        "terms": np.frombuffer(b"".join(encoded), dtype=np.uint8),
-        "lengths": np.array([len(term) for term in encoded], dtype=np.int32),
-    }
+    arrays = joined(terms)
+    arrays["terms"] = arrays.pop("bytes")
     if isinstance(vectorizer, TfidfVectorizer) and vectorizer.use_idf:
         arrays["idf"] = np.asarray(vectorizer.idf_, dtype=np.float64)
     return manifest | {"sizes": _sizes(arrays)}, {_WORDS: encode_arrays(arrays)}
@@ -80,7 +76,8 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
         vectorizer.transform(["a"])  # which checks the arguments
         return vectorizer
     arrays = _read_words(manifest["sizes"], blob or b"")
-    terms = _split(arrays["terms"].tobytes(), arrays["lengths"])
+    with errors_of(_WORDS):
+        terms = split(arrays["terms"], arrays["lengths"])
     # A fit on any text checks the arguments, builds what is to be built and keeps the vocabulary.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # they were given at the first fit
@@ -102,14 +99,6 @@ def _read_words(sizes: dict[str, int], blob: bytes) -> dict[str, np.ndarray]:
     return decode_arrays(blob, expected, name=_WORDS)
 
 
-def _split(joined: bytes, lengths: np.ndarray) -> list[str]:
-    if (lengths < 0).any() or lengths.sum(dtype=np.int64) != len(joined):
-        raise BundleError(f"{_WORDS}: its terms have other lengths than it says.")
-    ends = np.cumsum(lengths, dtype=np.int64).tolist()
-    begins = [0, *ends[:-1]]
-    return [joined[a:b].decode("utf-8", "surrogatepass") for a, b in zip(begins, ends, strict=True)]
-
-
 def _param_to_json(name: str, value: Any) -> Any:
     if name == "input" and value != "content":
         pass  # it would read files, which a loaded model never does
@@ -126,7 +115,7 @@ def _param_to_json(name: str, value: Any) -> Any:
         return value.item()
     elif value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise TypeError(f"features has {name}={value!r}. {_ADVICE}")
+    raise TypeError(f"features has {name}={value!r}. {audited.ADVICE}")
 
 
 def _param_from_json(name: str, value: Any) -> Any:
@@ -135,34 +124,11 @@ def _param_from_json(name: str, value: Any) -> Any:
     return tuple(value) if name == "ngram_range" else value
 
 
-# skops imports the whole of scikit-learn, which takes longer than a prediction: only where needed.
-def _to_skops(vectorizer: Any) -> bytes:
-    import skops.io
-
-    try:
-        data: bytes = skops.io.dumps(vectorizer)  # stored, not compressed
-        untrusted = skops.io.get_untrusted_types(data=data)
-    except Exception as error:  # skops raises what it meets
-        raise TypeError(f"features={_shown(vectorizer)}: {error} {_ADVICE}") from error
-    if untrusted:
-        raise TypeError(f"features={_shown(vectorizer)} holds {', '.join(untrusted)}. {_ADVICE}")
-    return data
-
-
 def _from_skops(data: bytes) -> Any:
-    import skops.io
-
+    vectorizer = audited.load(data, _SKOPS)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > len(data):
-                raise BundleError(f"{_SKOPS}: is compressed, which no save of this package does.")
-        if untrusted := skops.io.get_untrusted_types(data=data):
-            raise BundleError(f"{_SKOPS}: asks for {', '.join(untrusted)[:200]}, which is refused.")
-        vectorizer = skops.io.loads(data)
         params = vectorizer.get_params()
-    except BundleError:
-        raise
-    except Exception as error:  # zipfile, json and skops raise what they meet
+    except Exception as error:  # what comes of attributes that a file has set
         raise BundleError(f"{_SKOPS}: is damaged ({error}).") from error
     if not hasattr(vectorizer, "transform"):
         raise BundleError(f"{_SKOPS}: holds no vectorizer.")
@@ -170,7 +136,3 @@ def _from_skops(data: bytes) -> Any:
         if name.split("__")[-1] == "input" and value != "content":
             raise BundleError(f"{_SKOPS}: has {name}={value!r}; expected 'content'.")
     return vectorizer
-
-
-def _shown(vectorizer: Any) -> str:
-    return " ".join(repr(vectorizer).split())

@@ -1,0 +1,144 @@
+"""A fitted model as arrays and a manifest, and back: the part that save, pickle and copy share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lightxml.data.inputs import Reader
+from lightxml.files.bundle import Bundle
+from lightxml.predicting.fitted import FittedModel
+from lightxml.rankers.final import OfScikitLearn
+from lightxml.rankers.stored import count
+from lightxml.storage import rankers
+from lightxml.storage.reading import blob_of, manifest_errors
+
+_FORMS = ("dense", "csr_matrix", "csr_array", "collections")
+
+
+def pack_model(fitted: FittedModel) -> Bundle:
+    """Return the fitted parts as a bundle, without classes, vectorizer and the user's classifier.
+
+    These are kept as they are in a pickle, and in a form of their own in a saved model.
+    """
+    manifest: dict[str, Any] = {
+        "label_form": fitted.label_form,
+        "history": fitted.history,
+        "n_features": fitted.reader.n_features,  # None: X is documents
+        "network": None,
+        "panel": None,
+        "has_label_texts": fitted.label_texts is not None,
+    }
+    blobs: dict[str, bytes] = {}
+    if fitted.network is not None:
+        from lightxml.storage.network import pack_network
+
+        packed = pack_network(fitted.network, fitted.tokenizer)
+        manifest["network"], blobs = packed.manifest, packed.blobs
+    if fitted.panel is not None:
+        packed = rankers.pack_panel(fitted.panel)
+        manifest["panel"] = packed.manifest
+        blobs = blobs | packed.blobs
+    if fitted.label_texts is not None:
+        blobs = {**blobs, rankers.LABEL_TEXTS: rankers.pack_label_texts(fitted.label_texts)}
+    return Bundle(manifest, blobs)
+
+
+def unpack_model(
+    bundle: Bundle,
+    classes: np.ndarray,
+    vectorizer: Any = None,
+    feature_names: np.ndarray | None = None,
+    classifier: Any = None,
+) -> FittedModel:
+    """Return the fitted parts, the network on the CPU.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Of `pack_model`.
+    classes : ndarray of shape (n_labels,)
+    vectorizer : fitted transformer or None
+    feature_names : ndarray of str, or None
+    classifier : fitted classifier or None
+        The user's own final ranker.
+
+    Raises
+    ------
+    BundleError
+        If a part is missing, of a wrong kind, or does not fit the others.
+    """
+    with manifest_errors():
+        manifest = bundle.manifest
+        label_form = manifest["label_form"]
+        if label_form not in _FORMS:
+            raise ValueError(f"label_form is {label_form!r}")
+        history = [{k: _number(v) for k, v in row.items()} for row in manifest["history"]]
+        reads_texts = manifest["n_features"] is None
+        n_columns = None if reads_texts else count(manifest, "n_features", least=1)
+        network = tokenizer = None
+        if manifest["network"] is not None:
+            from lightxml.storage.network import unpack_network
+
+            of_network = Bundle(manifest["network"], bundle.blobs)
+            network, tokenizer = unpack_network(of_network, len(classes))
+        if not reads_texts and not (tokenizer is None and vectorizer is None):
+            raise ValueError("it reads numbers, but has a tokenizer or a vectorizer for texts")
+        n_features = n_columns
+        if vectorizer is not None:
+            n_features = vectorizer.transform(["a"]).shape[1]
+        if network is not None and network.features is not None:
+            expected = network.features.n_features
+            if n_features != expected:
+                raise ValueError(f"it reads {n_features} features, but its network {expected}")
+        if feature_names is not None and len(feature_names) != n_columns:
+            raise ValueError(f"it names {len(feature_names)} features, which it has not")
+        panel = texts = None
+        if manifest["panel"] is not None:
+            panel = rankers.unpack_panel(
+                Bundle(manifest["panel"], bundle.blobs),
+                n_labels=len(classes),
+                n_features=n_features,
+                reads_texts=reads_texts,
+                network=network,
+                classifier=classifier,
+            )
+        elif network is None:
+            raise ValueError("it has neither rankers nor a network")
+        if manifest["has_label_texts"]:
+            blob = blob_of(bundle, rankers.LABEL_TEXTS)
+            texts = rankers.unpack_label_texts(blob, len(classes))
+    reader = Reader(reads_texts, vectorizer, n_columns, feature_names)
+    return FittedModel(
+        reader, classes, label_form, network, tokenizer, history, panel=panel, label_texts=texts
+    )
+
+
+def for_pickle(fitted: FittedModel) -> tuple[Any, ...]:
+    """Return what a pickle keeps of a fitted model; `from_pickle` makes the model of it."""
+    return (
+        pack_model(fitted),
+        fitted.classes,
+        fitted.vectorizer,
+        fitted.feature_names,
+        own_classifier(fitted),
+    )
+
+
+def from_pickle(kept: tuple[Any, ...]) -> FittedModel:
+    """Return the fitted model of `for_pickle`, its network on the CPU."""
+    return unpack_model(*kept)
+
+
+def own_classifier(fitted: FittedModel) -> Any:
+    """Return the final ranker that is the user's own, a fitted classifier; None without."""
+    if fitted.panel is None or not isinstance(fitted.panel.final, OfScikitLearn):
+        return None
+    return fitted.panel.final.classifier
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"the history holds {value!r}; expected a number")
+    return value
