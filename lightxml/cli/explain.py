@@ -33,7 +33,7 @@ def explain(
     text: Annotated[str, typer.Argument(help="The document; - is standard input.")] = "-",
     label: Annotated[str | None, typer.Option(help="Which one.", show_default="the best")] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save the text, its words coloured.")
+        Path | None, typer.Option(metavar="FILE", help="Save the text, its words colored.")
     ] = None,
     names: Names = None,
     language: Language = None,
