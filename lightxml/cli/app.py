@@ -16,7 +16,7 @@ from lightxml.cli.predict import predict
 from lightxml.cli.reproduce import reproduce
 from lightxml.cli.train import train
 from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
-from lightxml.runtime.terminal import warning_line
+from lightxml.runtime.terminal import printable, warning_line
 
 # Each command imports what it uses: numpy, scikit-learn and torch take seconds, `--help` none.
 # It checks first what can be checked without them.
@@ -70,4 +70,4 @@ def main() -> None:
 def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
         error = OSError(f"{error.filename}: {error.strerror}")
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))

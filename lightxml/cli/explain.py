@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lightxml.cli.options import (
     STANDARD_INPUT,
     Device,
+    Language,
     Model,
     Names,
     check_device,
@@ -18,9 +19,13 @@ from lightxml.cli.options import (
     check_model,
     check_reads,
     load_model,
+    names_of,
     read_documents,
-    read_names,
+    read_label_texts,
 )
+
+if TYPE_CHECKING:
+    from lightxml.inspection import Explanation
 
 
 def explain(
@@ -28,32 +33,46 @@ def explain(
     text: Annotated[str, typer.Argument(help="The document; - is standard input.")] = "-",
     label: Annotated[str | None, typer.Option(help="Which one.", show_default="the best")] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save the text, its words coloured.")
+        Path | None, typer.Option(metavar="FILE", help="Save the text, its words colored.")
     ] = None,
     names: Names = None,
+    language: Language = None,
     device: Device = "auto",
 ) -> None:
-    """Show which words of a text speak for a label, and which against it."""
+    """Show which words of a text speak for a label, and which against it.
+
+    Then what each ranker thought, and the training documents with the label that are nearest.
+    """
     if html is not None:
         check_file(html, "--html")
     check_device(device)
     check_model(model)
-    name_of = read_names(names)
+    texts = read_label_texts(names, language, "--names")
     if text == "-":
         with read_documents(STANDARD_INPUT, []) as batches:
             text = "\n".join(line for batch in batches for line in batch)
     estimator = load_model(model, device)
     check_reads(estimator, [text], model)
+    name_of = names_of(estimator, texts, names)
     if label is not None:
         label = _known(label, estimator.classes_.tolist())
     from lightxml import inspection
 
     found = inspection.explain(estimator, text, label)
-    found = replace(found, label=name_of.get(str(found.label), found.label))
+    found = _named(found, name_of)
     typer.echo(str(found))
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(found.to_html(), encoding="utf-8")
+
+
+def _named(found: Explanation, name_of: dict[str, str]) -> Explanation:
+    """Return what was found with names in the place of labels."""
+    opinions = tuple(
+        replace(each, best=name_of.get(str(each.best), each.best)) for each in found.opinions
+    )
+    label = name_of.get(str(found.label), found.label)
+    return replace(found, label=label, opinions=opinions)
 
 
 def _known(label: str, classes: list[Any]) -> Any:

@@ -45,7 +45,17 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 JSONLines = Annotated[bool, typer.Option("--jsonl", help="JSON lines instead of a table.")]
 Names = Annotated[
     Path | None,
-    typer.Option(help="Show names for labels, from a file of lines: label, tab, name."),
+    typer.Option(
+        metavar="FILE",
+        help="Show names for labels: the first text of each, of a file as train --label-texts"
+        " reads it. Default: those that the model was trained with.",
+    ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LANG", help="The texts of a thesaurus in this language, such as en; else all."
+    ),
 ]
 
 STANDARD_INPUT = Path("-")
@@ -143,13 +153,42 @@ def open_bytes(file: Path) -> BufferedReader:
     return cast("BufferedReader", sys.stdin.buffer)
 
 
-def read_names(path: Path | None) -> dict[str, str]:
-    """Read the names of labels from lines of label, tab, name."""
+def read_label_texts(
+    path: Path | None, language: str | None, option: str
+) -> dict[str, list[str]] | None:
+    """Read the texts of labels; None without a file."""
     if path is None:
+        if language is not None:
+            raise ValueError(f"--language {language} is about the file of {option}. Give it too.")
+        return None
+    from lightxml.datasets.label_texts import load_label_texts
+
+    return load_label_texts(path, language=language)
+
+
+def names_of(
+    estimator: Any, texts: dict[str, list[str]] | None, path: Path | None
+) -> dict[str, str]:
+    """Return what to show of labels, by label: the first of their texts, if there are any.
+
+    Parameters
+    ----------
+    estimator : LightXMLClassifier or LightXMLEnsemble
+        Without `texts`, those that it was fitted with count.
+    texts : dict of str to list of str, or None
+    path : Path or None
+        Where `texts` are from.
+    """
+    classes = estimator.classes_.tolist()
+    if texts is not None:
+        from lightxml.datasets.label_texts import for_labels
+
+        assert path is not None
+        return {label: some[0] for label, some in for_labels(texts, classes, path).items()}
+    known = estimator._first_model.label_texts
+    if known is None:
         return {}
-    with path.open(encoding="utf-8-sig") as file:
-        pairs = (line.partition("\t") for line in file)
-        return {label: name.strip() for label, _, name in pairs if name.strip()}
+    return {str(label): some[0] for label, some in zip(classes, known, strict=True) if some}
 
 
 def load_model(model: Path, device: str) -> Any:

@@ -11,6 +11,7 @@ import typer
 from lightxml.cli.options import (
     Device,
     JSONLines,
+    Language,
     Model,
     Names,
     TextColumn,
@@ -19,8 +20,9 @@ from lightxml.cli.options import (
     check_model,
     check_reads,
     load_model,
+    names_of,
     read_documents,
-    read_names,
+    read_label_texts,
 )
 from lightxml.runtime.terminal import answer
 
@@ -39,16 +41,22 @@ def predict(
     ] = None,
     jsonl: JSONLines = False,
     names: Names = None,
+    language: Language = None,
     device: Device = "auto",
 ) -> None:
-    """Rank labels for each document of a file, as its lines come."""
+    """Rank labels for each document of a file, as its lines come.
+
+    Labels are shown by their names, where there are names. JSON lines have the labels, and their
+    names beside them.
+    """
     columns = text_column or []
     check_device(device)
     check_model(model)
     check_documents(file, columns)
-    name_of = read_names(names)
+    texts = read_label_texts(names, language, "--names")
     with read_documents(file, columns) as batches:
         estimator = load_model(model, device)
+        name_of = names_of(estimator, texts, names)
         n_labels = len(estimator.classes_)
         if k is not None and k > n_labels:
             raise ValueError(f"-k {k} is more than the {n_labels} labels of the model.")
@@ -61,10 +69,11 @@ def predict(
             for document, row, values in zip(
                 documents, topk.tolist(), scores.tolist(), strict=True
             ):
-                labels = [name_of.get(str(label), label) for label in row]
+                shown = [name_of.get(str(label), label) for label in row]
                 if jsonl:
+                    named = {"names": shown} if name_of else {}
                     rounded = [round(value, 6) for value in values]
-                    answers.append(json.dumps({"labels": labels, "scores": rounded}))
+                    answers.append(json.dumps({"labels": row, **named, "scores": rounded}))
                 else:
-                    answers.append(answer(document, labels, values))
+                    answers.append(answer(document, shown, values))
             typer.echo("\n".join(answers))

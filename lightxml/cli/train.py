@@ -15,10 +15,12 @@ from lightxml.cli.options import (
     Data,
     LabelColumn,
     LabelSeparator,
+    Language,
     TextColumn,
     check_data,
     check_folder,
     read_data,
+    read_label_texts,
 )
 from lightxml.cli.wording import speaking_options
 from lightxml.runtime.terminal import peak_memory, sizes
@@ -39,6 +41,15 @@ def train(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     label_separator: LabelSeparator = ";",
+    label_texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What labels mean: lines of label, tab, text; CSV or JSON lines with label and"
+            " text; a SKOS thesaurus (.ttl, .rdf). Labels without a document can be predicted too.",
+        ),
+    ] = None,
+    language: Language = None,
     encoder: Annotated[
         str, typer.Option(help="A local folder, a hub name, 'tiny', 'none', 'auto' for BERT-base.")
     ] = "auto",
@@ -46,7 +57,8 @@ def train(
         str | None,
         typer.Option(
             metavar="words|pairs",
-            help="Read TF-IDF features of the whole documents too, of words or pairs of words.",
+            help="Read TF-IDF features of the whole documents too, of words or pairs of words."
+            " With --encoder none no network is trained.",
         ),
     ] = None,
     freeze_encoder: Annotated[
@@ -69,7 +81,8 @@ def train(
 ) -> None:
     """Fit a LightXMLClassifier on a folder or a file and save it.
 
-    A dev part, if there is one, is measured after each epoch and not learnt from.
+    A dev part, if there is one, is not learnt from: a network is measured on it after each epoch,
+    and it decides how far each ranker is believed.
     """
     check_folder(output, "--output")
     params: dict[str, Any] = {
@@ -88,14 +101,25 @@ def train(
     check_data(data, text_column, label_column, label_separator)
     if data.is_file():
         _check_reader(params, tfidf, data, has_texts=True)
+    texts = read_label_texts(label_texts, language, "--label-texts")
     bunch = read_data(data, text_column, label_column, label_separator)
-    _check_reader(params, tfidf, data, has_texts=isinstance(bunch.X_train, list))
+    has_texts = isinstance(bunch.X_train, list)
+    _check_reader(params, tfidf, data, has_texts=has_texts)
+    if texts is not None:
+        assert label_texts is not None
+        if not has_texts:
+            raise ValueError(f"{data} holds features; --label-texts is for texts. Leave it out.")
+        from lightxml.datasets.label_texts import for_labels
+
+        texts = for_labels(texts, bunch.labels, label_texts)
     if bunch.y_train.nnz == 0:
         raise ValueError(f"{data}: no document has a label; nothing can be learnt from it.")
-    _fit(params | {"features": _vectorizer(tfidf)}, bunch, output)
+    _fit(params | {"features": _vectorizer(tfidf)}, bunch, texts, output)
 
 
-def _fit(params: dict[str, Any], bunch: Bunch, output: Path) -> None:
+def _fit(
+    params: dict[str, Any], bunch: Bunch, texts: dict[str, list[str]] | None, output: Path
+) -> None:
     from lightxml import LightXMLClassifier
     from lightxml.datasets import label_sets
     from lightxml.runtime.distributed import is_first_process
@@ -105,19 +129,23 @@ def _fit(params: dict[str, Any], bunch: Bunch, output: Path) -> None:
     is_first = is_first_process()
     if is_first:
         typer.echo(sizes(bunch))
-    validation = {}
+        if texts is not None:
+            n_new = len(texts.keys() - set(bunch.labels.tolist()))
+            typer.echo(f"{len(texts):,} labels have a text, {n_new:,} of them no document")
+    more: dict[str, Any] = {} if texts is None else {"label_texts": texts}
     if bunch.X_validation is not None:
         y_val = label_sets(bunch.y_validation, bunch.labels)
-        validation = {"X_val": bunch.X_validation, "y_val": y_val}
+        more |= {"X_val": bunch.X_validation, "y_val": y_val}
     began = time.monotonic()
-    with speaking_options(_OPTIONS, settable=DEFAULTS):
-        model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels), **validation)
+    with speaking_options((*_OPTIONS, "label_texts"), settable=DEFAULTS):
+        model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels), **more)
     seconds = time.monotonic() - began
     if not is_first:
         return
     model.save(output)
-    last = ", ".join(f"{name} {value:.4g}" for name, value in model.history_[-1].items())
-    typer.echo(last.replace("precision_at_", "P@"))
+    for epoch in model.history_[-1:]:
+        last = ", ".join(f"{name} {value:.4g}" for name, value in epoch.items())
+        typer.echo(last.replace("precision_at_", "P@"))
     typer.echo(f"Trained in {seconds:,.0f} s, {peak_memory()}; saved to {output}.")
 
 

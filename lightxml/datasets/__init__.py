@@ -9,14 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightxml.datasets.label_texts import load_label_texts
     from lightxml.datasets.parts import label_sets
     from lightxml.datasets.pydocs import load_pydocs
     from lightxml.datasets.synthetic import make_xmc
     from lightxml.datasets.xmc import load_xmc
 
-__all__ = ["label_sets", "load_pydocs", "load_xmc", "make_xmc"]
+__all__ = ["label_sets", "load_label_texts", "load_pydocs", "load_xmc", "make_xmc"]
 
-_HOME = {"label_sets": "parts", "load_pydocs": "pydocs", "make_xmc": "synthetic", "load_xmc": "xmc"}
+_HOME = {
+    "label_sets": "parts",
+    "load_label_texts": "label_texts",
+    "load_pydocs": "pydocs",
+    "make_xmc": "synthetic",
+    "load_xmc": "xmc",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ FIELD = re.compile(
     r"[:@](param|parameter|arg|argument|key|keyword|type|var|ivar|cvar|raises?|except|exception"
     r"|returns?|rtype|yields?)\b|>>>"
 )
+_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 RULE = re.compile(r"([-=~^*#])\1{2,}")
 
 
@@ -35,6 +36,18 @@ def prose(docstring: str) -> str:
         if line and not RULE.fullmatch(line) and not line.startswith(".. "):
             kept.append(line)
     return " ".join(" ".join(kept).split())
+
+
+def in_words(name: str) -> str:
+    """Return a name as words: ``n_components`` is n components, and ``CSRArray`` CSR Array.
+
+    Examples
+    --------
+    >>> from lightxml.datasets.docstrings import in_words
+    >>> in_words("TfidfVectorizer"), in_words("max_iter"), in_words("HTTPError")
+    ('Tfidf Vectorizer', 'max iter', 'HTTP Error')
+    """
+    return _INNER_CAPITAL.sub(" ", name).replace("_", " ")
 
 
 def labelled_docstrings(tree: ast.Module, module: Iterable[str]) -> Iterator[tuple[str, set[str]]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from sklearn.utils import Bunch, check_scalar
 
 from lightxml.data.random import RandomState, own_generator
-from lightxml.datasets.docstrings import labelled_docstrings, prose
+from lightxml.datasets.docstrings import in_words, labelled_docstrings, prose
 from lightxml.datasets.parts import make_bunch, make_part
 
 DEFAULT_PACKAGES = ("numpy", "scipy", "sklearn", "joblib", "stdlib")
@@ -65,8 +65,8 @@ def load_pydocs(
     Returns
     -------
     bunch : Bunch
-        With the keys that `load_xmc` describes; there is no validation part, and the labels
-        are their own names.
+        With the keys that `load_xmc` describes; there is no validation part, and the names of
+        labels are their words: that of ``n_components`` is "n components".
 
     Raises
     ------
@@ -107,7 +107,8 @@ def load_pydocs(
         f"Docstrings of {', '.join(_versions(names))}; labels of fewer than"
         f" {MIN_DOCUMENTS} documents (train and test together) are left out."
     )
-    return make_bunch(train, test, None, names={}, description=description)
+    words = {label: in_words(label) for label in n_uses}
+    return make_bunch(train, test, None, names=words, description=description)
 
 
 def _read_package(name: str) -> Iterator[tuple[str, set[str]]]:

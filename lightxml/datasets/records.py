@@ -62,7 +62,7 @@ def load_records(path: Path, texts: Sequence[str], labels: str | None, separator
     documents: list[str] = []
 
     def label_lists() -> Iterator[list[str]]:
-        for where, (*values, cell) in _rows(path, [*texts, labels]):
+        for where, (*values, cell) in rows(path, [*texts, labels]):
             documents.append(_document(values, texts, where))
             yield _labels(cell, separator, f"{where}: its {labels!r}")
 
@@ -75,20 +75,20 @@ def load_records(path: Path, texts: Sequence[str], labels: str | None, separator
 def check_records(path: Path, texts: Sequence[str], labels: str | None, separator: str) -> None:
     """Check all that `load_records` would refuse up to the first document, and read no more."""
     _check_named(path, texts, labels, separator)
-    next(_rows(path, [*texts, labels or ""]), None)
+    next(rows(path, [*texts, labels or ""]), None)
 
 
 def check_texts(path: Path, texts: Sequence[str]) -> None:
     """Check all that `read_texts` would refuse up to the first document, and read no more."""
     _check_texts_named(path, texts)
-    next(_rows(path, texts), None)
+    next(rows(path, texts), None)
 
 
 def read_texts(path: Path, texts: Sequence[str]) -> Iterator[list[str]]:
     """Yield the documents alone, up to 64 at a time; as `load_records` otherwise."""
     _check_texts_named(path, texts)
     documents = []
-    for where, values in _rows(path, texts):
+    for where, values in rows(path, texts):
         documents.append(_document(values, texts, where))
         if len(documents) == AT_ONCE:
             yield documents
@@ -124,7 +124,7 @@ def _check_texts_named(path: Path, texts: Sequence[str]) -> None:
         )
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[_Row]:
+def rows(path: Path, columns: Sequence[str]) -> Iterator[_Row]:
     _check_kind(path)
     return _json_rows(path, columns) if _kind(path) in _JSON else _table_rows(path, columns)
 

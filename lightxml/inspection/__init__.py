@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightxml.inspection.explanation import Explanation, Neighbour, Word
+from lightxml.inspection.explanation import Explanation, Neighbor, Opinion, Word
 from lightxml.inspection.occlusion import explain
 
-__all__ = ["Explanation", "Neighbour", "Word", "explain"]
+__all__ = ["Explanation", "Neighbor", "Opinion", "Word", "explain"]

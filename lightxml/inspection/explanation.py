@@ -13,8 +13,8 @@ _BEST = 10  # words listed, at most
 _LEAST = 0.005  # what a listed word changes: less is shown as 0.00
 _NEAREST = 5  # training documents listed, at most
 _LEAST_SHARE = 0.001
-_FULL = 0.1  # a change of the logit that has the full colour, where no word changes it by more
-# Blue and orange, told apart whatever one's colour vision; see-through, so that the page's own
+_FULL = 0.1  # a change of the logit that has the full color, where no word changes it by more
+# Blue and orange, told apart whatever one's color vision; see-through, so that the page's own
 # letters stay readable on them, dark on light or light on dark.
 _FOR, _AGAINST = "rgba(30, 110, 215, {:.2f})", "rgba(235, 110, 0, {:.2f})"
 _OPAQUE = 0.65
@@ -24,7 +24,7 @@ _SMALL = "font-size: .85em; margin: .7em 0 0"
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a text, or several neighbouring ones taken together, and its weight.
+    """A word of a text, or several neighboring ones taken together, and its weight.
 
     Attributes
     ----------
@@ -42,16 +42,37 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class Opinion:
+    """What one ranker thinks of the label.
+
+    Attributes
+    ----------
+    ranker : str
+        Its name: linear, neighbors, label_texts, ...
+    values : dict of str to float
+        What it says of the label, by what that is: a margin, a share of neighbors, a cosine.
+    best : a label, as in ``classes_``, or None
+        Its own first proposal for the text; None where it has none.
+    member : int, default=0
+        Which of an ensemble's members asked it, from 0.
+    """
+
+    ranker: str
+    values: dict[str, float]
+    best: Any
+    member: int = 0
+
+
+@dataclass(frozen=True)
+class Neighbor:
     """A training document that has the label.
 
     Attributes
     ----------
     document : int
-        Its row among the documents of `fit`. Those that early stopping set aside are not
-        counted.
+        Its row among the documents of `fit`.
     share : float
-        Of all that the training documents say about the text, from 0 to 1.
+        Of all that the nearest training documents say about the text, from 0 to 1.
     """
 
     document: int
@@ -72,11 +93,11 @@ class Explanation:
         The logit of that.
     words : tuple of Word
         All words, in the order of the text.
-    neighbours : tuple of Neighbour
-        At most ten, those with the largest share first. Empty where the model keeps no training
-        documents, or an ensemble's members keep different ones.
-    neighbours_weight : float
-        What the logit loses without the training documents, these ten and the others.
+    opinions : tuple of Opinion
+        Of each ranker. Empty where a network alone ranks.
+    neighbors : tuple of Neighbor
+        At most ten, those with the largest share first; of several rankers that keep training
+        documents, the mean share. Empty where none does.
     """
 
     text: str
@@ -84,8 +105,8 @@ class Explanation:
     score: float
     logit: float
     words: tuple[Word, ...]
-    neighbours: tuple[Neighbour, ...] = ()
-    neighbours_weight: float = 0.0
+    opinions: tuple[Opinion, ...] = ()
+    neighbors: tuple[Neighbor, ...] = ()
 
     def __repr__(self) -> str:
         return "\n".join(_lines(self))
@@ -94,7 +115,7 @@ class Explanation:
         return "".join(_elements(self))
 
     def to_html(self) -> str:
-        """Return a page of its own: the text, its words coloured by their weights."""
+        """Return a page of its own: the text, its words colored by their weights."""
         title = html.escape(_visible(f"{self.label}: why?"))
         return (
             '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
@@ -105,19 +126,19 @@ class Explanation:
         )
 
 
-def _listed(explanation: Explanation) -> tuple[list[Word], list[Neighbour], float]:
+def _listed(explanation: Explanation) -> tuple[list[Word], list[Neighbor], float]:
     """Return the words and documents worth a line, heaviest first; the largest weight."""
     words = sorted(explanation.words, key=lambda word: -abs(word.weight))
     full = max(abs(words[0].weight) if words else 0.0, _FULL)
     return (
         [word for word in words[:_BEST] if abs(word.weight) >= _LEAST],
-        [near for near in explanation.neighbours[:_NEAREST] if near.share >= _LEAST_SHARE],
+        [near for near in explanation.neighbors[:_NEAREST] if near.share >= _LEAST_SHARE],
         full,
     )
 
 
 def _lines(explanation: Explanation) -> Iterator[str]:
-    words, neighbours, full = _listed(explanation)
+    words, neighbors, full = _listed(explanation)
     yield answer(explanation.text, [explanation.label], [explanation.score])
     yield f"    logit {explanation.logit:+.2f}. What it loses without a word:"
     for word in words:
@@ -125,14 +146,38 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield f"    {word.weight:+6.2f}  {bar:<20}  {shorten(word.text, WIDTH - 34)}"
     n_more = len(explanation.words) - len(words)
     yield f"    ({n_more:,} {'more, with less' if words else 'words, none with a'} weight)"
-    if explanation.neighbours_weight:
-        yield f"    Without the training documents it loses {explanation.neighbours_weight:+.2f}:"
-    for neighbour in neighbours:
-        yield f"    {neighbour.share:6.1%}  document {neighbour.document}"
+    if explanation.opinions:
+        yield "    What each ranker thinks of it, and its own best:"
+    names = _names(explanation)
+    width = min(max(map(len, names), default=0), 24)
+    for name, opinion in zip(names, explanation.opinions, strict=True):
+        yield f"    {shorten(name, width):<{width}}  {shorten(_values(opinion), WIDTH - 6 - width)}"
+        yield f"    {'':<{width}}  best: {shorten(_best(opinion), WIDTH - 12 - width)}"
+    if neighbors:
+        yield "    The nearest training documents with the label, and their shares:"
+    for neighbor in neighbors:
+        yield f"    {neighbor.share:6.1%}  document {neighbor.document}"
+
+
+def _names(explanation: Explanation) -> list[str]:
+    """Return what to call the rankers; those of an ensemble, with the number of the member."""
+    several = any(opinion.member for opinion in explanation.opinions)
+    return [
+        f"{opinion.member}: {opinion.ranker}" if several else opinion.ranker
+        for opinion in explanation.opinions
+    ]
+
+
+def _values(opinion: Opinion) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in opinion.values.items())
+
+
+def _best(opinion: Opinion) -> str:
+    return "(none)" if opinion.best is None else str(opinion.best)
 
 
 def _elements(explanation: Explanation) -> Iterator[str]:
-    words, neighbours, full = _listed(explanation)
+    words, neighbors, full = _listed(explanation)
     left, right = _AGAINST.format(_OPAQUE), _FOR.format(_OPAQUE)
     yield (
         f"<div><p><b><bdi>{_escaped(str(explanation.label))}</bdi></b> &nbsp; "
@@ -150,38 +195,45 @@ def _elements(explanation: Explanation) -> Iterator[str]:
     end = 0
     for word in explanation.words:
         yield _escaped(explanation.text[end : word.start])
-        yield _coloured(word.text, word.weight / full)
+        yield _colored(word.text, word.weight / full)
         end = word.end
     yield f"{_escaped(explanation.text[end:])}</div>\n"
     for name, sign in (("For", 1), ("Against", -1)):
         if some := [word for word in words if sign * word.weight > 0]:
             items = " &nbsp; ".join(
-                f"{_coloured(shorten(word.text, 40), word.weight / full)}&nbsp;{word.weight:+.2f}"
+                f"{_colored(shorten(word.text, 40), word.weight / full)}&nbsp;{word.weight:+.2f}"
                 for word in some
             )
             yield f'<p style="{_SMALL}">{name}: {items}</p>\n'
-    if explanation.neighbours_weight:
+    if explanation.opinions:
+        rows = zip(_names(explanation), explanation.opinions, strict=True)
+        cells = ((name, _values(each), f"best: {_best(each)}") for name, each in rows)
         yield (
-            f'<p style="{_SMALL}">Without the training documents it loses '
-            f"{explanation.neighbours_weight:+.2f}."
+            f'<table style="{_SMALL}; border-spacing: 0"><caption style="text-align: left">'
+            "What each ranker thinks of the label, and its own best</caption>\n"
         )
-        if neighbours:
-            items = ", ".join(f"document {n.document} ({n.share:.1%})" for n in neighbours)
-            yield f" Most like this text, of those with the label: {items}."
-        yield "</p>\n"
+        for row in cells:
+            told = "".join(
+                f'<td style="padding: 0 1em 0 0"><bdi>{_escaped(cell)}</bdi></td>' for cell in row
+            )
+            yield f"<tr>{told}</tr>\n"
+        yield "</table>\n"
+    if neighbors:
+        items = ", ".join(f"document {n.document} ({n.share:.1%})" for n in neighbors)
+        yield f'<p style="{_SMALL}">The nearest training documents with the label: {items}.</p>\n'
     yield "</div>\n"
 
 
-def _coloured(text: str, strength: float) -> str:
-    """Return text on a colour of some strength, from -1 to 1."""
+def _colored(text: str, strength: float) -> str:
+    """Return text on a color of some strength, from -1 to 1."""
     if abs(strength) < _FAINT:
         return _escaped(text)
-    colour, line = _FOR, ""
+    color, line = _FOR, ""
     if strength < 0:
-        colour = _AGAINST
-        line = f"; border-bottom: 2px dotted {colour.format(-strength)}"
+        color = _AGAINST
+        line = f"; border-bottom: 2px dotted {color.format(-strength)}"
     return (
-        f'<span style="background: {colour.format(_OPAQUE * abs(strength))}{line}; '
+        f'<span style="background: {color.format(_OPAQUE * abs(strength))}{line}; '
         f'border-radius: .2em">{_escaped(text)}</span>'
     )
 

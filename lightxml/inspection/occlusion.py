@@ -1,4 +1,4 @@
-"""Why a model gives a text a label: the words and the training documents that speak for it."""
+"""Why a model gives a text a label: words, rankers and training documents that speak for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
+import scipy.sparse as sp
 from scipy.special import expit
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, check_scalar
@@ -16,16 +16,19 @@ from sklearn.utils.validation import check_is_fitted, check_scalar
 from lightxml.classifier import LightXMLClassifier
 from lightxml.data.texts import check_texts
 from lightxml.ensemble import LightXMLEnsemble
-from lightxml.inspection.explanation import Explanation, Neighbour, Word
+from lightxml.inspection.explanation import Explanation, Neighbor, Opinion, Word
 from lightxml.metrics.pipelines import before_last_step, last_step
-from lightxml.network import prediction
-from lightxml.network.batches import collate
 from lightxml.predicting import averaging
+from lightxml.predicting.fitted import FittedModel, represented
+from lightxml.rankers.base import Documents
+from lightxml.rankers.neighbors import Neighbors
+from lightxml.rankers.panel import N_PROPOSALS
+from lightxml.rankers.vectors import Vectors
 
-__all__ = ["Explanation", "Neighbour", "Word", "explain"]
+__all__ = ["Explanation", "Neighbor", "Opinion", "Word", "explain"]
 
 _PARTS = 4  # that several words taken together are cut into, for a closer look
-_MOST_NEIGHBOURS = 10
+_MOST_NEIGHBORS = 10
 _JOINERS = "\u200c\u200d"
 
 Span = tuple[int, int]
@@ -42,8 +45,8 @@ def explain(
 
     A word's weight is what the label's logit loses without it: the text is predicted again with a
     blank in the word's place (occlusion [1]_, of words as in [2]_). That asks the model itself,
-    whatever it is made of: a trained or frozen encoder, features, label clusters, the members of
-    an ensemble, the steps of a `Pipeline`. Weights do not add up to the logit: of two words that
+    whatever it is made of: its rankers, a trained or frozen encoder, features, the members of an
+    ensemble, the steps of a `Pipeline`. Weights do not add up to the logit: of two words that
     say the same, neither may be missed.
 
     An encoder reads `max_length` tokens. Without a word, what follows moves up, and words from
@@ -58,14 +61,14 @@ def explain(
     label : a label of ``classes_``, default=None
         None: the best one.
     max_predictions : int, default=256
-        Altered texts that are predicted, at most. Where there are more words, neighbouring ones
+        Altered texts that are predicted, at most. Where there are more words, neighboring ones
         are first taken together, and those with the largest weights are looked at more closely:
         a `Word` of the answer may then be several. Words of opposite weight hide each other there.
 
     Returns
     -------
     Explanation
-        Shown as a table in a terminal, in colours in a notebook; ``to_html()`` is a page.
+        Shown as a table in a terminal, in colors in a notebook; ``to_html()`` is a page.
 
     Raises
     ------
@@ -106,20 +109,17 @@ def explain(
     if not isinstance(text, str):
         raise TypeError(f"text is of type {type(text).__name__}; expected one document, a str.")
     (text,) = check_texts([text], name="text")
-    members = model.estimators_ if isinstance(model, LightXMLEnsemble) else [model]
+    estimators = model.estimators_ if isinstance(model, LightXMLEnsemble) else [model]
+    members = [each._model for each in estimators]
     if label is None:
         label = model.predict_topk(read([text]), 1)[0, 0]
     column = _column(label, model.classes_)
 
     def logits(texts: list[str]) -> np.ndarray:
         """Return the label's logits, float64 of shape (n_texts,)."""
-        X, columns = read(texts), np.full((len(texts), 1), column)
-        found = [
-            # Past `memory`: its vectors are of the documents that were trained on.
-            prediction.predict_logits_of(member.network_, member._model.read(X), columns)
-            for member in members
-        ]
-        return _joint(found)[:, 0]
+        X, asked = read(texts), _asked(len(texts), column, len(model.classes_))
+        # Past `memory`: its vectors are of the documents that were trained on.
+        return _joint([member.logits_of(member.read(X), asked) for member in members])
 
     (logit,) = logits([text]).tolist()
     spans = _words(text)
@@ -137,15 +137,20 @@ def explain(
         Word(spans[run[0]][0], spans[run[-1]][1], text[spans[run[0]][0] : spans[run[-1]][1]], loss)
         for run, loss in _weighed(len(spans), int(max_predictions), losses)
     ]
-    neighbours, weight = _neighbours(members, read([text]), column)
+    X, labels = read([text]), model.classes_.tolist()
+    asked = [(each, represented(each.network, each.read(X))) for each in members]
     return Explanation(
         text,
-        model.classes_.tolist()[column],
+        labels[column],
         float(expit(logit)),
         logit,
         tuple(words),
-        neighbours,
-        weight,
+        tuple(
+            opinion
+            for number, (member, document) in enumerate(asked)
+            for opinion in _opinions(member, document, column, labels, number)
+        ),
+        _neighbors(asked, column),
     )
 
 
@@ -234,34 +239,39 @@ def _cut(run: range, n_parts: int) -> list[range]:
     return [run[a:b] for a, b in pairwise(edges)]
 
 
-def _neighbours(
-    members: list[LightXMLClassifier], X: Any, column: int
-) -> tuple[tuple[Neighbour, ...], float]:
-    """Return the label's nearest training documents, and what the logit loses without all."""
-    if all(member.network_.neighbours is None for member in members):
-        return (), 0.0
-    with_them, without, shares, documents = [], [], [], []
-    for member in members:
-        network = member.network_
-        documents_read = member._model.read(X)
-        represented = prediction.represent_all(network, documents_read)
-        first = collate(documents_read, np.array([0]), network.pad_id, network.device)
-        with torch.inference_mode():
-            alone = network.logits(represented, first, neighbours=False)[:, column]
-            without.append(alone.cpu().numpy())
-            if network.neighbours is None:
-                with_them.append(without[-1])
-                continue
-            kept = network.neighbours
-            both = network.logits(represented, first)[:, column]
-            with_them.append(both.cpu().numpy())
-            own = kept.documents[kept.starts[column] : kept.starts[column + 1]]
-            shares.append(kept.attention(represented)[own, 0].cpu().numpy())
-            documents.append(own.cpu().numpy())
-    weight = float((_joint(with_them) - _joint(without))[0])
-    if any(not np.array_equal(documents[0], own) for own in documents[1:]):
-        return (), weight
-    mean = np.mean(shares, axis=0)
-    best = np.argsort(-mean, kind="stable")[:_MOST_NEIGHBOURS]
-    found = zip(documents[0][best].tolist(), mean[best].tolist(), strict=True)
-    return tuple(Neighbour(document, share) for document, share in found), weight
+def _asked(n_documents: int, column: int, n_labels: int) -> sp.csr_array:
+    """Return a matrix with an entry for one label of each document."""
+    columns, pointers = np.full(n_documents, column), np.arange(n_documents + 1)
+    ones = np.ones(n_documents, dtype=np.float32)
+    return sp.csr_array((ones, columns, pointers), shape=(n_documents, n_labels))
+
+
+def _opinions(
+    model: FittedModel, document: Documents, column: int, labels: list[Any], member: int
+) -> list[Opinion]:
+    """Return what each ranker says of the label, and which it holds for the likeliest."""
+    if model.panel is None:
+        return []
+    asked, found = _asked(1, column, len(labels)), []
+    for ranker in model.panel.rankers:
+        said = ranker.score(document, asked)[0].tolist()
+        proposed = ranker.propose(document, N_PROPOSALS)
+        best = labels[proposed.indices[np.argmax(proposed.data)]] if proposed.nnz else None
+        values = dict(zip(ranker.columns, said, strict=True))
+        found.append(Opinion(ranker.name, values, best, member))
+    return found
+
+
+def _neighbors(asked: list[tuple[FittedModel, Documents]], column: int) -> tuple[Neighbor, ...]:
+    """Return the label's nearest training documents: their mean share of all that are asked."""
+    shares: dict[int, float] = {}
+    n_rankers = 0
+    for model, document in asked:
+        for ranker in () if model.panel is None else model.panel.rankers:
+            if isinstance(ranker, Neighbors | Vectors):
+                n_rankers += 1
+                found = ranker.explain(document, column)
+                for number, share in zip(found.documents.tolist(), found.shares, strict=True):
+                    shares[number] = shares.get(number, 0.0) + float(share)
+    best = sorted(shares.items(), key=lambda item: (-item[1], item[0]))[:_MOST_NEIGHBORS]
+    return tuple(Neighbor(number, share / n_rankers) for number, share in best)

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents
+from lightxml.rankers.neighbors import NeighborsExplanation, values_at_column
 from lightxml.rankers.sparse import blocks, largest, narrow, stacked, values_at
 from lightxml.rankers.stored import checked, count, packed, unpacked
 
@@ -67,6 +68,14 @@ class Vectors:
         """Return the shares of the candidates, as `Ranker.score` does."""
         return values_at(self._shares(documents), candidates)[:, None]
 
+    def explain(self, document: Documents, label: int) -> NeighborsExplanation:
+        """Return the nearest documents that have a label, for one document."""
+        assert document.vectors is not None
+        nearest, cosines, votes = (found[0] for found in self._nearest(document.vectors))
+        order = np.argsort(-cosines, kind="stable")
+        order = order[values_at_column(self.y, label)[nearest[order]]]
+        return NeighborsExplanation(nearest[order], cosines[order], votes[order])
+
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays, as `Ranker.describe` does."""
         n_documents, width = self.keys.shape
@@ -110,24 +119,35 @@ class Vectors:
 
     def _search(self, documents: Documents) -> sp.csr_array:
         assert documents.vectors is not None
-        n_nearest = min(_N_NEAREST, len(self.keys))
         size = max(1, _COSINES_AT_ONCE // len(self.keys))
         found = []
         for begin, end in blocks(len(documents), size):
-            cosines = directions(documents.vectors[begin:end], self.centre) @ self._searched.T
-            nearest = np.argpartition(-cosines, n_nearest - 1, axis=1)[:, :n_nearest]
-            nearest.sort(axis=1)
-            cosine = np.take_along_axis(cosines, nearest, axis=1)
-            votes = np.exp((cosine - cosine.max(axis=1, keepdims=True)) / _TEMPERATURE)
-            votes *= self.votes[nearest]
-            votes /= np.maximum(votes.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-            pointers = np.arange(0, votes.size + 1, n_nearest)
+            nearest, _, votes = self._nearest(documents.vectors[begin:end])
+            pointers = np.arange(0, votes.size + 1, votes.shape[1])
             shape = (end - begin, len(self.keys))
             attention = sp.csr_array((votes.ravel(), nearest.ravel(), pointers), shape=shape)
             found.append(sp.csr_array(narrow(attention) @ self.y))
         shares = stacked(found, self.y.shape[1])
         shares.sort_indices()
         return shares
+
+    def _nearest(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which documents are nearest, in rising order, their cosines and their votes.
+
+        Returns
+        -------
+        three ndarrays of shape (n_documents, at most 30), int64, float32 and float32
+            The votes of a document sum up to 1.
+        """
+        n_nearest = min(_N_NEAREST, len(self.keys))
+        cosines = directions(vectors, self.centre) @ self._searched.T
+        nearest = np.argpartition(-cosines, n_nearest - 1, axis=1)[:, :n_nearest]
+        nearest.sort(axis=1)
+        cosine = np.take_along_axis(cosines, nearest, axis=1)
+        votes = np.exp((cosine - cosine.max(axis=1, keepdims=True)) / _TEMPERATURE)
+        votes *= self.votes[nearest]
+        votes /= np.maximum(votes.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return nearest, cosine, votes
 
 
 def fit_vectors(

@@ -22,7 +22,7 @@ def warning_line(
     line: str | None = None,
 ) -> str:
     """Return a warning as one line; what `warnings.formatwarning` can be."""
-    return f"lightxml: warning: {message}\n"
+    return f"lightxml: warning: {printable(' '.join(str(message).split()))}\n"
 
 
 def answer(document: str, labels: Iterable[Any], scores: Iterable[float]) -> str:
@@ -37,6 +37,11 @@ def shorten(text: str, width: int) -> str:
     """Return text on one line of this width, without what a terminal would obey."""
     text = " ".join(text.split())
     text = text if len(text) <= width else text[: width - 3] + "..."
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey, line ends among it."""
     return "".join(c if c.isprintable() or c in _HARMLESS else "?" for c in text)
 
 

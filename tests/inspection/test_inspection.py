@@ -361,19 +361,19 @@ def test_a_terminal_shows_the_words_that_count() -> None:
     ]
 
 
-def test_html_shows_the_text_as_it_is_and_colours_the_words_that_count() -> None:
+def test_html_shows_the_text_as_it_is_and_colors_the_words_that_count() -> None:
     page = EXAMPLE.to_html()
     assert page.startswith("<!DOCTYPE html>")
     assert '<meta charset="utf-8">' in page
     box = re.search(r'<div dir="auto".*?>(.*?)</div>', page, re.DOTALL)
     assert box is not None
     assert html.unescape(re.sub(r"<[^>]*>", "", box[1])) == EXAMPLE.text
-    coloured = re.findall(r"background: rgba\((\d+), [^)]* ([\d.]+)\)[^>]*>([^<]*)<", box[1])
-    assert [(word, float(alpha)) for _, alpha, word in coloured] == [
+    colored = re.findall(r"background: rgba\((\d+), [^)]* ([\d.]+)\)[^>]*>([^<]*)<", box[1])
+    assert [(word, float(alpha)) for _, alpha, word in colored] == [
         ("bold", 0.16),
         ("tulip", 0.65),
     ]
-    assert coloured[0][0] != coloured[1][0]
+    assert colored[0][0] != colored[1][0]
     assert "<b>bold" not in page
     assert "<i>" not in page
     assert "document 7 (60.0%), document 3 (25.0%)." in page
@@ -390,7 +390,7 @@ def test_a_script_in_text_or_label_stays_text(models: dict[str, Any]) -> None:
 
 def test_faint_weights_stay_faint() -> None:
     found = Explanation("a b", "l", 0.5, 0.0, (Word(0, 1, "a", 0.01), Word(2, 3, "b", 0.0)))
-    assert "0.07)" in found.to_html()  # a tenth of the full colour
+    assert "0.07)" in found.to_html()  # a tenth of the full color
     assert '0.65)">' not in re.sub(r"<p.*?</p>", "", found.to_html(), flags=re.DOTALL)
 
 
