@@ -352,7 +352,7 @@ def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> 
         return 1.0, 0.0
     logits = scored.data[kept, None].astype(np.float64)
     with threadpool_limits(1):
-        model = LogisticRegression(C=1e6).fit(logits, right[kept], sample_weight=weights[kept])
+        model = LogisticRegression().fit(logits, right[kept], sample_weight=weights[kept])
     slope = float(model.coef_[0, 0])
     return (slope, float(model.intercept_[0])) if slope > 0 else (1.0, 0.0)
 
