@@ -27,7 +27,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -155,25 +155,25 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
 
 
 def peek_bundle(
-    path: str | os.PathLike[str], name: str, n_bytes: int
-) -> tuple[dict[str, Any], bytes]:
-    """Read the record, and the beginning of one blob; of the others, check the sizes alone.
+    path: str | os.PathLike[str], names: Sequence[str], n_bytes: int
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read the record, and the beginnings of some blobs; of the others, check the sizes alone.
 
     Parameters
     ----------
     path : str or path-like
         The bundle's folder.
-    name : str
-        The blob's name.
+    names : sequence of str
+        The blobs' names.
     n_bytes : int
-        How much of it to read, at most.
+        How much of each to read, at most.
 
     Returns
     -------
     record : dict
         As `read_record`.
-    beginning : bytes
-        Empty if there is no such blob. Its digest is not checked.
+    beginnings : dict of str to bytes
+        Of those of the blobs that there are. Their digests are not checked.
 
     Raises
     ------
@@ -181,12 +181,12 @@ def peek_bundle(
         As `load_bundle`, but for what is wrong inside a blob.
     """
 
-    def peek(folder: Path, record: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def peek(folder: Path, record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]]:
         with _open_blobs(folder, record["blobs"]) as streams:
-            if name not in streams:
-                return record, b""
-            label, stream = streams[name]
-            return record, _read_start(stream, label, n_bytes)
+            there = [name for name in names if name in streams]
+            return record, {
+                name: _read_start(streams[name][1], streams[name][0], n_bytes) for name in there
+            }
 
     return _read_steadily(Path(path), peek)
 

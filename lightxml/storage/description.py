@@ -1,4 +1,4 @@
-"""What a saved model is, told from its record and the header of its weights alone."""
+"""What a saved model is, told from its record and the headers of its arrays alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from lightxml.exceptions import BundleError
-from lightxml.files.arrays import MAX_HEADER_BYTES, read_header
+from lightxml.files.arrays import MAX_HEADER_BYTES, read_header, shape_of
 from lightxml.files.bundle import RECORD, peek_bundle
 from lightxml.fitting.table import ARGUMENTS, by_group
+from lightxml.storage.reading import LABEL_TEXTS, RANKERS, WEIGHTS
 
-_WEIGHTS = "weights.safetensors"
 _MARGIN = 12  # columns for the names at the left
 _LONGEST = 200  # characters of anything that the record says
 
@@ -23,7 +23,7 @@ DEFAULTS: Mapping[str, Any] = {name: argument.default for name, argument in ARGU
 
 
 def describe(path: str | os.PathLike[str], *, width: int = 80) -> str:
-    """Return lines that say what a saved model is, without loading its weights.
+    """Return lines that say what a saved model is, without loading its arrays.
 
     The record is checked as a load checks it, and that every file is there in its size; the
     digests of the files are not.
@@ -45,23 +45,22 @@ def describe(path: str | os.PathLike[str], *, width: int = 80) -> str:
     BundleError
         The folder holds no whole model, or its record does not describe one.
     """
-    weights = _WEIGHTS
-    record, beginning = peek_bundle(path, weights, 8 + MAX_HEADER_BYTES)
-    if not beginning:  # of an ensemble, perhaps
-        weights = f"0/{_WEIGHTS}"
-        record, beginning = peek_bundle(path, weights, 8 + MAX_HEADER_BYTES)
-    if not beginning:
-        raise BundleError(f"{RECORD}: lists no {_WEIGHTS}; this is no whole model.")
-    shapes = _shapes(beginning)
+    blobs = (WEIGHTS, RANKERS, LABEL_TEXTS)
+    names = [prefix + name for prefix in ("", "0/") for name in blobs]
+    record, beginnings = peek_bundle(path, names, 8 + MAX_HEADER_BYTES)
     try:
         manifest = record["manifest"]
         members = manifest.get("members")
-        rows = _rows(manifest if members is None else members[0], record["format"], shapes)
+        one, prefix = (manifest, "") if members is None else (members[0], "0/")
+        shapes = _shapes_of(beginnings, prefix, one)
+        rows = _rows(one, record["format"], shapes)
         if members is not None:
             rows["model"] = (
                 f"{_plain(manifest['estimator'])} of {len(members):,}, the first of them a"
                 f" {rows['model']}:"
             )
+    except BundleError:
+        raise
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise BundleError(
             f"{RECORD}: its manifest does not describe a model ({_plain(error)}). "
@@ -83,26 +82,24 @@ def _rows(
         "model": _plain(manifest["estimator"]),
         "format": f"{format_number}, saved by lightxml {_plain(version)}",
         "libraries": libraries or "unknown",
-        "encoder": _encoder(network, shapes),
-        "features": _features(network.get("features"), manifest.get("vectorizer")),
+        "encoder": "none" if network is None else _encoder(network, shapes),
+        "features": _features(manifest),
     }
-    if (neighbours := network.get("neighbours")) is not None:
-        rows["neighbours"] = (
-            f"{_count(neighbours['n_documents'])} training documents, weight"
-            f" {_number(neighbours['weight'])}"
-        )
-    if (linear := network.get("linear")) is not None:
-        rows["linear"] = (
-            f"a classifier for each label, {_count(linear['n_entries'])} weights, weight"
-            f" {_number(linear['weight'])}"
-        )
-    rows["labels"] = _labels(network.get("head"), shapes)
+    if (panel := manifest["panel"]) is None:
+        rows["rankers"] = "network, alone"
+    else:
+        rows["rankers"] = "; ".join(_ranker(each, shapes) for each in panel["rankers"])
+        rows["final"] = _final(panel["final"], shapes)
+    if manifest["has_label_texts"]:
+        rows["label texts"] = f"{_length(shapes, 'lengths'):,}, kept as they were given"
+    rows["labels"] = f"{_count(manifest['classes']['n_labels'])}{_head(network)}"
     rows["labels"] += f", given as {_plain(manifest['label_form'])}"
     changed = {k: v for group in by_group(manifest["params"]).values() for k, v in group.items()}
     rows["arguments"] = ", ".join(f"{_plain(k)}={_argument(v)}" for k, v in changed.items())
     rows["arguments"] = rows["arguments"] or "all as by default"
-    last = manifest["history"][-1] if manifest["history"] else {}
-    rows["history"] = "last: " + ", ".join(f"{_plain(k)} {_number(v)}" for k, v in last.items())
+    if manifest["history"]:
+        last = manifest["history"][-1]
+        rows["history"] = "last: " + ", ".join(f"{_plain(k)} {_number(v)}" for k, v in last.items())
     return rows
 
 
@@ -120,13 +117,12 @@ def _encoder(network: dict[str, Any], shapes: dict[str, list[int]]) -> str:
     )
 
 
-def _labels(head: dict[str, Any] | None, shapes: dict[str, list[int]]) -> str:
-    clustered = head is not None and head["kind"] == "clustered"
-    (n_labels,) = shapes["head.cluster_of" if clustered else "head.bias"]
-    text = f"{n_labels:,}"
-    if head is not None:
-        text += f", embedded in {_count(head['label_dim'])}"
-    if head is not None and clustered:
+def _head(network: dict[str, Any] | None) -> str:
+    head = None if network is None else network["head"]
+    if head is None:
+        return ""
+    text = f", embedded in {_count(head['label_dim'])}"
+    if head["kind"] == "clustered":
         text += (
             f", in {_count(head['n_clusters'])} clusters of which"
             f" {_count(head['n_candidate_clusters'])} are ranked"
@@ -134,24 +130,69 @@ def _labels(head: dict[str, Any] | None, shapes: dict[str, list[int]]) -> str:
     return text
 
 
-def _features(features: dict[str, Any] | None, vectorizer: dict[str, Any] | None) -> str:
-    if features is None:
-        return "none"
+def _features(manifest: dict[str, Any]) -> str:
+    vectorizer, network, panel = manifest["vectorizer"], manifest["network"], manifest["panel"]
     source = "numeric X" if vectorizer is None else _plain(vectorizer["kind"])
-    return (
-        f"{_count(features['n_features'])} ({_plain(features['kind'])}), from {source}, embedded"
-        f" in {_count(features['width'])}"
-    )
+    embedded = None if network is None else network["features"]
+    if embedded is not None:
+        return (
+            f"{_count(embedded['n_features'])} ({_plain(embedded['kind'])}), from {source},"
+            f" embedded in {_count(embedded['width'])}"
+        )
+    for ranker in () if panel is None else panel["rankers"]:
+        if "n_features" in ranker:
+            return f"{_count(ranker['n_features'])}, from {source}"
+    return "none"
 
 
-def _shapes(beginning: bytes) -> dict[str, list[int]]:
-    header, _ = read_header(beginning, _WEIGHTS)
+def _ranker(described: dict[str, Any], shapes: dict[str, list[int]]) -> str:
+    name = described["name"]
+    match name:
+        case "linear":
+            return f"linear, {_length(shapes, 'linear.weights_columns'):,} weights"
+        case "neighbors" | "vectors":
+            return f"{name}, {_count(described['n_documents'])} training documents"
+        case "label_texts":
+            return f"label_texts, {_length(shapes, 'label_texts.owners'):,} texts"
+    return _plain(name)
+
+
+def _final(described: dict[str, Any], shapes: dict[str, list[int]]) -> str:
+    match described["kind"]:
+        case "trees":
+            return f"{_length(shapes, 'final.starts') - 1:,} trees"
+        case "logistic":
+            return f"logistic regression, {_length(shapes, 'final.used'):,} columns"
+        case "mean":
+            return "mean of the probabilities"
+    return f"a classifier of {_plain(described['kind'])}"
+
+
+def _length(shapes: dict[str, list[int]], name: str) -> int:
+    (length,) = shapes[name]
+    return length
+
+
+def _shapes_of(
+    beginnings: dict[str, bytes], prefix: str, manifest: dict[str, Any]
+) -> dict[str, list[int]]:
+    """Return the shapes of a model's arrays, from the headers of the blobs that it must have."""
+    is_there = {
+        WEIGHTS: manifest["network"] is not None,
+        RANKERS: manifest["panel"] is not None,
+        LABEL_TEXTS: bool(manifest["has_label_texts"]),
+    }
+    if not is_there[WEIGHTS] and not is_there[RANKERS]:
+        raise ValueError("it has neither rankers nor a network")
     shapes = {}
-    for name, entry in header.items():
-        shape = entry.get("shape") if isinstance(entry, dict) else None
-        if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-            raise BundleError(f"{_WEIGHTS}: its header gives {_plain(name)} no shape.")
-        shapes[name] = shape
+    for name in (prefix + name for name, there in is_there.items() if there):
+        if name not in beginnings:
+            raise BundleError(f"{RECORD}: lists no {name}; this is no whole model.")
+        header, _ = read_header(beginnings[name], name)
+        for key, entry in header.items():
+            if (shape := shape_of(entry)) is None:
+                raise BundleError(f"{name}: its header gives {_plain(key)} no shape.")
+            shapes[key] = shape
     return shapes
 
 

@@ -12,7 +12,7 @@ from lightxml.predicting.fitted import FittedModel
 from lightxml.rankers.final import OfScikitLearn
 from lightxml.rankers.stored import count
 from lightxml.storage import rankers
-from lightxml.storage.reading import blob_of, manifest_errors
+from lightxml.storage.reading import LABEL_TEXTS, blob_of, manifest_errors
 
 _FORMS = ("dense", "csr_matrix", "csr_array", "collections")
 
@@ -41,7 +41,7 @@ def pack_model(fitted: FittedModel) -> Bundle:
         manifest["panel"] = packed.manifest
         blobs = blobs | packed.blobs
     if fitted.label_texts is not None:
-        blobs = {**blobs, rankers.LABEL_TEXTS: rankers.pack_label_texts(fitted.label_texts)}
+        blobs = {**blobs, LABEL_TEXTS: rankers.pack_label_texts(fitted.label_texts)}
     return Bundle(manifest, blobs)
 
 
@@ -107,7 +107,7 @@ def unpack_model(
         elif network is None:
             raise ValueError("it has neither rankers nor a network")
         if manifest["has_label_texts"]:
-            blob = blob_of(bundle, rankers.LABEL_TEXTS)
+            blob = blob_of(bundle, LABEL_TEXTS)
             texts = rankers.unpack_label_texts(blob, len(classes))
     reader = Reader(reads_texts, vectorizer, n_columns, feature_names)
     return FittedModel(

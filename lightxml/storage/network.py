@@ -18,9 +18,9 @@ from lightxml.network.described import check_counts
 from lightxml.network.encoders import EncoderConfig, TextEncoder
 from lightxml.network.network import LightXMLNetwork
 from lightxml.runtime.devices import seeded, use_one_thread_if_forked
-from lightxml.storage.reading import blob_of
+from lightxml.storage.reading import WEIGHTS, blob_of
 
-WEIGHTS, _TOKENIZER = "weights.safetensors", "tokenizer.json"
+_TOKENIZER = "tokenizer.json"
 
 
 def pack_network(network: LightXMLNetwork, tokenizer: Tokenizer | None) -> Bundle:

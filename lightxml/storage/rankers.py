@@ -20,12 +20,11 @@ from lightxml.rankers.panel import Panel
 from lightxml.rankers.stored import checked, count
 from lightxml.rankers.vectors import Vectors
 from lightxml.storage import audited
-from lightxml.storage.reading import blob_of, errors_of, joined, split
+from lightxml.storage.reading import FINAL, LABEL_TEXTS, RANKERS, blob_of, errors_of, joined, split
 
 if TYPE_CHECKING:
     from lightxml.network.network import LightXMLNetwork
 
-RANKERS, LABEL_TEXTS, FINAL = "rankers.safetensors", "label_texts.safetensors", "final.skops"
 # By their names; the network's ranker is made of the network.
 _KINDS = {kind.name: kind for kind in (Linear, Neighbors, Centroids, Vectors, LabelTexts)}
 _NETWORK = "network"

@@ -10,6 +10,9 @@ import numpy as np
 from lightxml.exceptions import BundleError
 from lightxml.files.bundle import RECORD, Bundle
 
+WEIGHTS, RANKERS, FINAL = "weights.safetensors", "rankers.safetensors", "final.skops"
+LABEL_TEXTS = "label_texts.safetensors"
+
 
 @contextmanager
 def manifest_errors() -> Iterator[None]:

@@ -1,8 +1,8 @@
 """Models from strangers: what is signed as it should be, and yet is no model.
 
-`tests/test_bundle.py` damages files; here the files are whole, with the right digests, and what
-they say is wrong or unsafe. Each row must end in `BundleError` with the file's name, cost little
-memory, and run nothing.
+`tests/files/test_bundle.py` damages files; here the files are whole, with the right digests, and
+what they say is wrong or unsafe. Each row must end in `BundleError` with the file's name, cost
+little memory, and run nothing.
 """
 
 from __future__ import annotations
@@ -13,22 +13,31 @@ import pickle
 import sys
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import skops.io
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import encode_arrays
 from lightxml.files.bundle import Bundle, load_bundle, save_bundle
+from lightxml.rankers.base import Documents as Read
+from lightxml.rankers.centroids import fit_centroids
+from lightxml.rankers.final import Logistic, fit_trees, n_columns_of
+from lightxml.rankers.sparse import normalized
+from lightxml.storage.reading import joined
+from tests.network.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
 Change = Callable[[dict[str, Any], dict[str, bytes]], None]
-WEIGHTS, TOKENIZER, CLASSES = "weights.safetensors", "tokenizer.json", "classes.json"
+WEIGHTS, TOKENIZER, CLASSES = "weights.safetensors", "tokenizer.json", "classes.safetensors"
+RANKERS, TEXTS = "rankers.safetensors", "label_texts.safetensors"
 
 
 class Payload:
@@ -45,7 +54,7 @@ def header(weights: bytes) -> tuple[dict[str, Any], bytes]:
 
 def arrays(weights: bytes) -> dict[str, np.ndarray]:
     table, data = header(weights)
-    dtypes = {"F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
+    dtypes = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
     return {
         name: np.frombuffer(data[slice(*entry["data_offsets"])], dtypes[entry["dtype"]]).reshape(
             entry["shape"]
@@ -54,11 +63,11 @@ def arrays(weights: bytes) -> dict[str, np.ndarray]:
     }
 
 
-def with_arrays(change: Callable[[dict[str, np.ndarray]], Any]) -> Change:
+def with_arrays(change: Callable[[dict[str, np.ndarray]], Any], blob: str = WEIGHTS) -> Change:
     def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
-        found = arrays(blobs[WEIGHTS])
+        found = arrays(blobs[blob])
         change(found)
-        blobs[WEIGHTS] = encode_arrays(found)
+        blobs[blob] = encode_arrays(found)
 
     return apply
 
@@ -113,18 +122,33 @@ def with_tokenizer(change: Callable[[dict[str, Any]], Any]) -> Change:
     return apply
 
 
-def labels(values: list[Any], dtype: str = "object") -> bytes:
-    return json.dumps({"dtype": dtype, "values": values}).encode()
+def with_labels(values: list[str] | list[int] | None, **described: Any) -> Change:
+    """Change the labels' blob, and what the manifest says of them."""
+
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        if values is not None and isinstance(values[0], str):
+            blobs[CLASSES] = encode_arrays(joined(values))
+        elif values is not None:
+            blobs[CLASSES] = encode_arrays({"values": np.array(values, dtype=np.int64)})
+        manifest["classes"].update(described)
+
+    return apply
 
 
 HUGE = 10**12
 TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no weights": (with_blob(WEIGHTS, None), "lightxml.json"),
     "no tokenizer": (with_blob(TOKENIZER, None), "lightxml.json"),
-    "no classes": (with_blob(CLASSES, None), "lightxml.json"),
+    "no classes": (with_manifest("classes", "kind", value="str"), "lightxml.json"),
     "a pickle named safetensors": (with_blob(WEIGHTS, pickle.dumps(Payload())), WEIGHTS),
     "a pickle as tokenizer": (with_blob(TOKENIZER, pickle.dumps(Payload())), TOKENIZER),
-    "a pickle as classes": (with_blob(CLASSES, pickle.dumps(Payload())), CLASSES),
+    "a pickle as classes": (
+        lambda manifest, blobs: (
+            manifest["classes"].update(kind="str"),
+            blobs.update({CLASSES: pickle.dumps(Payload())}),
+        )[0],
+        CLASSES,
+    ),
     "empty weights": (with_blob(WEIGHTS, b""), WEIGHTS),
     "a header of 1 GB": (with_blob(WEIGHTS, (2**30).to_bytes(8, "little") + b"{}"), WEIGHTS),
     "a header that is a list": (with_blob(WEIGHTS, (2).to_bytes(8, "little") + b"[]"), WEIGHTS),
@@ -204,49 +228,59 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     ),
     "another estimator": (with_manifest("estimator", value="Other"), "lightxml.json"),
     "an estimator that is a number": (with_manifest("estimator", value=3), "lightxml.json"),
-    "10^12 labels": (with_blob(CLASSES, json.dumps({"range": HUGE}).encode()), CLASSES),
-    "more labels than weights": (with_blob(CLASSES, b'{"range": 13}'), WEIGHTS),
-    "fewer labels than weights": (with_blob(CLASSES, labels(["a", "b"])), WEIGHTS),
-    "no labels": (with_blob(CLASSES, labels([])), CLASSES),
-    "labels that are lists": (with_blob(CLASSES, labels([[]] * 12)), CLASSES),
-    "labels that are fractions": (with_blob(CLASSES, labels([0.5] * 12)), CLASSES),
-    "a label twice": (with_blob(CLASSES, labels(["a"] * 12)), CLASSES),
-    "labels in a dtype of 4 GB": (
-        with_blob(CLASSES, labels([str(i) for i in range(12)], f"<U{10**9}")),
+    "10^12 labels": (with_labels(None, n_labels=HUGE), "lightxml.json"),
+    "10^9 labels": (with_labels(None, n_labels=10**9), "lightxml.json"),
+    "labels without a number": (without("classes", "n_labels"), "lightxml.json"),
+    "labels of an unknown kind": (with_manifest("classes", "kind", value="obj"), "lightxml.json"),
+    "more labels than weights": (with_labels(None, n_labels=13), WEIGHTS),
+    "fewer labels than weights": (with_labels(["a", "b"], kind="str", n_labels=2), WEIGHTS),
+    "fewer labels than it says": (with_labels(["a", "b"], kind="str"), CLASSES),
+    "no labels": (with_labels(None, n_labels=0), "lightxml.json"),
+    "a label twice": (with_labels(["a"] * 12, kind="str"), CLASSES),
+    "a number twice": (with_labels([7] * 12, kind="int"), CLASSES),
+    "texts as numbers": (with_labels([*"abcdefghijkl"], kind="int"), CLASSES),
+    "numbers as texts": (with_labels([*range(12)], kind="str"), CLASSES),
+    "labels that are longer than they are": (
+        lambda manifest, blobs: (
+            manifest["classes"].update(kind="str"),
+            blobs.update(
+                {
+                    CLASSES: encode_arrays(
+                        {"bytes": np.zeros(3, np.uint8), "lengths": np.full(12, 2**30, np.int32)}
+                    )
+                }
+            ),
+        )[0],
         CLASSES,
     ),
-    "labels beyond 64 bits": (with_blob(CLASSES, labels([2**80, *range(11)], "int64")), CLASSES),
-    "texts as int64": (with_blob(CLASSES, labels([str(i) for i in range(12)], "int64")), CLASSES),
+    "neither network nor rankers": (with_manifest("network", value=None), "lightxml.json"),
+    "rankers that are a list": (with_manifest("panel", value=[1]), "lightxml.json"),
+    "label texts that are not there": (
+        with_manifest("has_label_texts", value=True),
+        "lightxml.json",
+    ),
+    "no form of X": (without("n_features"), "lightxml.json"),
+    "numbers for an encoder": (with_manifest("n_features", value=5), "lightxml.json"),
+    "a classifier as argument that is not there": (
+        with_manifest("params", "final_ranker", value={"kind": "as fitted"}),
+        "lightxml.json",
+    ),
 }
 
 
-def with_numbers(name: str, place: int, value: int) -> Change:
+def with_numbers(name: str, place: int, value: float, blob: str = WEIGHTS) -> Change:
     """Change one number of an array of them."""
 
     def change(found: dict[str, np.ndarray]) -> None:
         found[name] = found[name].copy()
         found[name][place] = value
 
-    return with_arrays(change)
+    return with_arrays(change, blob)
 
 
 def with_features(**values: Any) -> Change:
     def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
         manifest["network"]["features"].update(values)
-
-    return apply
-
-
-def with_neighbours(**values: Any) -> Change:
-    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
-        manifest["network"]["neighbours"].update(values)
-
-    return apply
-
-
-def with_linear(**values: Any) -> Change:
-    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
-        manifest["network"]["linear"].update(values)
 
     return apply
 
@@ -264,45 +298,10 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "a width of 10^12": (with_features(width=HUGE), WEIGHTS),
     "10^12 columns": (with_features(n_columns=HUGE), WEIGHTS),
     "columns that are a text": (with_features(n_columns="many"), "lightxml.json"),
-    "dense where it is sparse": (with_features(kind="dense"), "lightxml.json"),
+    "dense where it is sparse": (with_features(kind="dense"), WEIGHTS),
     "a negative column": (with_numbers("features.columns", 0, -1), "lightxml.json"),
     "a column beyond the features": (with_numbers("features.columns", -1, 10**6), "lightxml.json"),
     "columns out of order": (with_numbers("features.columns", 3, 0), "lightxml.json"),
-    "10^12 neighbours": (with_neighbours(n_documents=HUGE), WEIGHTS),
-    "no neighbours": (with_neighbours(n_documents=0), "lightxml.json"),
-    "neighbours without their number": (
-        without("network", "neighbours", "n_entries"),
-        "lightxml.json",
-    ),
-    "a weight that is a text": (with_neighbours(weight="much"), "lightxml.json"),
-    "a neighbour out of range": (with_numbers("neighbours.documents", 5, 10**6), "lightxml.json"),
-    "a negative neighbour": (with_numbers("neighbours.documents", 5, -1), "lightxml.json"),
-    "labels that begin too late": (with_numbers("neighbours.starts", 3, 10**6), "lightxml.json"),
-    "labels that begin nowhere": (with_numbers("neighbours.starts", 0, 1), "lightxml.json"),
-    "neighbours of full precision": (
-        with_arrays(lambda a: a.update({"neighbours.keys": a["neighbours.keys"].astype("<f4")})),
-        WEIGHTS,
-    ),
-    "10^12 linear weights": (with_linear(n_entries=HUGE), WEIGHTS),
-    "fewer linear weights than there are": (with_linear(n_entries=3), WEIGHTS),
-    "linear weights without their number": (
-        without("network", "linear", "n_entries"),
-        "lightxml.json",
-    ),
-    "a linear weight that is a text": (with_linear(weight="much"), "lightxml.json"),
-    "linear classifiers that count alone": (with_linear(weight=1), "lightxml.json"),
-    "a negative weight of linear classifiers": (with_linear(weight=-0.5), "lightxml.json"),
-    "linear classifiers that nothing describes": (
-        with_manifest("network", "linear", value=None),
-        WEIGHTS,
-    ),
-    "a linear label out of range": (with_numbers("linear.labels", 5, 10**6), "lightxml.json"),
-    "a negative linear label": (with_numbers("linear.labels", 5, -1), "lightxml.json"),
-    "linear weights that begin too late": (
-        with_numbers("linear.starts", 3, 10**6),
-        "lightxml.json",
-    ),
-    "linear weights that begin nowhere": (with_numbers("linear.starts", 0, 1), "lightxml.json"),
     "no vocabulary": (with_blob(WORDS, None), "lightxml.json"),
     "a pickle as vocabulary": (with_blob(WORDS, pickle.dumps(Payload())), WORDS),
     "a vocabulary that is a number": (with_manifest("vectorizer", value=3), "lightxml.json"),
@@ -326,10 +325,13 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         "lightxml.json",
     ),
     "names for features that have none": (
-        with_blob("feature_names.json", b'["a", "b"]'),
+        with_blob("feature_names.safetensors", encode_arrays(joined(["a", "b"]))),
         "lightxml.json",
     ),
-    "names that are numbers": (with_blob("feature_names.json", b"[1, 2]"), "feature_names.json"),
+    "names that are numbers": (
+        with_blob("feature_names.safetensors", encode_arrays({"values": np.arange(2)})),
+        "feature_names.safetensors",
+    ),
 }  # fmt: skip
 
 
@@ -424,7 +426,10 @@ ENSEMBLE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         "1/lightxml.json",
     ),
     "members with other labels": (
-        with_blob("1/classes.json", labels([f"label {j}" for j in range(12)])),
+        lambda manifest, blobs: (
+            manifest["members"][1]["classes"].update(kind="int"),
+            blobs.update({f"1/{CLASSES}": encode_arrays({"values": np.arange(12) + 1})}),
+        )[0],
         "lightxml.json",
     ),
     "members with other forms of y": (
@@ -432,8 +437,8 @@ ENSEMBLE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         "lightxml.json",
     ),
     "a member with fewer labels": (
-        with_blob("1/classes.json", b'{"range": 11}'),
-        "1/weights",
+        with_manifest("members", 1, "classes", "n_labels", value=11),
+        "1/",
     ),
     "members that read something else": (
         lambda manifest, blobs: manifest["members"][1].update(vectorizer=None),
@@ -444,6 +449,191 @@ ENSEMBLE_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "n_estimators of 0": (with_manifest("params", "n_estimators", value=0), "lightxml.json"),
     "a seed that is a text": (with_manifest("params", "random_state", value="x"), "lightxml.json"),
     "given what cannot be given": (with_manifest("given", value=["estimator"]), "lightxml.json"),
+}
+
+
+def with_ranker(name: str, /, **values: Any) -> Change:
+    """Change what the manifest says of a ranker."""
+
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        found = [each for each in manifest["panel"]["rankers"] if each["name"] == name]
+        found[0].update(values)
+
+    return apply
+
+
+def with_number(name: str, place: int, value: float) -> Change:
+    return with_numbers(name, place, value, RANKERS)
+
+
+def with_array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Change:
+    return with_arrays(lambda a: a.update({name: change(a[name])}), RANKERS)
+
+
+def with_texts(**values: np.ndarray) -> Change:
+    return with_arrays(lambda a: a.update(values), TEXTS)
+
+
+def without_network(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+    manifest["network"] = None
+
+
+def as_numbers(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+    """Say of a model of texts that it reads numbers."""
+    width = manifest["panel"]["rankers"][0]["n_features"]
+    manifest.update(n_features=width, vectorizer=None, network=None)
+    panel = manifest["panel"]
+    panel["rankers"] = [each for each in panel["rankers"] if each["name"] == "label_texts"]
+    kept = {n: a for n, a in arrays(blobs[RANKERS]).items() if n.startswith(("label_t", "panel"))}
+    blobs[RANKERS] = encode_arrays(kept)
+
+
+# Of a model with a frozen encoder and all rankers but centroids.
+RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
+    "no rankers": (with_manifest("panel", "rankers", value=[]), "lightxml.json"),
+    "rankers without a name": (with_manifest("panel", "rankers", value=[{}]), "lightxml.json"),
+    "a name that is a list": (with_ranker("linear", name=[1]), "lightxml.json"),
+    "a ranker of an unknown kind": (with_ranker("linear", name="os"), RANKERS),
+    "a ranker that nothing describes": (
+        lambda manifest, blobs: manifest["panel"]["rankers"].pop(0),
+        RANKERS,
+    ),
+    "a ranker twice": (
+        lambda manifest, blobs: manifest["panel"]["rankers"].append(
+            manifest["panel"]["rankers"][0]
+        ),
+        "lightxml.json",
+    ),
+    "a ranker without arrays": (
+        lambda manifest, blobs: manifest["panel"]["rankers"].append({"name": "centroids"}),
+        RANKERS,
+    ),
+    "no rankers' arrays": (with_blob(RANKERS, None), "lightxml.json"),
+    "a pickle as rankers": (with_blob(RANKERS, pickle.dumps(Payload())), RANKERS),
+    "no training documents": (with_manifest("panel", "n_documents", value=0), "lightxml.json"),
+    "more documents of a label than of all": (with_number("panel.counts", 0, 10**6), RANKERS),
+    "a negative count": (with_number("panel.counts", 0, -1), RANKERS),
+    "counts of fewer labels": (with_array("panel.counts", lambda a: a[1:]), RANKERS),
+    "a preference for fewer labels": (
+        with_arrays(lambda a: a.update({"panel.raised": np.zeros(3, np.float32)}), RANKERS),
+        RANKERS,
+    ),
+    "linear: 10^12 labels": (with_ranker("linear", n_labels=HUGE), "lightxml.json"),
+    "linear: 10^12 features": (with_ranker("linear", n_features=HUGE), "lightxml.json"),
+    "linear: no number of labels": (with_ranker("linear", n_labels=None), "lightxml.json"),
+    "linear: a label out of place": (with_number("linear.weights_pointers", 3, 10**9), RANKERS),
+    "linear: a feature out of range": (with_number("linear.weights_columns", 0, 10**6), RANKERS),
+    "linear: a negative feature": (with_number("linear.weights_columns", 0, -1), RANKERS),
+    "linear: weights of full precision": (
+        with_array("linear.weights_values", lambda a: a.astype("<f4")),
+        RANKERS,
+    ),
+    "linear: fewer weights than features": (
+        with_array("linear.weights_values", lambda a: a[1:]),
+        RANKERS,
+    ),
+    "linear: no bias": (with_arrays(lambda a: a.pop("linear.bias"), RANKERS), RANKERS),
+    "neighbors: 10^12 documents": (with_ranker("neighbors", n_documents=HUGE), RANKERS),
+    "neighbors: documents of other features": (
+        with_ranker("neighbors", n_features=3),
+        "lightxml.json",
+    ),
+    "neighbors: a label out of range": (with_number("neighbors.y_columns", 0, 12), RANKERS),
+    "neighbors: a feature out of range": (with_number("neighbors.rows_columns", 0, 10**6), RANKERS),
+    "neighbors: labels that begin nowhere": (with_number("neighbors.y_pointers", 0, 1), RANKERS),
+    "neighbors: a negative vote": (with_number("neighbors.votes", 0, -1), RANKERS),
+    "neighbors: fewer votes": (with_array("neighbors.votes", lambda a: a[1:]), RANKERS),
+    "vectors: 10^12 documents": (with_ranker("vectors", n_documents=HUGE), RANKERS),
+    "vectors: another width": (with_ranker("vectors", width=5), "lightxml.json"),
+    "vectors: keys of one dimension": (with_array("vectors.keys", np.ravel), RANKERS),
+    "vectors: a label out of range": (with_number("vectors.y_columns", 0, 12), RANKERS),
+    "vectors: no encoder": (without_network, "lightxml.json"),
+    "label texts: 10^12 documents": (with_ranker("label_texts", n_documents=HUGE), RANKERS),
+    "label texts: a text of no label": (with_number("label_texts.owners", -1, 12), RANKERS),
+    "label texts: out of order": (with_number("label_texts.owners", 0, 3), RANKERS),
+    "label texts: a word out of range": (with_number("label_texts.texts", 0, 10**6), RANKERS),
+    "label texts: a text without words": (with_number("label_texts.starts", 1, 0), RANKERS),
+    "label texts: no UTF-8": (with_number("label_texts.vocabulary", 0, 0xFF), RANKERS),
+    "label texts: words in more documents than there are": (
+        with_number("label_texts.frequencies", 0, 10**6),
+        RANKERS,
+    ),
+    "label texts: for numbers": (as_numbers, "lightxml.json"),
+    "network: a label half seen": (with_number("network.seen", 0, 2), RANKERS),
+    "network: fewer labels": (with_array("network.seen", lambda a: a[1:]), RANKERS),
+    "final: an unknown kind": (with_manifest("panel", "final", "kind", value="code"), RANKERS),
+    "final: no kind": (with_manifest("panel", "final", value=[]), "lightxml.json"),
+    "final: trees of other rankers": (
+        with_manifest("panel", "final", "n_columns", value=3),
+        RANKERS,
+    ),
+    "final: a baseline that is a text": (
+        with_manifest("panel", "final", "baseline", value="0"),
+        RANKERS,
+    ),
+    "final: a column out of range": (with_number("final.column", 0, 99), RANKERS),
+    "final: a node that is its own child": (with_number("final.left", 0, 0), RANKERS),
+    "final: a child outside its tree": (with_number("final.right", 0, 10**6), RANKERS),
+    "final: a node with two parents": (
+        with_arrays(lambda a: a.update({"final.left": a["final.right"]}), RANKERS),
+        RANKERS,
+    ),
+    "final: 10^9 nodes in a tree": (with_number("final.starts", 1, 10**9), RANKERS),
+    "final: fewer values than nodes": (with_array("final.value", lambda a: a[1:]), RANKERS),
+    "final: a column that is not there": (
+        lambda manifest, blobs: (
+            manifest["panel"].update(final={"kind": "logistic", "bias": 0.0}),
+            with_arrays(
+                lambda a: a.update(
+                    {"final.used": np.array([99], np.int32), "final.weights": np.zeros(1)}
+                ),
+                RANKERS,
+            )(manifest, blobs),
+        )[0],
+        RANKERS,
+    ),
+    "final: a classifier that is not there": (
+        with_manifest("panel", "final", value={"kind": "scikit-learn"}),
+        RANKERS,
+    ),
+    "final: a pickle": (with_blob("final.skops", pickle.dumps(Payload())), "final.skops"),
+    "final: a vectorizer": (
+        lambda manifest, blobs: (
+            manifest["panel"].update(final={"kind": "scikit-learn"}),
+            blobs.update({"final.skops": skops.io.dumps(TfidfVectorizer())}),
+        )[0],
+        RANKERS,
+    ),
+    "texts of fewer labels": (with_texts(sizes=np.ones(3, np.int32)), TEXTS),
+    "more texts than there are": (with_texts(sizes=np.full(12, 9, np.int32)), TEXTS),
+    "a negative number of texts": (with_texts(sizes=np.array([-1, 3] * 6, np.int32)), TEXTS),
+    "texts beyond the bytes": (with_texts(lengths=np.full(12, 2**30, np.int32)), TEXTS),
+    "texts in another code": (
+        with_arrays(lambda a: a.update(bytes=np.full_like(a["bytes"], 0xFF)), TEXTS),
+        TEXTS,
+    ),
+    "a surrogate in a text": (
+        with_texts(**joined(["\ud800"]), sizes=np.array([1, *[0] * 11], np.int32)),
+        TEXTS,
+    ),
+    "texts as a pickle": (with_blob(TEXTS, pickle.dumps(Payload())), TEXTS),
+}
+
+# Of a model of numbers whose labels are described by rows, with centroids.
+ROW_TAMPERINGS: dict[str, tuple[Change, str]] = {
+    "centroids: a feature out of range": (
+        with_number("centroids.centroids_columns", 0, 99),
+        RANKERS,
+    ),
+    "centroids: fewer lengths": (with_array("centroids.lengths", lambda a: a[1:]), RANKERS),
+    "centroids: other labels": (with_ranker("centroids", n_labels=3), "lightxml.json"),
+    "rows: other features": (with_ranker("label_texts", n_features=3), "lightxml.json"),
+    "rows: a column out of range": (with_number("label_texts.columns", 0, 99), RANKERS),
+    "rows: values of another length": (with_number("label_texts.values", 0, 1e30), RANKERS),
+    "rows: a value of 0": (with_number("label_texts.values", 0, 0), RANKERS),
+    "10^12 columns of X": (with_manifest("n_features", value=HUGE), "lightxml.json"),
+    "no columns of X": (with_manifest("n_features", value=0), "lightxml.json"),
+    "final: weights for other columns": (with_array("final.weights", lambda a: a[1:]), RANKERS),
 }
 
 
@@ -462,8 +652,8 @@ def saved_features(documents: Documents, tmp_path_factory: pytest.TempPathFactor
         None,
         features=TfidfVectorizer(),
         feature_dim=16,
+        rankers=("network",),
         max_epochs=1,
-        linear_weight=0.5,
         device="cpu",
     )
     model.fit(*documents).save(folder)
@@ -477,6 +667,7 @@ def saved_clusters(documents: Documents, tmp_path_factory: pytest.TempPathFactor
     model = LightXMLClassifier(
         None,
         features=TfidfVectorizer(),
+        rankers=("network",),
         feature_dim=16,
         label_clusters=np.arange(12) // 3,
         n_candidate_clusters=2,
@@ -493,27 +684,77 @@ def saved_clusters(documents: Documents, tmp_path_factory: pytest.TempPathFactor
 def saved_ensemble(documents: Documents, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"
     one = LightXMLClassifier(
-        None, features=TfidfVectorizer(), feature_dim=16, max_epochs=1, device="cpu"
+        None,
+        features=TfidfVectorizer(),
+        rankers=("network",),
+        feature_dim=16,
+        max_epochs=1,
+        device="cpu",
     )
     LightXMLEnsemble(one, n_estimators=2, random_state=0).fit(*documents).save(folder)
     load(folder, "cpu")
     return folder
 
 
+@pytest.fixture(scope="module")
+def saved_rankers(
+    make_classifier: Callable[..., LightXMLClassifier],
+    documents: Documents,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    X, y = documents
+    model = make_classifier(
+        encoder=save_pretrained(folder.parent / "encoder", "bert"),
+        features=TfidfVectorizer(),
+        freeze_encoder=True,
+        max_epochs=1,
+        rankers=("linear", "neighbors", "label_texts", "network"),
+    )
+    texts = [X[i] for i in range(y.shape[1])]
+    model.fit(X, y, label_texts=texts)
+    panel = model._model.panel
+    columns = np.random.default_rng(0).random((400, n_columns_of(panel.rankers)), np.float32)
+    trees = fit_trees(columns, columns[:, 0] > 0.5, np.ones(400), seed=0)
+    model._model = replace(model._model, panel=replace(panel, final=trees))
+    model.save(folder)
+    load(folder, "cpu")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    X, y = sp.csr_array(np.eye(40, 8) + 0.1), np.tile(np.eye(4, dtype=int), (10, 1))
+    model = LightXMLClassifier(rankers=("neighbors", "label_texts"), device="cpu")
+    model.fit(X, y, label_texts=X[:4])
+    panel = model._model.panel
+    of_rows = Read(normalized(X))
+    rankers = (fit_centroids(of_rows, sp.csr_array(y)), panel.rankers[-1])
+    final = Logistic(np.array([0, 1], np.int32), np.ones(2), 0.0)
+    model._model = replace(model._model, panel=replace(panel, rankers=rankers, final=final))
+    model.save(folder)
+    load(folder, "cpu")
+    return folder
+
+
+TABLES = {
+    "saved": TAMPERINGS,
+    "saved_features": FEATURE_TAMPERINGS,
+    "saved_clusters": CLUSTER_TAMPERINGS,
+    "saved_ensemble": ENSEMBLE_TAMPERINGS,
+    "saved_rankers": RANKER_TAMPERINGS,
+    "saved_rows": ROW_TAMPERINGS,
+}
+
+
 @pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        *(("saved", name) for name in TAMPERINGS),
-        *(("saved_features", name) for name in FEATURE_TAMPERINGS),
-        *(("saved_clusters", name) for name in CLUSTER_TAMPERINGS),
-        *(("saved_ensemble", name) for name in ENSEMBLE_TAMPERINGS),
-    ],
+    ("kind", "name"), [(kind, name) for kind, table in TABLES.items() for name in table]
 )
 def test_what_is_no_model_is_refused(
     kind: str, name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    tables = TAMPERINGS, FEATURE_TAMPERINGS, CLUSTER_TAMPERINGS, ENSEMBLE_TAMPERINGS
-    change, file = next(table[name] for table in tables if name in table)
+    change, file = TABLES[kind][name]
     bundle = load_bundle(request.getfixturevalue(kind))
     manifest, blobs = copy.deepcopy(bundle.manifest), dict(bundle.blobs)
     change(manifest, blobs)
@@ -531,7 +772,7 @@ def test_what_is_no_model_is_refused(
     assert not hasattr(sys, "payload_was_run")
 
 
-def test_blobs_swapped_between_two_models_are_refused(
+def test_weights_of_another_model_are_refused(
     make_classifier: Callable[..., LightXMLClassifier],
     documents: Documents,
     saved: Path,
@@ -540,18 +781,7 @@ def test_blobs_swapped_between_two_models_are_refused(
     X, y = documents
     make_classifier(max_epochs=1).fit(X, y[:, :9]).save(tmp_path / "other")
     one, other = load_bundle(saved), load_bundle(tmp_path / "other")
-    for name in (WEIGHTS, CLASSES):
-        swapped = Bundle(one.manifest, {**one.blobs, name: other.blobs[name]})
-        save_bundle(swapped, tmp_path / "swapped")
-        with pytest.raises(BundleError, match=WEIGHTS):  # both show in the weights' shapes
-            load(tmp_path / "swapped", "cpu")
-
-
-def test_a_bundle_of_format_1_loads_for_ever() -> None:
-    folder = Path(__file__).parents[1] / "storage" / "format-1"
-    model = load(folder, "cpu")
-    model.network_.autocast_dtype = None  # what was expected was computed in float32
-    expected = json.loads((folder / "expected.json").read_text("utf-8"))
-    found, scores = model.predict_topk(expected["texts"], k=3, return_scores=True)
-    assert found.tolist() == expected["labels"]
-    np.testing.assert_allclose(scores, expected["scores"], atol=1e-5)
+    swapped = Bundle(one.manifest, {**one.blobs, WEIGHTS: other.blobs[WEIGHTS]})
+    save_bundle(swapped, tmp_path / "swapped")
+    with pytest.raises(BundleError, match=WEIGHTS):  # it shows in their shapes
+        load(tmp_path / "swapped", "cpu")
