@@ -104,8 +104,8 @@ def for_labels(texts: dict[str, list[str]], labels: Iterable[Any], path: Path) -
     if any(label in ends for label in known):
         return ends
     raise ValueError(
-        f"{path}: none of its labels (such as {next(iter(texts))!r:.60}) is among those of the"
-        f" documents (such as {known[0]!r:.60}). Write them alike in both."
+        f"{path}: none of its labels (such as {next(iter(texts))!r:.60}) is one of the"
+        f" {len(known):,} known ones (such as {known[0]!r:.60}). Write them alike in both."
     )
 
 
