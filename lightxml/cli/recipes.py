@@ -22,8 +22,7 @@ COMMON: Mapping[str, Any] = {
     "head_learning_rate": 1e-4,
     "weight_decay": 0.01,
     "schedule": "constant",
-    "neighbor_weight": 0,
-    "linear_weight": 0,
+    "rankers": ("network",),
 }
 MAX_CLUSTER_SIZE = 100
 EXTRA_EPOCHS = 5  # that the released code trains beyond what it is told; the recipes do not
