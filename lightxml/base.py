@@ -72,9 +72,8 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
     def predict_topk(self, X: Any, k: int = 5, *, return_scores: bool = False) -> Any:
         """Rank the labels of each document.
 
-        The scores of an ensemble are the means of its members' probabilities. Its ranking is that
-        of the mean over all labels, without an array of documents x labels: a label outside every
-        member's best is missed only if a rounding hides it.
+        The scores of an ensemble are the means of its members' probabilities. Each member names
+        its `k` best labels, and 100 at least; all members score what any of them names.
 
         Parameters
         ----------

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
 
-from lightxml.predicting.fitted import N_CANDIDATES, FittedModel
+from lightxml.predicting.fitted import N_CANDIDATES, FittedModel, represented
 from lightxml.rankers.base import Documents
 from lightxml.rankers.panel import best
 from lightxml.rankers.sparse import blocks, union
@@ -84,7 +84,10 @@ def logit_of_mean(logits: list[np.ndarray]) -> np.ndarray:
 def _scored(members: Members, k: int) -> Iterator[tuple[int, sp.csr_array]]:
     """Yield where some documents begin, and the mean scores of their candidates, float64."""
     for begin, end in blocks(len(members[0][1]), _DOCUMENTS_AT_ONCE):
-        some = [(model, documents.part(begin, end)) for model, documents in members]
+        some = [
+            (model, represented(model.network, documents.part(begin, end)))
+            for model, documents in members
+        ]
         together = union([model.candidates(documents, k) for model, documents in some])
         logits = [model.logits_of(documents, together) for model, documents in some]
         entries = (mean_score(logits), together.indices, together.indptr)

@@ -216,7 +216,7 @@ class FittedModel:
 
 def represented(network: LightXMLNetwork | None, documents: Documents) -> Documents:
     """Return documents with what the network makes of them, so that it is asked once."""
-    if network is None:
+    if network is None or documents.encoded.representations is not None:
         return documents
     from lightxml.network import prediction
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
-import lightxml.fitting.fit
+import lightxml.fitting.network
 from lightxml import LightXMLClassifier
 
 Documents = tuple[list[str], sp.csr_array]
@@ -268,7 +268,7 @@ def test_a_fit_that_fails_leaves_the_model_before_it(
     error: type[Exception],
 ) -> None:
     if error is FloatingPointError:
-        monkeypatch.setattr(lightxml.fitting.fit, "train", diverge)
+        monkeypatch.setattr(lightxml.fitting.network, "train", diverge)
     expected = fitted.predict_proba(TEXTS)
     model = copy.deepcopy(fitted).set_params(**params)
     kept = {name: getattr(model, name) for name in fitted_attributes(model)}

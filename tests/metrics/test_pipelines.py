@@ -31,7 +31,7 @@ Make = Callable[..., LightXMLClassifier]
 def learner(**params: Any) -> LightXMLClassifier:
     """An estimator as a user makes it, small and quick."""
     defaults = {"feature_dim": 32, "max_epochs": 30, "batch_size": 8, "random_state": 0}
-    defaults["head_learning_rate"] = 1e-2
+    defaults |= {"head_learning_rate": 1e-2, "rankers": ("network",)}
     return LightXMLClassifier(**{**defaults, "device": "cpu", **params})
 
 

@@ -58,6 +58,7 @@ def model(data: Data) -> LightXMLClassifier:
 def features_only(**params: Any) -> LightXMLClassifier:
     vectorizer = TfidfVectorizer()
     defaults = {"features": vectorizer, "feature_dim": 16, "max_epochs": 4, "random_state": 0}
+    defaults["rankers"] = ("network",)
     return LightXMLClassifier(None, **{**defaults, **params})
 
 

@@ -48,7 +48,6 @@ HARD: dict[str, Any] = {
     "swa_start": 0.3,
     "swa_every": 1,
     "max_epochs": 3,
-    "neighbor_weight": 1.0,
     "label_clusters": True,
     "max_cluster_size": 2,
     "n_candidate_clusters": 2,
@@ -195,7 +194,7 @@ def test_clusters_come_from_the_checkpoint(
     def refuse(*arguments: Any) -> None:
         raise AssertionError("clustered anew")
 
-    monkeypatch.setattr("lightxml.fitting.fit.cluster_labels", refuse)
+    monkeypatch.setattr("lightxml.fitting.network.cluster_labels", refuse)
     assert_equal(fit(model, documents), unbroken, documents[0])
 
 

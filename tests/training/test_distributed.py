@@ -38,6 +38,7 @@ COMMON: dict[str, Any] = {
     "precision": "fp32",
     "device": "cpu",
     "random_state": 0,
+    "rankers": ("network",),
 }
 ENCODER = {"encoder": small_config(), "max_length": 16, "se_block": True}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -47,7 +48,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "encoder": None,
         "label_dim": 8,
         "swa_every": 1,
-        "linear_weight": 0.5,
     },
     "label clusters": {
         **COMMON,

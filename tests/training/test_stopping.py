@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-import lightxml.fitting.fit
+import lightxml.fitting.network
 import lightxml.fitting.held_out
 from lightxml import LightXMLClassifier
 from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
@@ -26,7 +26,6 @@ STOPPING: dict[str, Any] = {
     "encoder": None,
     "features": TfidfVectorizer(),
     "feature_dim": 16,
-    "linear_weight": 0,  # it comes after the epochs
     "max_epochs": 12,
     "early_stopping": True,
     "n_iter_no_change": 2,
@@ -68,7 +67,7 @@ def test_the_weights_are_those_of_the_best_epoch_itself(
         "precision_at_k",
         lambda y, c, k: next(figures) if k == 5 else 0.0,
     )
-    params = {**STOPPING, "n_iter_no_change": 3, "swa_start": swa_start, "neighbor_weight": 0}
+    params = {**STOPPING, "n_iter_no_change": 3, "swa_start": swa_start}
     model = make_classifier(**params).fit(*documents)
     assert p5(model) == [0.1, 0.4, 0.4, 0.3, 0.2]
     assert model.n_iter_ == 5
@@ -84,13 +83,13 @@ def test_documents_set_aside_are_not_learnt_from(
     """A fit with early stopping is that on the other documents, vectorizer and all."""
     X, y = documents
     kept: list[np.ndarray] = []
-    train = lightxml.fitting.fit.train
+    train = lightxml.fitting.network.train
 
     def spy(*arguments: Any) -> Any:
         kept.append(arguments[-2])
         return train(*arguments)
 
-    monkeypatch.setattr(lightxml.fitting.fit, "train", spy)
+    monkeypatch.setattr(lightxml.fitting.network, "train", spy)
     model = make_classifier(**STOPPING, validation_fraction=0.25).fit(X, y)
     rows = kept[0]
     rest = np.setdiff1d(np.arange(60), rows)
@@ -242,13 +241,13 @@ def test_the_last_good_weights_stay_in_the_network_and_in_the_checkpoint(
     def spoil(loss: torch.Tensor) -> torch.Tensor:
         return loss * float("nan")
 
-    train = lightxml.fitting.fit.train
+    train = lightxml.fitting.network.train
 
     def spy(network: LightXMLNetwork, *arguments: Any) -> Any:
         networks.append(network)
         return train(network, *arguments)
 
-    monkeypatch.setattr(lightxml.fitting.fit, "train", spy)
+    monkeypatch.setattr(lightxml.fitting.network, "train", spy)
     with monkeypatch.context():
         fail_at(6, spoil)
         with pytest.raises(NonFiniteLossError):
@@ -311,7 +310,7 @@ def test_a_gpu_without_enough_memory_gives_advice_and_frees_what_was_held(
 ) -> None:
     X, y = documents
     networks: list[weakref.ref] = []
-    train = lightxml.fitting.fit.train
+    train = lightxml.fitting.network.train
 
     def spy(network: LightXMLNetwork, *arguments: Any) -> Any:
         networks.append(weakref.ref(network))
@@ -322,7 +321,7 @@ def test_a_gpu_without_enough_memory_gives_advice_and_frees_what_was_held(
 
     model = make_classifier(max_epochs=1).fit(X, y)
     before = model.decision_function(X)
-    monkeypatch.setattr(lightxml.fitting.fit, "train", spy)
+    monkeypatch.setattr(lightxml.fitting.network, "train", spy)
     fail_at(3, out_of_memory)
     with pytest.raises(
         DeviceMemoryError, match=r"batch_size .* accumulate .* max_length"

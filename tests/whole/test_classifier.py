@@ -422,7 +422,6 @@ def test_a_wrong_argument_is_named_before_the_expensive_part(
         {"schedule": "constant"},
         {"swa_start": None},
         {"swa_every": 3},
-        {"neighbor_weight": 1.0},
         {"propensity_weight": 1.0},
         {"precision": "bf16"},
         {"random_state": 1},

@@ -34,7 +34,7 @@ Make = Callable[..., LightXMLClassifier]
 
 def of_numbers(**params: Any) -> LightXMLClassifier:
     """An estimator that learns in tenths of a second, from features alone."""
-    defaults = {"feature_dim": 16, "max_epochs": 2, "device": "cpu"}
+    defaults = {"feature_dim": 16, "max_epochs": 2, "device": "cpu", "rankers": ("network",)}
     return LightXMLClassifier(None, **{**defaults, **params})
 
 
@@ -432,7 +432,7 @@ def test_grid_search_reaches_the_members_arguments(
     numbers: tuple[sp.csr_array, sp.csr_array],
 ) -> None:
     search = GridSearchCV(
-        LightXMLEnsemble(of_numbers(linear_weight=0), random_state=0),
+        LightXMLEnsemble(of_numbers(), random_state=0),
         {"estimator__max_epochs": [1, 6], "n_estimators": [1, 2]},
         scoring=make_topk_scorer(precision_at_k, k=1),
         cv=KFold(2),

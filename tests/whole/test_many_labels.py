@@ -39,7 +39,8 @@ def data() -> Data:
 
 def features_only(**params: Any) -> LightXMLClassifier:
     defaults = {"features": TfidfVectorizer(), "feature_dim": 32, "random_state": 0}
-    return LightXMLClassifier(None, **{**defaults, "device": "cpu", "max_epochs": 3, **params})
+    defaults |= {"rankers": ("network",), "device": "cpu", "max_epochs": 3}
+    return LightXMLClassifier(None, **{**defaults, **params})
 
 
 @HEADS
