@@ -34,19 +34,25 @@ from lightxml.storage.model import for_pickle, from_pickle
 
 
 class LightXMLClassifier(TopKEstimator):
-    """Extreme multi-label text classification with a transformer.
+    """Extreme multi-label text classification with several rankers, a transformer among them.
 
-    Documents are ranked against thousands to millions of labels by LightXML [1]_: the summary
+    Documents are ranked against thousands to millions of labels. Each ranker proposes some
+    labels of a document; each scores what any of them proposed; a final ranker, which has learnt
+    from documents held out how far to trust each, says a probability. The rankers are linear
+    classifiers, neighbors, the texts of the labels, and LightXML's network [1]_: the summary
     vectors of an encoder's last layers, joined, feed one logistic output for each label, or for
     each label of the best label clusters, and encoder and outputs are trained together.
 
     Three settings to begin with; all other arguments can wait:
 
     - ``LightXMLClassifier(None, features=TfidfVectorizer(sublinear_tf=True, min_df=2))`` reads
-      words alone: minutes on any machine. A numeric `X` does without `features`.
+      words alone, and trains no network: seconds to minutes on any machine. A sparse `X` does
+      without `features`.
     - ``LightXMLClassifier(FOLDER, freeze_encoder=True, se_block=True, features=...)`` reads each
       document once with a pretrained encoder too: some minutes more.
     - ``LightXMLClassifier("bert-base-uncased", features=...)`` trains the encoder: on a GPU.
+
+    Where labels have names, give them to each: ``fit(X, y, label_texts=...)``.
 
     ``lightxml.presets`` has more. The arguments stand in seven groups: what is read,
     representation, labels, ranking, training, when it ends, running. One that is set where it has
@@ -101,18 +107,21 @@ class LightXMLClassifier(TopKEstimator):
     loss_correction : bool, default=False
         With label clusters: give the gradient that the clusters' loss sends to the text
         representation the length of the one that the labels' loss sends, batch by batch.
-    neighbor_weight : float or "auto", default="auto"
-        What is added to the network's logit of a label if the training documents most like this
-        one all have it; in proportion, if some do. Their representations are kept in the model.
-        0: off. Without a trained encoder, and with at most 200,000 training documents, ``"auto"``
-        is 1, and 3 where a label has fewer than 20 of them on average; else 0.
-    linear_weight : float in [0, 1) or "auto", default="auto"
-        With sparse features: when the training is done, a linear support vector machine is
-        fitted on them for each label, which tells its documents from those for which the
-        network takes it for likely [5]_. A label's logit is then ``1 - linear_weight`` times the
-        network's plus `linear_weight` times the classifier's (4 times its margin). 0: off.
-        ``"auto"`` is 2/3 without a trained encoder; 0 with one, with label clusters, and with
-        more than 200,000 training documents or 100,000 labels (docs/features.md).
+    rankers : "auto" or tuple of str, default="auto"
+        Who proposes and scores labels, of ``"linear"``, ``"neighbors"``, ``"label_texts"`` and
+        ``"network"``. ``"auto"``: linear classifiers [5]_ and neighbors where there are sparse
+        features; neighbors by an encoder's vectors where it is frozen; the labels' texts where
+        `fit` is given any; the network where there is an encoder, or nothing but dense features.
+        Above 200,000 training documents, what a label's documents have in common takes the place
+        of the neighbors. ``("network",)``: LightXML alone, without a final ranker.
+    final_ranker : "auto", None or classifier, default="auto"
+        What decides, given all that the rankers say of a label. ``"auto"``: gradient-boosted
+        trees [6]_ on documents held out, calibrated on them. Below 2,500 documents, and without a
+        network, each of five folds is held out in turn. There, and where fewer than 500 documents
+        are held out, a logistic regression on one ranker's scores takes the place of the trees if
+        it ranks better. None: the plain mean of the rankers' probabilities, and nothing is held
+        out. A scikit-learn classifier with ``predict_proba`` is cloned and fitted on the rankers'
+        scores; it is not calibrated.
     propensity_weight : float, default=0
         How much rare labels are preferred: when the training is done, each label's logit is
         raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`
@@ -148,9 +157,12 @@ class LightXMLClassifier(TopKEstimator):
         End the training when it no longer helps, and keep the weights of the best epoch: by P@5
         of validation documents, scored with the averaged weights (P@3 with 4 or 5 labels, P@1
         with fewer).
-    validation_fraction : float in (0, 1) or int, default=0.1
-        With early stopping and no `X_val`: the fraction, or number, of the training documents that
-        are drawn for validation and not trained on.
+    validation_fraction : float in (0, 1), int or "auto", default="auto"
+        The fraction, or number, of the training documents that are held out where there is no
+        `X_val`. The final ranker learns from them, and early stopping goes by them. Then they join
+        linear classifiers and neighbors; the network has not learnt from them. ``"auto"``: a
+        tenth, at least 500 and at most 5,000, but with a network never more than a fifth; where
+        the network alone ranks, a tenth, and only for early stopping.
     n_iter_no_change : int, default=3
         Epochs without a better one after which early stopping ends the training.
     device : str or torch.device, default="auto"
@@ -159,11 +171,11 @@ class LightXMLClassifier(TopKEstimator):
         Of the encoder; ``"auto"`` is bf16 where the hardware computes in it. Scores are always
         computed in float32 from the text representation on.
     random_state : int, RandomState, Generator or None, default=None
-        Decides initial weights, the order of documents, dropout, and which documents are set
-        aside for validation. A ``RandomState`` or ``Generator`` is copied, never changed.
+        Decides initial weights, the order of documents, dropout, and which documents are held
+        out. A ``RandomState`` or ``Generator`` is copied, never changed.
     n_jobs : int or None, default=None
-        Threads that make label clusters, with ``label_clusters=True``, and processes that fit
-        linear classifiers; the result does not depend on it.
+        Threads that make label clusters, with ``label_clusters=True``, and that fit linear
+        classifiers; the result does not depend on it.
     memory : str, path, joblib.Memory or None, default=None
         A folder that keeps a frozen encoder's vectors across fits, document by document. They
         are read again where encoder, number of layers, precision and tokens are the same.
@@ -180,11 +192,19 @@ class LightXMLClassifier(TopKEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_labels,)
-        The labels; ``arange(n_labels)`` if `y` was an indicator matrix.
+        The labels, those that only have a text among them; ``arange(n_labels)`` if `y` was an
+        indicator matrix.
+    rankers_ : tuple of rankers
+        Who proposes and scores labels, each with its ``name``; empty where the network alone
+        ranks.
+    final_ranker_ : final ranker or None
+        What decides; None where the network alone ranks.
+    label_texts_ : tuple of tuples of str, length n_labels, or None
+        The texts of each label of `classes_`; None if none were given, or if they were a matrix.
     label_clusters_ : ndarray of int64, shape (n_labels,), or None
         The cluster of each label; None without clusters.
-    network_ : torch.nn.Module
-        The trained network, in evaluation mode.
+    network_ : torch.nn.Module or None
+        The trained network, in evaluation mode; None where none was trained.
     tokenizer_ : tokenizers.Tokenizer or None
         Turns documents into token numbers, if there is an encoder.
     vectorizer_ : fitted vectorizer or None
@@ -195,8 +215,8 @@ class LightXMLClassifier(TopKEstimator):
         Their names, if `X` was a data frame.
     history_ : list of dict, one an epoch
         ``"epoch"`` (from 1), ``"loss"`` (sum over labels, mean over documents), and with
-        validation data ``"precision_at_1"``, ``"precision_at_3"`` and ``"precision_at_5"``, as
-        far as there are that many labels: of the network, before it has linear classifiers.
+        documents held out ``"precision_at_1"``, ``"precision_at_3"`` and ``"precision_at_5"``, as
+        far as there are that many labels: of the network alone. Empty without a network.
     n_iter_ : int
         Epochs trained: with early stopping, those after the best one included.
 
@@ -211,6 +231,8 @@ class LightXMLClassifier(TopKEstimator):
        Ranking & Other Missing Label Applications", KDD 2016.
     .. [5] Zhang, Chang, Yu, Dhillon, "Fast Multi-Resolution Transformer Fine-tuning for Extreme
        Multi-label Text Classification", NeurIPS 2021.
+    .. [6] Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of
+       Statistics, 2001.
 
     Examples
     --------

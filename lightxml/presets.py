@@ -16,32 +16,17 @@ def _pairs() -> Any:
     return TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=100_000)
 
 
-def _features() -> dict[str, Any]:
-    return {"encoder": None, "features": _pairs()}
-
-
-def _frozen() -> dict[str, Any]:
-    return {"freeze_encoder": True, "se_block": True, "features": _pairs()}
-
-
-def _trained() -> dict[str, Any]:
-    return {"features": _pairs(), "max_epochs": 8}
-
-
 _MADE_BY: dict[str, Callable[[], dict[str, Any]]] = {
-    "features": _features,
-    "quick": lambda: {**_features(), "linear_weight": 0},
-    "frozen": _frozen,
-    "trained": _trained,
-    "trained_linear": lambda: {**_trained(), "linear_weight": 0.67},
+    "features": lambda: {"encoder": None, "features": _pairs()},
+    "frozen": lambda: {"freeze_encoder": True, "se_block": True, "features": _pairs()},
+    "trained": lambda: {"features": _pairs(), "max_epochs": 8},
     "encoder": lambda: {"max_epochs": 3},
     "clusters": lambda: {"freeze_encoder": True, "features": _pairs(), "label_clusters": True},
     # LightXML as published, apart from what is of each data set (docs/reproduce.md).
     "paper": lambda: {
+        "rankers": ("network",),
         "head_learning_rate": 1e-4,
         "schedule": "constant",
-        "neighbor_weight": 0,
-        "linear_weight": 0,
     },
 }
 

@@ -40,8 +40,8 @@ from run import rows_of
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PARTS = ("tests", "agree", "step", "memory", "train", "nccl", "compiled")
-SETTING = "trained+pairs+linear+batch64"
-# Of a training: what reading, TF-IDF, linear classifiers and the ranking take, in seconds; how
+SETTING = "trained+pairs+batch64"
+# Of a training: what reading, TF-IDF, the other rankers and the ranking take, in seconds; how
 # much longer an epoch takes than that of the encoder without features; the limits of the epochs.
 AROUND, MORE, FEWEST, MOST = 110, 1.4, 2, 10
 KEPT = 110  # seconds for what comes after the training

@@ -65,6 +65,7 @@ def agree(arguments: argparse.Namespace) -> None:
             there = LightXMLClassifier(
                 **settings,
                 **of_head,
+                rankers=("network",),
                 features=vectorizer(),
                 max_length=64,
                 max_epochs=2,

@@ -30,7 +30,7 @@ from typing import Any
 
 import processes
 from data import machine, peak_gib, read
-from settings import INPUTS, LEARNERS, MEMBERS, OF_ENCODERS, VARIANTS
+from settings import INPUTS, LEARNERS, LEFT_OUT, MEMBERS, OF_ENCODERS, OF_NETWORKS, VARIANTS
 
 # Where each learner is: module and function. Imported in the process that runs it.
 WHERE = {
@@ -42,7 +42,7 @@ WHERE = {
     "pecos": ("peers.pecos_linear", "run"),
     "fine_tuning": ("peers.fine_tuning", "run"),
 }
-OUR_VARIANTS = {*VARIANTS, *MEMBERS, *INPUTS}
+OUR_VARIANTS = {*VARIANTS, *LEFT_OUT, *MEMBERS, *INPUTS}
 PEER_VARIANTS: dict[str, set[str]] = {
     "omikuji": {"pairs", "bonsai"},
     "napkinxc": {"pairs"},
@@ -51,7 +51,7 @@ PEER_VARIANTS: dict[str, set[str]] = {
     "pecos": {"pairs"},
     "fine_tuning": set(),
 }
-QUICK = ["features", "omikuji", "napkinxc", "nearest", "features+clusters"]
+QUICK = ["features", "omikuji", "napkinxc", "nearest", "features+network+clusters"]
 USES_ENCODER = ("frozen", "trained", "fine_tuning")
 
 
@@ -119,6 +119,10 @@ def mistake(setting: str, encoder: str | None) -> str | None:
     known = PEER_VARIANTS.get(name, OUR_VARIANTS)
     if name == "features":
         known = known - OF_ENCODERS
+    if name == "features" and "network" not in variants and OF_NETWORKS & set(variants):
+        return f"{setting}: features alone have no network. Add +network."
+    if {"text", "network"} & set(variants) and {*LEFT_OUT, "mean", "logistic"} & set(variants):
+        return f"{setting}: the network alone ranks there, so no ranker can be left out."
     if {"pairs", "text"} <= set(variants):
         return f"{setting}: text leaves the features out, so pairs has no effect."
     if unknown := [v for v in variants if v not in known]:

@@ -49,9 +49,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def results(data: Path) -> Path:
-    """What `nearest` and `features+clusters` gave with two seeds."""
+    """What `nearest` and `features+network+clusters` gave with two seeds."""
     path = data.parent / "results.jsonl"
-    settings = ["--settings", "nearest", "features+clusters", "--seeds", 0, 1, "--threads", 1]
+    settings = ["--settings", "nearest", "features+network+clusters", "--seeds", 0, 1, "--threads", 1]
     done = call("run.py", data, "--results", path, *settings)
     assert done.returncode == 0, done.stderr
     return path
@@ -62,9 +62,9 @@ def test_each_run_says_what_it_was_and_what_came_of_it(results: Path) -> None:
     turns = [(row["job"]["setting"], row["job"]["seed"]) for row in found]
     assert turns == [
         ("nearest", 0),
-        ("features+clusters", 0),
+        ("features+network+clusters", 0),
         ("nearest", 1),
-        ("features+clusters", 1),
+        ("features+network+clusters", 1),
     ]
     for row in found:
         assert row["job"]["data"] == "tiny"
@@ -162,6 +162,8 @@ def test_one_classifier_a_label_ranks_more_labels_than_a_byte_can_number(tmp_pat
         (["--settings", "magic"], "magic: expected a learner among features"),
         (["--settings", "nearest+se"], "nearest+se: se is not among pairs"),
         (["--settings", "features+length64"], "features+length64: length64 is not among"),
+        (["--settings", "features+clusters"], "features alone have no network. Add +network."),
+        (["--settings", "features+network+no_linear"], "so no ranker can be left out"),
         (["--settings", "fine_tuning+pairs"], "fine_tuning+pairs: pairs is not among"),
         (["--settings", "frozen+pairs+text"], "so pairs has no effect"),
         (["--settings", "frozen"], "frozen needs --encoder"),
@@ -181,14 +183,14 @@ def test_tables_hold_the_mean_over_seeds_and_mark_the_best(results: Path, tmp_pa
     lines = done.stdout.splitlines()
     assert lines[0] == "### `tiny`, test part"
     of = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
-    found = [row for row in rows(results) if row["job"]["setting"] == "features+clusters"]
+    found = [row for row in rows(results) if row["job"]["setting"] == "features+network+clusters"]
     values = [100 * row["figures"]["P@1"] for row in found]
     mean, spread = np.mean(values), np.std(values, ddof=1)
-    cell = of["features+clusters, 2 seeds"].split("|")[2].split("/")[0].strip()
+    cell = of["features+network+clusters, 2 seeds"].split("|")[2].split("/")[0].strip()
     assert cell.replace("**", "") == f"{mean:.2f} ±{spread:.2f}"
     assert "**" in done.stdout
     assert (
-        "python examples/benchmark/run.py tiny --results FILE --settings nearest features+clusters"
+        "python examples/benchmark/run.py tiny --results FILE --settings nearest features+network+clusters"
         " --seeds 0 1 --threads 1" in lines
     )
     assert any(f"{found[0]['machine']['cores']} cores" in line and "torch 2" in line

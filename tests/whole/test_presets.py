@@ -58,5 +58,5 @@ def test_what_is_done_to_one_is_not_done_to_the_next() -> None:
 
 
 def test_an_unknown_one_is_named() -> None:
-    with pytest.raises(KeyError, match="'fast' is no preset; expected one of features, quick"):
+    with pytest.raises(KeyError, match="'fast' is no preset; expected one of features, frozen"):
         presets["fast"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import joblib
 from data import K, Part, size_in_bytes, vectorizer
-from settings import LEARNERS, MEMBERS, VARIANTS
+from settings import LEARNERS, LEFT_OUT, MEMBERS, RANKERS, VARIANTS
 from sklearn.base import clone
 
 from lightxml import LightXMLClassifier, LightXMLEnsemble
@@ -28,6 +28,9 @@ def run(train: Part, texts: list[str], options: Options) -> Outcome:
             arguments["max_epochs"] = options.max_epochs
     for variant in variants:
         arguments |= VARIANTS.get(variant, {})
+        if variant in LEFT_OUT:
+            kept = arguments.get("rankers", RANKERS[name])
+            arguments["rankers"] = tuple(r for r in kept if r != LEFT_OUT[variant])
     tfidf = vectorizer(pairs="pairs" in variants)
     model: Any = LightXMLClassifier(
         **arguments, memory=options.memory, random_state=options.seed, n_jobs=options.threads
