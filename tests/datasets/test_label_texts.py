@@ -13,7 +13,9 @@ from lightxml.datasets import load_label_texts
 from lightxml.datasets.label_texts import for_labels
 
 TEXTS = {"4472": ["sunflower", "Helianthus annuus"], "10": ["домашняя торговля"]}
-LINES = "4472\tsunflower\n10\tдомашняя торговля\n\n4472\t Helianthus annuus \n4472\tsunflower\n7\t\n"
+LINES = (
+    "4472\tsunflower\n10\tдомашняя торговля\n\n4472\t Helianthus annuus \n4472\tsunflower\n7\t\n"
+)
 TURTLE = """\
 @prefix skos: <http://www.w3.org/2004/02/skos/core#> .
 @prefix owl: <http://www.w3.org/2002/07/owl#> .
@@ -96,7 +98,7 @@ def test_a_bad_line_is_named(tmp_path: Path, name: str, text: str | bytes, messa
 
 
 def test_a_language_is_of_a_thesaurus(tmp_path: Path):
-    with pytest.raises(ValueError, match="is no thesaurus .*Leave 'en' out"):
+    with pytest.raises(ValueError, match=r"is no thesaurus .*Leave 'en' out"):
         load_label_texts(written(tmp_path, "a.txt", LINES), language="en")
 
 
@@ -125,9 +127,7 @@ def test_no_file_beside_a_thesaurus_is_read(tmp_path: Path):
     assert "a secret" not in found
 
 
-def test_without_rdflib_it_is_said_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_without_rdflib_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "rdflib", None)
     with pytest.raises(ImportError, match=r'pip install "lightxml\[skos\]"'):
         load_label_texts(written(tmp_path, "a.ttl", TURTLE))

@@ -73,9 +73,7 @@ def test_rare_labels_gain_and_little_is_lost() -> None:
 def test_it_is_measured_on_validation_documents_and_does_not_change_training(data: Data) -> None:
     X, y = data
     fitted = [
-        make(propensity_weight=weight, swa_start=None).fit(
-            X, y, X_val=X[:80], y_val=y[:80]
-        )
+        make(propensity_weight=weight, swa_start=None).fit(X, y, X_val=X[:80], y_val=y[:80])
         for weight in (0, 4)
     ]
     for model in fitted:

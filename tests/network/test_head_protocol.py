@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lightxml.data.inputs import Reader
 from lightxml.fitting.footprint import training_memory
 from lightxml.network.batches import Targets, make_targets
 from lightxml.network.config import NetworkConfig
@@ -22,7 +23,7 @@ from lightxml.network.heads.one_vs_all import OneVsAllHead
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.pending import PendingOptimizer
 from lightxml.predicting.fitted import FittedModel
-from lightxml.storage.network import pack_model, unpack_model
+from lightxml.storage.model import pack_model, unpack_model
 from lightxml.training.optimizers import make_optimizers
 
 WIDTH, N_LABELS, N_DOCUMENTS = 6, 24, 12
@@ -355,7 +356,9 @@ def test_a_fourth_head_is_trained_counted_and_saved_by_its_line_in_the_table(
     assert moved == {id(p) for p in network.parameters()}
     assert training_memory(network, 10, 1, averages=False)["output"] == 12 * 10 * N_LABELS
     classes = np.arange(N_LABELS)
-    bundle = pack_model(FittedModel(network, None, None, classes, "dense", []))
+    bundle = pack_model(
+        FittedModel(Reader(False, n_features=9), classes, "dense", network, None, [])
+    )
     again = unpack_model(bundle, classes).network
     assert again.config == config
     assert type(again.head) is TwiceHead

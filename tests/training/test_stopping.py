@@ -12,8 +12,8 @@ import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-import lightxml.fitting.network
 import lightxml.fitting.held_out
+import lightxml.fitting.network
 from lightxml import LightXMLClassifier
 from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
 from lightxml.fitting.arguments import stopping_k

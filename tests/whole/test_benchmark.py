@@ -51,7 +51,8 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def results(data: Path) -> Path:
     """What `nearest` and `features+network+clusters` gave with two seeds."""
     path = data.parent / "results.jsonl"
-    settings = ["--settings", "nearest", "features+network+clusters", "--seeds", 0, 1, "--threads", 1]
+    settings = ["--settings", "nearest", "features+network+clusters"]
+    settings += ["--seeds", 0, 1, "--threads", 1]
     done = call("run.py", data, "--results", path, *settings)
     assert done.returncode == 0, done.stderr
     return path
@@ -190,8 +191,8 @@ def test_tables_hold_the_mean_over_seeds_and_mark_the_best(results: Path, tmp_pa
     assert cell.replace("**", "") == f"{mean:.2f} ±{spread:.2f}"
     assert "**" in done.stdout
     assert (
-        "python examples/benchmark/run.py tiny --results FILE --settings nearest features+network+clusters"
-        " --seeds 0 1 --threads 1" in lines
+        "python examples/benchmark/run.py tiny --results FILE --settings nearest "
+        "features+network+clusters --seeds 0 1 --threads 1" in lines
     )
     assert any(f"{found[0]['machine']['cores']} cores" in line and "torch 2" in line
                for line in lines)  # fmt: skip
