@@ -17,7 +17,7 @@ from docutils import nodes
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import lightxml
-from lightxml.fitting.table import GROUPS, Argument
+from lightxml.arguments import GROUPS, Argument
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # an example that wants a download fails at once

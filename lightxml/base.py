@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from lightxml.arguments import whole
 from lightxml.data.labels import decode, encode_known
 from lightxml.files.bundle import Bundle, load_bundle, save_bundle
-from lightxml.fitting.table import whole
 from lightxml.metrics.measures import precision_at_k
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel
@@ -37,8 +37,13 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
 
     @property
     @abstractmethod
+    def _models(self) -> list[FittedModel]:
+        """The fitted models: one, or an ensemble's."""
+
+    @property
     def _first_model(self) -> FittedModel:
-        """The fitted model; the first, if there are several."""
+        check_is_fitted(self)
+        return self._models[0]
 
     @abstractmethod
     def _members(self, X: Any) -> Members:

@@ -12,14 +12,14 @@ import scipy.sparse as sp
 import torch
 from joblib import Memory
 from scipy.special import expit
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 from tokenizers import Tokenizer
 
 from lightxml.base import TopKEstimator
 from lightxml.data.random import RandomState
 from lightxml.exceptions import BundleError
 from lightxml.files.bundle import RECORD, Bundle
-from lightxml.fitting.arguments import check_params
+from lightxml.fitting.decisions import check_params
 from lightxml.fitting.fit import fit_model
 from lightxml.network.encoders import EncoderConfig
 from lightxml.network.network import LightXMLNetwork
@@ -387,9 +387,8 @@ class LightXMLClassifier(TopKEstimator):
         return hasattr(self, "_model")
 
     @property
-    def _first_model(self) -> FittedModel:
-        check_is_fitted(self)
-        return self._model
+    def _models(self) -> list[FittedModel]:
+        return [self._model]
 
     @property
     def rankers_(self) -> tuple[Ranker, ...]:

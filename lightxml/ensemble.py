@@ -13,13 +13,13 @@ import torch
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from lightxml.arguments import ARGUMENTS, whole
 from lightxml.base import TopKEstimator
 from lightxml.classifier import LightXMLClassifier
 from lightxml.data.random import RandomState, draw_seed
 from lightxml.exceptions import BundleError
 from lightxml.files.bundle import RECORD, Bundle, join, load_bundle, split
-from lightxml.fitting.arguments import check_params
-from lightxml.fitting.table import ARGUMENTS, whole
+from lightxml.fitting.decisions import check_params
 from lightxml.predicting import averaging
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel
@@ -121,9 +121,8 @@ class LightXMLEnsemble(TopKEstimator):
         return hasattr(self, "estimators_")
 
     @property
-    def _first_model(self) -> FittedModel:
-        check_is_fitted(self)
-        return self.estimators_[0]._model
+    def _models(self) -> list[FittedModel]:
+        return [estimator._model for estimator in self.estimators_]
 
     def _members(self, X: Any) -> Members:
         check_is_fitted(self)

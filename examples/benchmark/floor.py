@@ -32,7 +32,7 @@ from peers.outcome import timed
 
 from lightxml import LightXMLClassifier
 from lightxml.data.documents import Documents
-from lightxml.fitting.arguments import training_config
+from lightxml.fitting.decisions import training_config
 from lightxml.network.batches import SparseBatch, SparseRows, collate, training_batches
 from lightxml.network.features import SparseEmbedding
 from lightxml.network.heads.one_vs_all import OneVsAllHead

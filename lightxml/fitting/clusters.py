@@ -14,6 +14,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
+from lightxml.arguments import EXPECTED_CLUSTERS
 from lightxml.clustering import BalancedKMeans, count_halvings
 from lightxml.data.inputs import Inputs
 from lightxml.data.labels import Labels
@@ -21,8 +22,7 @@ from lightxml.data.matrices import FeatureMatrix
 from lightxml.data.random import RandomState, own_generator
 from lightxml.data.texts import is_missing
 from lightxml.exceptions import warn
-from lightxml.fitting import arguments
-from lightxml.fitting.table import EXPECTED_CLUSTERS
+from lightxml.fitting import decisions
 
 # Beyond this many times the mean of the others, the largest cluster sets what a step costs: the
 # candidates of a batch are padded to the longest list. Against the mean of all, two clusters
@@ -100,7 +100,7 @@ def cluster_labels(
 ) -> np.ndarray | None:
     """Return each label's cluster, or None where labels are not to be clustered."""
     n_labels = len(labels.classes)
-    if not arguments.wants_clusters(params, n_labels):
+    if not decisions.wants_clusters(params, n_labels):
         return None
     given = params["label_clusters"]
     matrix = inputs.matrix

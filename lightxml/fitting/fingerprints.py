@@ -12,9 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
+from lightxml.arguments import ARGUMENTS
 from lightxml.data.labels import Labels
 from lightxml.data.matrices import FeatureMatrix
-from lightxml.fitting.table import ARGUMENTS
 from lightxml.network.encoders import EncoderConfig, config_to_dict
 
 LabelTexts: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None

@@ -10,7 +10,7 @@ import torch
 
 from lightxml.data.random import draw_seed
 from lightxml.exceptions import DeviceMemoryError
-from lightxml.fitting import arguments
+from lightxml.fitting import decisions
 from lightxml.fitting.network import fit_network_alone
 from lightxml.fitting.rankers import fit_rankers
 from lightxml.fitting.task import check_task, checkpoints_of
@@ -60,7 +60,7 @@ def fit_model(
 def _fit_model(
     params: dict[str, Any], X: Any, y: Any, X_val: Any, y_val: Any, label_texts: Any
 ) -> FittedModel:
-    arguments.check_params(params)
+    decisions.check_params(params)
     with joined(params["device"]) as ranks:
         if not ranks.is_first:
             params = {**params, "verbose": 0}

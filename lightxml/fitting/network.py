@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from lightxml.data.documents import Documents
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels
-from lightxml.fitting import arguments
+from lightxml.fitting import decisions
 from lightxml.fitting.clusters import cluster_labels
 from lightxml.fitting.footprint import warn_if_short
 from lightxml.fitting.held_out import Measurement, hold_out
@@ -86,8 +86,8 @@ def with_held_out(task: Task, seed: int) -> Task:
     if not task.params["early_stopping"] or task.validation is not None:
         return task
     fraction = task.params["validation_fraction"]
-    if arguments.is_auto(fraction):
-        fraction = arguments.HELD_OUT
+    if decisions.is_auto(fraction):
+        fraction = decisions.HELD_OUT
     inputs, labels, validation = hold_out(task.inputs, task.labels, fraction, seed)
     return replace(task, inputs=inputs, labels=labels, validation=validation)
 
@@ -115,20 +115,20 @@ def build(
 ) -> FittedModel:
     """Return the model before training; random weights come from torch's current generator."""
     encoder = None
-    source = arguments.encoder(params, reads_texts=reader.reads_texts)
+    source = decisions.encoder(params, reads_texts=reader.reads_texts)
     if source is not None:
         assert inputs.texts is not None
         encoder = build_encoder(source, inputs.texts, int(params["max_length"]))
     n_labels, features, width = len(labels.classes), None, 0
     if inputs.matrix is not None:
-        width = arguments.feature_dim(params, n_labels)
+        width = decisions.feature_dim(params, n_labels)
         features = describe_features(inputs.matrix, width)
     if encoder is not None:
         of_encoder = encoder.model.config
         n_layers = min(int(params["n_feature_layers"]), of_encoder.num_hidden_layers)
         width += n_layers * of_encoder.hidden_size
     head = choose_head(
-        arguments.label_dim(params, width, n_labels, clustered=clusters is not None),
+        decisions.label_dim(params, width, n_labels, clustered=clusters is not None),
         clusters,
         n_candidate_clusters=int(params["n_candidate_clusters"]),
         n_random_negatives=int(params["n_random_negatives"]),
@@ -185,7 +185,7 @@ def train_network(
     checkpoints: Checkpoints | None,
 ) -> list[dict[str, float]]:
     """Train the network in place, and return the history."""
-    config = arguments.training_config(
+    config = decisions.training_config(
         params,
         seed,
         len(documents),

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs
-from lightxml.fitting import arguments
+from lightxml.fitting import decisions
 from lightxml.fitting.network import encoded, fit_network
 from lightxml.fitting.rare_labels import RareLabels
 from lightxml.fitting.task import Task
@@ -99,7 +99,7 @@ def held_out_rows(task: Task, documents: Documents, seed: int) -> np.ndarray | N
     n_documents, fraction = len(documents), task.params["validation_fraction"]
     if task.validation is not None or task.params["final_ranker"] is None:
         return None
-    is_auto = arguments.is_auto(fraction)
+    is_auto = decisions.is_auto(fraction)
     if is_auto and "network" not in task.rankers:
         return None
     n = min(n_held_out(n_documents), n_documents // 5)

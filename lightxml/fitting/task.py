@@ -14,7 +14,7 @@ from lightxml.data.inputs import Inputs, Reader, reader_of
 from lightxml.data.label_texts import check_label_rows, check_label_texts
 from lightxml.data.labels import Labels, encode
 from lightxml.data.matrices import FeatureMatrix
-from lightxml.fitting import arguments
+from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
 from lightxml.fitting.fingerprints import common_ground, fingerprint
 from lightxml.fitting.held_out import Validation, check_validation
@@ -79,16 +79,16 @@ def check_task(
     validation = None
     if X_val is not None:
         validation = check_validation(X_val, y_val, reader, labels)
-    encoder = arguments.encoder(params, reads_texts=reader.reads_texts)
+    encoder = decisions.encoder(params, reads_texts=reader.reads_texts)
     # A vectorizer that is not fitted yet is taken for one of sparse features: most are.
     has_sparse = reader.vectorizer is not None or isinstance(inputs.matrix, sp.sparray)
-    rankers = arguments.rankers(
+    rankers = decisions.rankers(
         params,
         has_encoder=encoder is not None,
         has_sparse_features=has_sparse,
         has_label_texts=label_texts is not None,
     )
-    setting = arguments.setting(
+    setting = decisions.setting(
         params,
         labels.matrix,
         has_encoder=encoder is not None,
@@ -96,7 +96,7 @@ def check_task(
         rankers=rankers,
         has_validation=validation is not None,
     )
-    arguments.check_effects(params, setting)
+    decisions.check_effects(params, setting)
     if "network" in rankers:
         check_given_clusters(params["label_clusters"], len(labels.classes))
         check_encoder(encoder)

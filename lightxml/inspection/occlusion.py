@@ -13,9 +13,8 @@ from scipy.special import expit
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
-from lightxml.classifier import LightXMLClassifier
+from lightxml.base import TopKEstimator
 from lightxml.data.texts import check_texts
-from lightxml.ensemble import LightXMLEnsemble
 from lightxml.inspection.explanation import Explanation, Neighbor, Opinion, Word
 from lightxml.metrics.pipelines import before_last_step, last_step
 from lightxml.predicting import averaging
@@ -35,7 +34,7 @@ Span = tuple[int, int]
 
 
 def explain(
-    estimator: LightXMLClassifier | LightXMLEnsemble | Pipeline,
+    estimator: TopKEstimator | Pipeline,
     text: str,
     label: Any = None,
     *,
@@ -109,8 +108,7 @@ def explain(
     if not isinstance(text, str):
         raise TypeError(f"text is of type {type(text).__name__}; expected one document, a str.")
     (text,) = check_texts([text], name="text")
-    estimators = model.estimators_ if isinstance(model, LightXMLEnsemble) else [model]
-    members = [each._model for each in estimators]
+    members = model._models
     if label is None:
         label = model.predict_topk(read([text]), 1)[0, 0]
     column = _column(label, model.classes_)
@@ -156,10 +154,10 @@ def explain(
 
 def _open(
     estimator: Any,
-) -> tuple[LightXMLClassifier | LightXMLEnsemble, Callable[[list[str]], Any]]:
+) -> tuple[TopKEstimator, Callable[[list[str]], Any]]:
     """Return the model, and what makes of texts what it reads."""
     model = last_step(estimator)
-    if not isinstance(model, (LightXMLClassifier, LightXMLEnsemble)):
+    if not isinstance(model, TopKEstimator):
         raise TypeError(
             f"estimator is a {type(estimator).__name__}; expected a fitted LightXMLClassifier or "
             "LightXMLEnsemble, or a Pipeline that ends in one."

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightxml.arguments import ARGUMENTS, by_group
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import MAX_HEADER_BYTES, read_header, shape_of
 from lightxml.files.bundle import RECORD, peek_bundle
-from lightxml.fitting.table import ARGUMENTS, by_group
 from lightxml.storage.reading import LABEL_TEXTS, RANKERS, WEIGHTS
 
 _MARGIN = 12  # columns for the names at the left

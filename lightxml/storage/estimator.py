@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.base import clone
 
 import lightxml
+from lightxml.arguments import ARGUMENTS
 from lightxml.exceptions import BundleError, warn
 from lightxml.files.arrays import decode_all, encode_arrays
 from lightxml.files.bundle import RECORD, Bundle
-from lightxml.fitting.table import ARGUMENTS
 from lightxml.predicting.fitted import FittedModel
 from lightxml.rankers.stored import checked, count
 from lightxml.storage import rankers

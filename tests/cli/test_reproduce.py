@@ -20,7 +20,7 @@ from lightxml.cli import app as cli
 from lightxml.cli import reproduction
 from lightxml.cli.recipes import IMPROVEMENTS, RECIPES, Smoke, arguments
 from lightxml.datasets import load_xmc, make_xmc
-from lightxml.fitting import arguments as parameters
+from lightxml.fitting import decisions as parameters
 from lightxml.metrics import propensities
 from lightxml.metrics.tables import rank_metrics
 from lightxml.network import encoders

@@ -16,7 +16,7 @@ import lightxml.fitting.held_out
 import lightxml.fitting.network
 from lightxml import LightXMLClassifier
 from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
-from lightxml.fitting.arguments import stopping_k
+from lightxml.fitting.decisions import stopping_k
 from lightxml.metrics import precision_at_k
 from lightxml.network.network import LightXMLNetwork
 from lightxml.training.loop import epochs_since_best

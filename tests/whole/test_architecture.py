@@ -13,24 +13,21 @@ PACKAGE = Path(__file__).parents[2] / "lightxml"
 
 # A package imports itself and what stands before it in this table, on an earlier line.
 FLOORS = [
-    {"exceptions", "presets"},
-    {"data", "metrics"},
-    {"files", "clustering", "plot", "rankers", "runtime"},
-    {"datasets"},
-    {"network"},
+    {"exceptions", "presets", "arguments"},
+    {"data", "metrics", "rankers"},
+    {"files", "clustering", "plot", "runtime"},
+    {"datasets", "network"},
     {"training", "predicting"},
-    {"fitting"},
-    {"storage"},
-    {"base"},
+    {"fitting", "storage", "base"},
     {"classifier"},
-    {"ensemble"},
-    {"inspection"},
+    {"ensemble", "inspection"},
     {"cli"},
     {"__main__"},
 ]
 WITHOUT_TORCH = {
     "exceptions",
     "presets",
+    "arguments",
     "data",
     "metrics",
     "files",

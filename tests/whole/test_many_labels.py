@@ -222,11 +222,11 @@ def test_auto_clusters_very_many_labels_and_narrows_before_a_very_large_layer(
     plain = features_only().fit(X, y)
     assert isinstance(plain.network_.head, OneVsAllHead)
     assert plain.label_clusters_ is None
-    monkeypatch.setattr("lightxml.fitting.arguments.LARGEST_OUTPUT_LAYER", 32 * N_LABELS - 1)
+    monkeypatch.setattr("lightxml.fitting.decisions.LARGEST_OUTPUT_LAYER", 32 * N_LABELS - 1)
     head = features_only().fit(X, y).network_.head
     assert isinstance(head, ChunkedHead)
     assert head.weight.shape == (N_LABELS, 400)
-    monkeypatch.setattr("lightxml.fitting.arguments.MOST_LABELS_WITHOUT_CLUSTERS", N_LABELS - 1)
+    monkeypatch.setattr("lightxml.fitting.decisions.MOST_LABELS_WITHOUT_CLUSTERS", N_LABELS - 1)
     head = features_only(n_candidate_clusters=1).fit(X, y).network_.head
     assert isinstance(head, ClusteredHead)
     assert head.project.out_features == 400

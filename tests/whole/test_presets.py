@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from lightxml import LightXMLClassifier
 from lightxml.cli.recipes import COMMON
-from lightxml.fitting.arguments import check_params
+from lightxml.fitting.decisions import check_params
 from lightxml.presets import presets
 
 README = Path(__file__).parents[2] / "README.md"

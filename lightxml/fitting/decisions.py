@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from lightxml.arguments import ARGUMENTS, RANKER_NAMES, Setting, is_auto
 from lightxml.exceptions import warn
-from lightxml.fitting.table import ARGUMENTS, RANKER_NAMES, Setting, is_auto
 from lightxml.training.config import TrainingConfig
 
 # The paper's, for a trained encoder.

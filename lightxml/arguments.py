@@ -2,7 +2,7 @@
 
 An argument that is added stands here and where it is used, besides the signature and the
 docstring that scikit-learn asks for; a test holds these three together. Made from this table are
-the checks and the warnings of `lightxml.fitting.arguments`, a fit's fingerprint, what a save
+the checks and the warnings of `lightxml.fitting.decisions`, a fit's fingerprint, what a save
 leaves out, the groups of ``lightxml info`` and the documentation's page of arguments. It imports
 neither torch nor scikit-learn, so that a saved model can be described at once.
 """
@@ -93,15 +93,13 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike))
 
 
-# What only some fits meet is imported there.
 def _is_encoder(value: Any) -> bool:
-    if value is None or _is_path(value):
-        return True
-    from lightxml.network.encoders import EncoderConfig
-
-    return isinstance(value, EncoderConfig)
+    # A configuration of transformers is told by what it says of itself: importing it takes seconds.
+    is_config = hasattr(value, "model_type") and hasattr(value, "to_dict")
+    return value is None or _is_path(value) or (is_config and not isinstance(value, type))
 
 
+# What only some fits meet is imported there.
 def _is_memory(value: Any) -> bool:
     from joblib import Memory
 
