@@ -14,8 +14,8 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 
 from lightxml import LightXMLClassifier
-from lightxml.arguments import ARGUMENTS, Argument, Setting
 from lightxml import arguments as table
+from lightxml.arguments import ARGUMENTS, Argument, Setting
 
 X, Y = np.eye(12), np.tile(np.eye(4, dtype=int), (3, 1))
 QUICK: dict[str, Any] = {"encoder": None, "max_epochs": 1, "feature_dim": 4, "random_state": 0}
