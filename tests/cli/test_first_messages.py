@@ -37,12 +37,14 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "table.csv").write_text("text,labels\nsome words,a;b\n")
     (tmp_path / "lines.jsonl").write_text('{"text": "some words", "labels": ["a"]}\n')
     (tmp_path / "notes.txt").write_text("some words\n")
+    (tmp_path / "thesaurus.ttl").write_text("<a> <b> .")
     (tmp_path / "features").mkdir()
     return tmp_path
 
 
 # In place of MODEL stands a saved model, or in `explain` a folder that has none.
 COLUMNS = ["--text-column", "text", "--label-column", "labels"]
+WORDS = ["--encoder", "none", "--tfidf", "words"]
 OUTPUT = ["--output", "new"]
 WRONG = {
     "train": [
@@ -60,6 +62,13 @@ WRONG = {
         (["table.csv", *COLUMNS, *OUTPUT, "--encoder", "none"], "Add --tfidf words"),
         (["table.csv", *COLUMNS, *OUTPUT, "--encoder", "./misspelt"], "--encoder ./misspelt: "),
         (["table.csv", *COLUMNS, *OUTPUT, "--max-epochs", "0"], "--max-epochs is 0; expected 1"),
+        (["table.csv", *COLUMNS, *OUTPUT, *WORDS, "--label-texts", "misspelt"], "misspelt: No su"),
+        (["table.csv", *COLUMNS, *OUTPUT, *WORDS, "--label-texts", "notes.txt"],
+         "notes.txt, line 1: has no tab ('some words'); expected label, tab, text"),
+        (["table.csv", *COLUMNS, *OUTPUT, *WORDS, "--label-texts", "thesaurus.ttl"],
+         "thesaurus.ttl, line 1: is no Turtle"),
+        (["table.csv", *COLUMNS, *OUTPUT, *WORDS, "--language", "en"],
+         "--language en is about the file of --label-texts. Give it too"),
     ],
     "predict": [
         (["misspelt", "notes.txt"], "misspelt/lightxml.json: cannot be read"),
@@ -71,6 +80,7 @@ WRONG = {
         (["MODEL", "-", "--text-column", "text"], "-: expected a file that ends in .csv"),
         (["MODEL", "features"], "features: Is a directory"),
         (["MODEL", "notes.txt", "--names", "misspelt"], "misspelt: No such file"),
+        (["MODEL", "notes.txt", "--names", "lines.jsonl"], "line 1: has no 'label'; it has 'text'"),
         (["MODEL", "notes.txt", "--device", "gpu"], "--device gpu: expected auto, cpu, cuda"),
     ],
     "explain": [

@@ -76,8 +76,10 @@ def test_predict_shows_names_where_a_file_gives_them(model: Path, tmp_path: Path
     result = run(
         "predict", model, "-", "--jsonl", "--names", names, "-k", len(labels), stdin="text\n"
     )
-    shown = json.loads(result.stdout)["labels"]
-    assert sorted(shown) == sorted([labels[0], *(f"name of {label}" for label in labels[1:])])
+    shown = json.loads(result.stdout)
+    assert sorted(shown["labels"]) == labels
+    for label, name in zip(shown["labels"], shown["names"], strict=True):
+        assert name == (label if label == labels[0] else f"name of {label}")
 
 
 def test_predict_answers_the_lines_before_one_that_is_not_utf8(model: Path):
@@ -107,7 +109,7 @@ def test_predict_says_that_standard_input_is_closed(model: Path, monkeypatch: py
 
 
 def test_predict_without_k_gives_all_labels_where_there_are_fewer_than_five(tmp_path: Path):
-    model = LightXMLClassifier(None, features=CountVectorizer(), feature_dim=8)
+    model = LightXMLClassifier(None, features=CountVectorizer())
     model.fit(["red fox", "blue hen"] * 4, [["fox"], ["hen"]] * 4).save(tmp_path / "m")
     result = run("predict", tmp_path / "m", "-", "--jsonl", stdin="red\n")
     assert result.exit_code == 0, result.output

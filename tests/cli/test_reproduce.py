@@ -82,7 +82,7 @@ def test_settings_are_the_published_ones(name: str):
         assert found == CLUSTERS.get(name, (None, None, None))
         assert m["learning_rate"] == m["head_learning_rate"] == 1e-4
         assert (m["schedule"], m["weight_decay"]) == ("constant", 0.01)
-        assert (m["dropout"], m["n_feature_layers"], m["neighbor_weight"]) == (0.5, 5, 0)
+        assert (m["dropout"], m["n_feature_layers"], m["rankers"]) == (0.5, 5, ("network",))
     assert recipe.propensity == PROPENSITIES.get(name, (0.55, 1.5))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import html
 import pickle
 import re
@@ -18,13 +17,12 @@ from sklearn.pipeline import make_pipeline
 from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-import lightxml.network.prediction
 from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.cli import app as cli
 from lightxml.datasets import make_xmc
 from lightxml.inspection import explain
-from lightxml.inspection.explanation import Explanation, Neighbour, Word
-from lightxml.network.network import LightXMLNetwork
+from lightxml.inspection.explanation import Explanation, Neighbor, Opinion, Word
+from lightxml.predicting.fitted import FittedModel
 
 Make = Callable[..., LightXMLClassifier]
 PLANTED = ["maple", "otter", "piano", "comet", "tulip", "anvil"]  # each a label's only sign
@@ -34,15 +32,16 @@ TEXT = "some of the tulip with this"
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[list[str], list[list[str]]]:
-    """Documents of filler with one planted word, which is the label as well."""
+    """Documents of filler with one planted word, which is the label as well; some have none."""
     rng = np.random.default_rng(0)
     texts, labels = [], []
-    for i in range(120):
+    for i in range(160):
         words = rng.choice(FILLER, size=5, replace=False).tolist()
-        word = PLANTED[i % len(PLANTED)]
-        words.insert(int(rng.integers(6)), word)
+        planted = [PLANTED[i % len(PLANTED)]] if i < 120 else []
+        for word in planted:
+            words.insert(int(rng.integers(6)), word)
         texts.append(" ".join(words))
-        labels.append([word])
+        labels.append(planted)
     return texts, labels
 
 
@@ -59,6 +58,7 @@ def models(
         tokenizer_object=trained.tokenizer_, cls_token="[CLS]", sep_token="[SEP]",
         pad_token="[PAD]",
     ).save_pretrained(folder)  # fmt: skip
+    words = {"encoder": None, "features": TfidfVectorizer(), "rankers": "auto", "random_state": 0}
     lexical = {
         **exact,
         "encoder": None,
@@ -67,9 +67,14 @@ def models(
         "max_epochs": 8,
     }
     made = {
-        "frozen": make_classifier(**exact, encoder=folder, freeze_encoder=True, max_epochs=8),
+        "frozen": make_classifier(
+            **exact, encoder=folder, freeze_encoder=True, max_epochs=8, rankers="auto"
+        ),
+        "rankers": LightXMLClassifier(**words),
         "features": make_classifier(**lexical),
-        "both": make_classifier(**{**lexical, "encoder": folder, "freeze_encoder": True}),
+        "both": make_classifier(
+            **{**lexical, "encoder": folder, "freeze_encoder": True, "rankers": "auto"}
+        ),
         "chunked": make_classifier(**lexical, label_dim=16),
         "clusters": make_classifier(
             **lexical, label_clusters=True, max_cluster_size=2, n_candidate_clusters=2
@@ -77,12 +82,17 @@ def models(
         "pipeline": make_pipeline(
             TfidfVectorizer(), make_classifier(encoder=None, feature_dim=32, max_epochs=8)
         ),
-        "ensemble": LightXMLEnsemble(make_classifier(**lexical), n_estimators=2, random_state=0),
+        "ensemble": LightXMLEnsemble(LightXMLClassifier(**words), n_estimators=2, random_state=0),
     }
-    return {"encoder": trained, **{name: model.fit(*planted) for name, model in made.items()}}
+    texts = LightXMLClassifier(**words).fit(*planted, label_texts={"otter": ["an otter", "lutra"]})
+    fitted = {name: model.fit(*planted) for name, model in made.items()}
+    return {"encoder": trained, "label texts": texts, **fitted}
 
 
-KINDS = ["encoder", "frozen", "features", "both", "chunked", "clusters", "pipeline", "ensemble"]
+KINDS = [
+    "encoder", "frozen", "features", "both", "chunked", "clusters", "pipeline", "ensemble",
+    "rankers", "label texts",
+]  # fmt: skip
 
 
 def heaviest(found: Explanation) -> str:
@@ -134,7 +144,7 @@ def test_a_labels_own_words_weigh_most_among_others() -> None:
     texts, y = make_xmc(
         400, 6, n_labels_per_document=1, n_words_per_document=20, n_words=300, random_state=0
     )
-    params = {"features": TfidfVectorizer(), "feature_dim": 64, "random_state": 0, "device": "cpu"}
+    params = {"features": TfidfVectorizer(), "random_state": 0, "device": "cpu"}
     model = LightXMLClassifier(None, **params).fit(texts, y)
     vectorizer = CountVectorizer(binary=True)
     has = vectorizer.fit_transform(texts).toarray()
@@ -156,13 +166,13 @@ def test_a_labels_own_words_weigh_most_among_others() -> None:
 def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of texts whose logits were computed, call by call."""
     sizes: list[int] = []
-    predict = lightxml.network.prediction.predict_logits_of
+    logits_of = FittedModel.logits_of
 
-    def watch(network: LightXMLNetwork, documents: Any, columns: np.ndarray) -> np.ndarray:
+    def watch(model: FittedModel, documents: Any, candidates: Any) -> np.ndarray:
         sizes.append(len(documents))
-        return predict(network, documents, columns)
+        return logits_of(model, documents, candidates)
 
-    monkeypatch.setattr("lightxml.network.prediction.predict_logits_of", watch)
+    monkeypatch.setattr(FittedModel, "logits_of", watch)
     return sizes
 
 
@@ -200,62 +210,57 @@ def test_what_no_part_reads_weighs_nothing(models: dict[str, Any]) -> None:
     assert explain(models["features"], text, "tulip").words[-1].weight > 0.5
 
 
-# --- training documents --------------------------------------------------------------------------
+# --- rankers and training documents --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["features", "frozen", "pipeline", "ensemble"])
-def test_the_training_documents_with_the_label_are_named(
+def test_each_ranker_says_what_it_thinks(models: dict[str, Any]) -> None:
+    found = explain(models["label texts"], "a tulip and lutra lutra", "otter")
+    opinions = {opinion.ranker: opinion for opinion in found.opinions}
+    assert list(opinions) == ["linear", "neighbors", "label_texts"]
+    assert opinions["label_texts"].values["coverage"] == pytest.approx(1)
+    assert opinions["label_texts"].best == "otter"
+    assert opinions["linear"].best == opinions["neighbors"].best == "tulip"
+    assert opinions["neighbors"].values["share of 10"] == 0
+
+
+def test_a_ranker_without_a_proposal_says_so(models: dict[str, Any]) -> None:
+    found = explain(models["rankers"], "no known words", "otter")
+    assert [opinion.best for opinion in found.opinions] == [None, None]
+    assert "best: (none)" in str(found)
+
+
+def test_opinions_of_an_ensemble_are_told_apart(models: dict[str, Any]) -> None:
+    found = explain(models["ensemble"], TEXT)
+    assert [(each.member, each.ranker) for each in found.opinions] == [
+        (0, "linear"), (0, "neighbors"), (1, "linear"), (1, "neighbors"),
+    ]  # fmt: skip
+    assert "\n    1: linear     margin " in str(found)
+
+
+def test_a_network_that_ranks_alone_is_asked_for_words_only(models: dict[str, Any]) -> None:
+    found = explain(models["encoder"], TEXT)
+    assert (found.opinions, found.neighbors) == ((), ())
+    assert "ranker" not in str(found)
+
+
+@pytest.mark.parametrize("kind", ["rankers", "frozen", "both", "ensemble"])
+def test_the_nearest_training_documents_with_the_label_are_named(
     models: dict[str, Any], planted: tuple[list[str], list[list[str]]], kind: str
 ) -> None:
     found = explain(models[kind], planted[0][16], "tulip")
-    assert all(planted[1][near.document] == ["tulip"] for near in found.neighbours)
-    shares = [near.share for near in found.neighbours]
+    assert all(planted[1][near.document] == ["tulip"] for near in found.neighbors)
+    shares = [near.share for near in found.neighbors]
     assert shares == sorted(shares, reverse=True)
-    assert 16 in [near.document for near in found.neighbours]
+    assert 16 in [near.document for near in found.neighbors]
     assert 0 < sum(shares) <= 1 + 1e-5
-    assert found.neighbours_weight > 0.1
 
 
-def test_all_of_a_rare_labels_documents_sum_to_what_is_added(make_classifier: Make) -> None:
-    texts = ["red fox", "red hen", "blue fox", "blue hen", "green fox", "green hen"] * 2
-    labels = [[text.split()[0]] for text in texts]
-    model = make_classifier(
-        encoder=None,
-        features=TfidfVectorizer(),
-        feature_dim=8,
-        neighbor_weight=2.5,
-        linear_weight=0,
-    ).fit(texts, labels)
-    alone = copy.deepcopy(model)
-    alone.network_.neighbours = None
-    found, without = explain(model, "red hen here", "red"), explain(alone, "red hen here", "red")
-    assert sorted(near.document for near in found.neighbours) == [0, 1, 6, 7]
-    added = 2.5 * sum(near.share for near in found.neighbours)
-    assert found.neighbours_weight == pytest.approx(added, abs=1e-5)
-    assert found.neighbours_weight == pytest.approx(found.logit - without.logit, abs=1e-5)
-    assert (without.neighbours, without.neighbours_weight) == ((), 0.0)
-
-
-def test_with_clusters_they_count_as_far_as_they_move_the_product(models: dict[str, Any]) -> None:
-    model = models["clusters"]
-    alone = copy.deepcopy(model)
-    alone.network_.neighbours = None
-    found = explain(model, TEXT, "tulip")
-    assert found.neighbours_weight > 0
-    assert found.neighbours_weight == pytest.approx(
-        found.logit - explain(alone, TEXT, "tulip").logit, abs=1e-4
-    )
-
-
-def test_members_that_keep_different_documents_name_none(
-    models: dict[str, Any], planted: tuple[list[str], list[list[str]]], make_classifier: Make
-) -> None:
-    one = make_classifier(
-        encoder=None, features=TfidfVectorizer(), feature_dim=8, early_stopping=True
-    )
-    found = explain(LightXMLEnsemble(one, n_estimators=2, random_state=0).fit(*planted), TEXT)
-    assert found.neighbours == ()
-    assert found.neighbours_weight > 0
+def test_shares_of_all_neighbors_are_what_the_ranker_says(models: dict[str, Any]) -> None:
+    found = explain(models["rankers"], "comet", "comet")  # the word of 20 documents
+    (share,) = (each.values["share of 50"] for each in found.opinions if each.ranker != "linear")
+    assert share == pytest.approx(1)
+    assert len(found.neighbors) == 10
+    assert 0.4 < sum(near.share for near in found.neighbors) < share
 
 
 # --- what is left as it is, what is refused ------------------------------------------------------
@@ -341,8 +346,11 @@ EXAMPLE = Explanation(
         Word(14, 19, "tulip", 2.0),
         Word(22, 26, "more", 0.001),
     ),
-    (Neighbour(7, 0.6), Neighbour(3, 0.25), Neighbour(5, 0.0001)),
-    1.5,
+    (
+        Opinion("linear", {"margin": -0.25}, "<i>tulip</i>"),
+        Opinion("neighbors", {"share of 10": 0.5, "share of 50": 0.123}, None),
+    ),
+    (Neighbor(7, 0.6), Neighbor(3, 0.25), Neighbor(5, 0.0001)),
 )
 
 
@@ -355,7 +363,12 @@ def test_a_terminal_shows_the_words_that_count() -> None:
         "     +2.00  ++++++++++++++++++++  tulip",
         "     -0.50  -----                 bold",
         "    (2 more, with less weight)",
-        "    Without the training documents it loses +1.50:",
+        "    What each ranker thinks of it, and its own best:",
+        "    linear     margin -0.25",
+        "               best: <i>tulip</i>",
+        "    neighbors  share of 10 0.50, share of 50 0.12",
+        "               best: (none)",
+        "    The nearest training documents with the label, and their shares:",
         "     60.0%  document 7",
         "     25.0%  document 3",
     ]
@@ -377,14 +390,31 @@ def test_html_shows_the_text_as_it_is_and_colors_the_words_that_count() -> None:
     assert "<b>bold" not in page
     assert "<i>" not in page
     assert "document 7 (60.0%), document 3 (25.0%)." in page
+    assert "<bdi>share of 10 0.50, share of 50 0.12</bdi>" in page
     assert EXAMPLE._repr_html_() in page
 
 
 def test_a_script_in_text_or_label_stays_text(models: dict[str, Any]) -> None:
     hostile = "tulip <script>alert('x')</script> \"><img src=x onerror=alert(1)>"
     found = explain(models["features"], hostile, "tulip")
-    page = Explanation(hostile, hostile, 0.5, 0.0, found.words).to_html()
-    allowed = {"html", "head", "meta", "title", "body", "div", "p", "b", "bdi", "span"}
+    opinion = Opinion(hostile, {hostile: 1.0}, hostile)
+    page = Explanation(hostile, hostile, 0.5, 0.0, found.words, (opinion,)).to_html()
+    allowed = {
+        "table",
+        "caption",
+        "tr",
+        "td",
+        "html",
+        "head",
+        "meta",
+        "title",
+        "body",
+        "div",
+        "p",
+        "b",
+        "bdi",
+        "span",
+    }
     assert set(re.findall(r"<\s*([a-zA-Z]+)", page)) == allowed
 
 
