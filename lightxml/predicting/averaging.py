@@ -64,8 +64,13 @@ def of_all_labels(
     -------
     ndarray of float32, shape (n_documents, n_labels)
     """
-    logits = combine([model.all_logits(documents) for model, documents in members])
-    return logits.astype(np.float32)
+    found = combine([model.all_logits(documents) for model, documents in members])
+    if any(model.panel is not None for model, _ in members):
+        # A member says something of what only the others name.
+        for begin, together, logits in _asked(members, N_CANDIDATES):
+            rows = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
+            found[begin + rows, together.indices] = combine(logits)
+    return found.astype(np.float32)
 
 
 def mean_score(logits: list[np.ndarray]) -> np.ndarray:
@@ -83,12 +88,17 @@ def logit_of_mean(logits: list[np.ndarray]) -> np.ndarray:
 
 def _scored(members: Members, k: int) -> Iterator[tuple[int, sp.csr_array]]:
     """Yield where some documents begin, and the mean scores of their candidates, float64."""
+    for begin, together, logits in _asked(members, k):
+        entries = (mean_score(logits), together.indices, together.indptr)
+        yield begin, sp.csr_array(entries, shape=together.shape)
+
+
+def _asked(members: Members, k: int) -> Iterator[tuple[int, sp.csr_array, list[np.ndarray]]]:
+    """Yield where some documents begin, their candidates, and each member's logits of these."""
     for begin, end in blocks(len(members[0][1]), _DOCUMENTS_AT_ONCE):
         some = [
             (model, represented(model.network, documents.part(begin, end)))
             for model, documents in members
         ]
         together = union([model.candidates(documents, k) for model, documents in some])
-        logits = [model.logits_of(documents, together) for model, documents in some]
-        entries = (mean_score(logits), together.indices, together.indptr)
-        yield begin, sp.csr_array(entries, shape=together.shape)
+        yield begin, together, [model.logits_of(documents, together) for model, documents in some]

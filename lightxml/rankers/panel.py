@@ -89,14 +89,17 @@ class Panel:
         found = []
         for begin, end in blocks(len(documents), DOCUMENTS_AT_ONCE):
             some, wanted = documents.part(begin, end), candidates[begin:end]
-            proposed = [ranker.propose(some, N_PROPOSALS) for ranker in self.rankers]
-            together = union([*proposed, wanted])
+            proposed = union([ranker.propose(some, N_PROPOSALS) for ranker in self.rankers])
+            together = union([proposed, wanted])
             columns = columns_of(self.rankers, some, together, self.counts)
             scored = sp.csr_array(
                 (self._logits(columns, together), together.indices, together.indptr),
                 shape=together.shape,
             )
-            found.append(values_at(scored, wanted))
+            logits = values_at(scored, wanted)
+            nothing = np.repeat(np.diff(proposed.indptr) == 0, np.diff(wanted.indptr))
+            logits[nothing] = self._logits_of_frequency(wanted.indices[nothing])
+            found.append(logits)
         return np.concatenate([np.empty(0, np.float32), *found])
 
     def _logits(self, columns: np.ndarray, candidates: sp.csr_array) -> np.ndarray:
@@ -127,7 +130,12 @@ class Panel:
     def _most_frequent(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         labels = np.sort(self._by_frequency[:n])
         labels = labels[self.counts[labels] > 0]
-        return labels, logit(self.counts[labels] / self.n_documents).astype(np.float32)
+        return labels, self._logits_of_frequency(labels)
+
+    def _logits_of_frequency(self, labels: np.ndarray) -> np.ndarray:
+        counts = self.counts[labels]
+        logits = np.where(counts > 0, logit(counts / self.n_documents), LOWEST)
+        return logits.astype(np.float32)
 
 
 def best(scored: sp.csr_array, k: int) -> tuple[np.ndarray, np.ndarray]:

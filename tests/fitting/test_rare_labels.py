@@ -32,9 +32,8 @@ def data() -> Data:
 
 
 def make(**params: Any) -> LightXMLClassifier:
-    return LightXMLClassifier(
-        None, feature_dim=16, max_epochs=3, linear_weight=0, random_state=0, **params
-    )
+    defaults = {"rankers": ("network",), "feature_dim": 16, "max_epochs": 3, "random_state": 0}
+    return LightXMLClassifier(None, **{**defaults, **params})
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -60,9 +59,8 @@ def test_rare_labels_gain_and_little_is_lost() -> None:
     p = propensities(y[train])
     precision, psp = [], []
     for weight in (0, 2):
-        model = LightXMLClassifier(
-            None, feature_dim=32, max_epochs=20, propensity_weight=weight, random_state=0
-        ).fit(X[train], y[train])
+        model = make(feature_dim=32, max_epochs=20, propensity_weight=weight)
+        model.fit(X[train], y[train])
         topk = model.predict_topk(X[test], 1)
         precision.append(precision_at_k(y[test], topk, 1))
         psp.append(psp_at_k(y[test], topk, 1, propensities=p))

@@ -137,18 +137,21 @@ TEXTS = Translated(
 )
 
 
-NUMBERS = Translated(
+# Of numbers alone. A network of them is made of dense ones, or where it is asked for.
+QUICK = LightXMLClassifier(
     None,
+    rankers=("network",),
     max_epochs=15,
     batch_size=32,
     head_learning_rate=5e-3,
     device="cpu",
     random_state=0,
 )
+NUMBERS = Translated(**QUICK.get_params())
 
 
 ENSEMBLE = TranslatedEnsemble(
-    LightXMLClassifier(None, max_epochs=15, batch_size=32, head_learning_rate=5e-3, device="cpu"),
+    clone(QUICK).set_params(random_state=None),
     n_estimators=2,
     random_state=0,
 )

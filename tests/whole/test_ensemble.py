@@ -25,6 +25,7 @@ from lightxml.exceptions import BundleError
 from lightxml.files.bundle import load_bundle
 from lightxml.metrics import make_topk_scorer, ndcg_at_k, precision_at_k
 from lightxml.predicting import averaging
+from lightxml.rankers.base import Documents as Rows
 from tests.network.test_encoders import save_pretrained
 from tests.predicting.test_frozen import encoded  # noqa: F401
 
@@ -118,9 +119,7 @@ def test_members_of_a_list_are_cloned_and_keep_a_random_state_of_their_own(
 
 def test_encoders_and_features_can_be_mixed(make_classifier: Make, documents: Documents) -> None:
     X, y = documents
-    features = LightXMLClassifier(
-        None, features=TfidfVectorizer(), feature_dim=16, max_epochs=2, device="cpu"
-    )
+    features = of_numbers(features=TfidfVectorizer())
     model = LightXMLEnsemble(estimators=[make_classifier(), features], random_state=0).fit(X, y)
     topk, scores = model.predict_topk(X, 4, return_scores=True)
     expected = dense_mean(model, X)
@@ -227,18 +226,10 @@ def test_the_logit_of_the_mean_is_exact_at_either_end() -> None:
     np.testing.assert_allclose(averaging.logit_of_mean(logits), [-90, 60, 0], atol=1e-9)
 
 
-@pytest.mark.parametrize("few_labels", [0, 300], ids=["by candidates", "by all"])
-@pytest.mark.parametrize("n_candidates", [10, 30, 100, 299])
 def test_the_ranking_is_that_of_the_dense_mean(
-    wide: LightXMLEnsemble,
-    numbers: tuple[sp.csr_array, Any],
-    monkeypatch: pytest.MonkeyPatch,
-    n_candidates: int,
-    few_labels: int,
+    wide: LightXMLEnsemble, numbers: tuple[sp.csr_array, Any]
 ) -> None:
     X = numbers[0]
-    monkeypatch.setattr(averaging, "_FEW_LABELS", few_labels)
-    monkeypatch.setattr(averaging, "_N_CANDIDATES", n_candidates)
     topk, scores = wide.predict_topk(X, 5, return_scores=True)
     expected = dense_mean(wide, X)
     assert np.array_equal(topk, best(expected, 5))
@@ -246,32 +237,10 @@ def test_the_ranking_is_that_of_the_dense_mean(
     assert scores.dtype == np.float32
 
 
-def test_few_documents_need_all_labels(
-    wide: LightXMLEnsemble, numbers: tuple[sp.csr_array, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_all, all_logits = [], averaging._all_logits
-
-    def watch(block: Any, rows: np.ndarray, n_labels: int) -> Any:
-        on_all.append(len(rows))
-        return all_logits(block, rows, n_labels)
-
-    monkeypatch.setattr(averaging, "_FEW_LABELS", 0)
-    monkeypatch.setattr(averaging, "_all_logits", watch)
-    wide.predict_topk(numbers[0], 5)
-    wide.predict(numbers[0])
-    assert on_all == [0, 0]
-
-
-@pytest.mark.parametrize("n_candidates", [20, 100])
 def test_the_first_places_do_not_depend_on_how_many_are_asked_for(
-    wide: LightXMLEnsemble,
-    numbers: tuple[sp.csr_array, Any],
-    monkeypatch: pytest.MonkeyPatch,
-    n_candidates: int,
+    wide: LightXMLEnsemble, numbers: tuple[sp.csr_array, Any]
 ) -> None:
     X = numbers[0]
-    monkeypatch.setattr(averaging, "_FEW_LABELS", 0)
-    monkeypatch.setattr(averaging, "_N_CANDIDATES", n_candidates)
     labels, scores = wide.predict_topk(X, 10, return_scores=True)
     for k in (1, 3, 5, 9):
         found, values = wide.predict_topk(X, k, return_scores=True)
@@ -280,66 +249,66 @@ def test_the_first_places_do_not_depend_on_how_many_are_asked_for(
     assert np.array_equal(wide.predict_topk(X, 300)[:, :10], labels)
 
 
-class Tables:
-    """What `averaging` asks of `prediction`, answered from tables of logits."""
+class Table:
+    """What `averaging` asks of a fitted model, answered from a table of logits."""
 
-    @staticmethod
-    def represented(network: np.ndarray, documents: Any) -> Any:
-        return documents
+    network = panel = None
 
-    @staticmethod
-    def predict_logits(network: np.ndarray, documents: Any) -> np.ndarray:
-        return network[documents.representations]
+    def __init__(self, logits: np.ndarray, n_candidates: int) -> None:
+        self.logits, self.n_candidates = logits, n_candidates
 
-    @staticmethod
-    def predict_logits_of(network: np.ndarray, documents: Any, columns: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(network[documents.representations], columns, axis=1)
+    def candidates(self, documents: Rows, k: int) -> sp.csr_array:
+        logits = self.logits[documents.rows.indices]
+        found = np.zeros(logits.shape, dtype=np.float32)
+        columns = best(logits, max(k, self.n_candidates))
+        np.put_along_axis(found, columns, 1, axis=1)
+        return sp.csr_array(found)
 
-    @staticmethod
-    def predict_topk(network: np.ndarray, documents: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-        columns = best(network[documents.representations], k)
-        return columns, np.take_along_axis(network[documents.representations], columns, axis=1)
+    def logits_of(self, documents: Rows, candidates: sp.csr_array) -> np.ndarray:
+        rows = np.repeat(documents.rows.indices, np.diff(candidates.indptr))
+        return self.logits[rows, candidates.indices]
+
+    def all_logits(self, documents: Rows) -> np.ndarray:
+        return self.logits[documents.rows.indices]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("n_candidates", [8, 40], ids=["of some", "of all labels"])
 @pytest.mark.parametrize("step", [0.0, 1.0], ids=["distinct", "with ties"])
 @pytest.mark.parametrize("shift", [-6.0, 0.0])
-def test_no_label_is_missed_and_ties_go_by_label_whatever_the_members_say(
-    monkeypatch: pytest.MonkeyPatch, seed: int, step: float, shift: float
+def test_all_members_score_what_any_of_them_names_and_ties_go_by_label(
+    monkeypatch: pytest.MonkeyPatch, n_candidates: int, step: float, shift: float
 ) -> None:
     """Labels that only the mean puts first, ties on both sides of every cut, several blocks."""
-    monkeypatch.setattr(averaging, "prediction", Tables)
-    sizes = {"_BLOCK": 7, "_MAX_SCORES": 100, "_FEW_LABELS": 0, "_N_CANDIDATES": 12}
-    for name, value in sizes.items():
-        monkeypatch.setattr(averaging, name, value)
-    rng = np.random.default_rng(seed)
+    monkeypatch.setattr(averaging, "_DOCUMENTS_AT_ONCE", 7)
+    rng = np.random.default_rng(0)
     tables = rng.normal(shift, 3, size=(3, 50, 40)).astype(np.float32)
     tables[:2, ::2] = np.sort(tables[:2, ::2], axis=2)
     tables[1, ::2] = tables[1, ::2, ::-1]  # the best of the one is the worst of the other
     tables = np.round(tables * step) / step if step else tables
-    rows = averaging.Documents(representations=np.arange(50))
-    members: Any = [(table, rows) for table in tables]
-    expected = averaging.mean_score(list(tables))
+    rows = Rows(sp.csr_array(np.eye(50, dtype=np.float32)))
+    members: Any = [(Table(table, n_candidates), rows) for table in tables]
+    dense = averaging.mean_score(list(tables))
+    found = averaging.of_all_labels(members, averaging.mean_score)
+    assert np.array_equal(found, dense.astype(np.float32))
     for k in (1, 4, 25, 40):
-        columns, scores = averaging.mean_topk(members, 40, k)
+        named = np.zeros(dense.shape, dtype=bool)
+        for table in tables:
+            np.put_along_axis(named, best(table, max(k, n_candidates)), True, axis=1)
+        expected = np.where(named, dense, -1)
+        columns, scores = averaging.mean_topk(members, k)
         assert np.array_equal(columns, best(expected, k))
         assert np.array_equal(
             scores, np.take_along_axis(expected, columns, axis=1).astype(np.float32)
         )
-    positive = averaging.mean_positive(members, 40)
-    assert np.array_equal(positive.toarray(), expected.astype(np.float32) >= 0.5)
-    found = averaging.of_all_labels(members, 40, averaging.mean_score)
-    assert np.array_equal(found, expected.astype(np.float32))
+    positive = averaging.mean_positive([(Table(table, 40), rows) for table in tables])
+    assert np.array_equal(positive.toarray(), dense >= 0.5)
 
 
 def test_a_document_goes_through_each_encoder_once(
     ensemble: LightXMLEnsemble,
     documents: Documents,
     encoded: list[int],  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(averaging, "_FEW_LABELS", 0)
-    monkeypatch.setattr(averaging, "_N_CANDIDATES", 5)  # of 12: labels are scored twice
     ensemble.predict_topk(documents[0], 2)
     assert sum(encoded) == 2 * 60
 
@@ -349,9 +318,7 @@ def test_blocks_of_documents_change_nothing(
 ) -> None:
     X = documents[0]
     expected = ensemble.predict_proba(X)
-    monkeypatch.setattr(averaging, "_BLOCK", 7)
-    monkeypatch.setattr(averaging, "_MAX_SCORES", 30)
-    np.testing.assert_allclose(ensemble.predict_proba(X), expected, atol=1e-5)
+    monkeypatch.setattr(averaging, "_DOCUMENTS_AT_ONCE", 7)
     _, scores = ensemble.predict_topk(X, 12, return_scores=True)
     np.testing.assert_allclose(scores, -np.sort(-expected, axis=1), atol=1e-5)
 
