@@ -98,7 +98,12 @@ def test_words_alone_rank_what_linear_classifiers_and_neighbors_say(
     np.testing.assert_array_equal(said, proposed(plain, X_NEW))
     assert 0 < said.mean() < 1
     truth = [tuple(int(label[-2:]) for label in own) for own in Y_NEW]
-    assert np.mean([top in own for [top], own in zip(plain.predict_topk(X_NEW, 1), truth)]) > 0.9
+    assert (
+        np.mean(
+            [top in own for [top], own in zip(plain.predict_topk(X_NEW, 1), truth, strict=True)]
+        )
+        > 0.9
+    )
 
 
 def test_the_plain_mean_is_that_of_the_rankers_probabilities(plain: LightXMLClassifier) -> None:
@@ -189,9 +194,7 @@ def test_labels_of_a_numeric_matrix_are_described_by_its_columns() -> None:
     model.fit(vectorizer.transform(X), y, label_texts=rows)
     assert names(model) == ["linear", "neighbors", "label_texts"]
     assert model.label_texts_ is None  # they are numbers
-    label, score = model.predict_topk(
-        vectorizer.transform(["name3 word3"]), 2, return_scores=True
-    )
+    label, score = model.predict_topk(vectorizer.transform(["name3 word3"]), 2, return_scores=True)
     assert 3 in label
     assert score[label == 3] > 0.1
 
@@ -415,7 +418,8 @@ def test_a_failed_fit_leaves_the_earlier_one(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_callers_random_states_are_left_alone() -> None:
     own = np.random.RandomState(5)
-    before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    of_numpy = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = random.getstate(), of_numpy, torch.get_rng_state()
     first, second = (
         words(rankers=("linear", "neighbors"), validation_fraction=40)
         .set_params(random_state=own)
@@ -425,7 +429,7 @@ def test_the_callers_random_states_are_left_alone() -> None:
     )
     assert np.array_equal(first, second)
     assert random.getstate() == before[0]
-    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[2])
 
 
