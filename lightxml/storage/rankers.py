@@ -183,11 +183,11 @@ def _check_settings(
     expected = {"n_labels": n_labels, "n_features": n_features}
     if name == Vectors.name:
         if network is None or not network.is_frozen:
-            raise ValueError(f"its {name} have no encoder that makes them")
+            raise ValueError(f"its ranker {name} has no encoder that makes them")
         expected["width"] = network.widths[0]
     for key, value in expected.items():
         if key in settings and settings[key] != value:
-            raise ValueError(f"its {name} have {key}={settings[key]!r}; expected {value}")
+            raise ValueError(f"its ranker {name} has {key}={settings[key]!r}; expected {value}")
 
 
 def _ranker(
