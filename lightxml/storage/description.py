@@ -199,7 +199,7 @@ def _shapes_of(
 def _argument(value: Any) -> str:
     if isinstance(value, dict):  # a config given as encoder
         return f"config({_plain(value['config']['model_type'])})"
-    return _plain(repr(value))
+    return _plain(repr(tuple(value) if isinstance(value, list) else value))
 
 
 def _count(value: Any) -> str:

@@ -161,7 +161,16 @@ def test_the_same_bundle_gives_the_same_files_whatever_its_order(tmp_path: Path)
     assert contents[0] == contents[1]
 
 
-def test_format_1_is_these_bytes_for_ever(tmp_path: Path) -> None:
+def test_a_save_over_a_model_of_format_1_leaves_nothing_of_it(tmp_path: Path) -> None:
+    save_bundle(Bundle({}, {"old": b"old"}), tmp_path)
+    record = json.loads((tmp_path / "lightxml.json").read_text("ascii"))
+    (tmp_path / "lightxml.json").write_bytes(sign(record | {"format": 1}))
+    save_bundle(Bundle({}, {"new": b"new"}), tmp_path)
+    digest = hashlib.sha256(b"new").hexdigest()
+    assert {file.name for file in tmp_path.iterdir()} == {"lightxml.json", f"{digest}.bin"}
+
+
+def test_format_2_is_these_bytes_for_ever(tmp_path: Path) -> None:
     save_bundle(Bundle({"a": [1, 0.5, "é"]}, {"x.json": b"{}", "y": b""}), tmp_path)
     json_digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
     empty_digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -179,8 +188,8 @@ def test_format_1_is_these_bytes_for_ever(tmp_path: Path) -> None:
         '   "size": 0',
         "  }",
         " },",
-        ' "digest": "1c908bc80e0ae39285b30b64468a6e0ab9e2f89b82976af2e57487319f48220b",',
-        ' "format": 1,',
+        ' "digest": "1da4ca01afb00cad48338851d310e226a3882a5a898fe567bc444326c01f0bcd",',
+        ' "format": 2,',
         ' "manifest": {',
         '  "a": [',
         "   1,",
@@ -798,7 +807,11 @@ TAMPERINGS |= {
         "its own digest",
     ),
     "no digest": (write_record(canonical({"format": 1, "manifest": {}, "blobs": {}})), "a digest"),
-    "a newer format": (change_record(lambda r: r.update(format=2)), "Upgrade lightxml"),
+    "a newer format": (change_record(lambda r: r.update(format=3)), "Upgrade lightxml"),
+    "an earlier format": (
+        change_record(lambda r: r.update(format=1)),
+        "reads format 2; train the model again",
+    ),
     "a far newer format": (
         change_record(lambda r: {"format": 99, "parts": []}),
         "Upgrade lightxml",

@@ -172,9 +172,9 @@ def item(name: str, at: int, value: float) -> Change:
     ("change", "message"),
     [
         (lambda s, a: s.update(n_labels=2), "owners are out of range"),
-        (lambda s, a: s.update(n_labels="3"), "n_labels is no count"),
-        (lambda s, a: s.update(n_labels=-1), "n_labels is no count"),
-        (lambda s, a: s.update(n_documents=2**40), "n_documents is no count"),
+        (lambda s, a: s.update(n_labels="3"), "n_labels is '3'; expected"),
+        (lambda s, a: s.update(n_labels=-1), "n_labels is -1; expected"),
+        (lambda s, a: s.update(n_documents=2**40), "n_documents is 1099511627776; expected"),
         (lambda s, a: a.update(owners=a["owners"].astype(float)), "owners is float64"),
         (item("owners", 0, -1), "owners are out of range"),
         (item("owners", 0, 2), "not in the order of their labels"),

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 import lightxml
 from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.cli import app as cli
 from lightxml.exceptions import BundleError
-from lightxml.files.arrays import encode_arrays
 from lightxml.files.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
 from lightxml.storage.description import DEFAULTS, describe
 
@@ -35,7 +35,9 @@ def saved(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     folder = tmp_path_factory.mktemp("saved")
-    model = make_classifier(features=TfidfVectorizer(), feature_dim=8, se_block=True)
+    model = make_classifier(
+        features=TfidfVectorizer(), rankers=("network",), feature_dim=8, se_block=True
+    )
     texts = documents[0]
     model.fit(texts, labels, X_val=texts[:9], y_val=labels[:9]).save(folder)
     return folder
@@ -58,10 +60,10 @@ def test_the_defaults_are_those_of_the_classifier():
 def test_it_says_what_the_model_is(saved: Path):
     model = lightxml.load(saved, "cpu")
     found = rows(saved)
-    assert list(found) == ["model", "format", "libraries", "encoder", "features", "labels",
-                           "arguments", "history", "size"]  # fmt: skip
+    assert list(found) == ["model", "format", "libraries", "encoder", "features", "rankers",
+                           "labels", "arguments", "history", "size"]  # fmt: skip
     assert found["model"] == "LightXMLClassifier"
-    assert found["format"] == f"1, saved by lightxml {lightxml.__version__}"
+    assert found["format"] == f"2, saved by lightxml {lightxml.__version__}"
     assert f"numpy {np.__version__}" in found["libraries"]
     n_weights = sum(p.numel() for p in model.network_.encoder.parameters())
     assert found["encoder"] == (
@@ -69,6 +71,7 @@ def test_it_says_what_the_model_is(saved: Path):
     )
     n_features = model.network_.features.n_features
     assert found["features"] == f"{n_features} (sparse), from TfidfVectorizer, embedded in 8"
+    assert found["rankers"] == "network, alone"
     assert found["labels"] == f"{len(model.classes_)}, given as collections"
     last = model.history_[-1]
     assert found["history"] == "last: " + ", ".join(
@@ -81,18 +84,54 @@ def test_it_says_what_the_model_is(saved: Path):
 def test_arguments_are_those_that_differ_from_the_defaults(saved: Path):
     assert rows(saved)["arguments"] == (
         "encoder=config(bert), max_length=32, feature_dim=8, se_block=True, dropout=0.1,"
-        " max_epochs=2, batch_size=8, learning_rate=0.002, head_learning_rate=0.02, device='cpu',"
-        " random_state=0"
+        " rankers=('network',), max_epochs=2, batch_size=8, learning_rate=0.002,"
+        " head_learning_rate=0.02, device='cpu', random_state=0"
     )
 
 
-def test_a_model_of_numbers_with_neighbours_and_all_defaults(tmp_path: Path):
+def test_a_model_of_words_and_label_texts_tells_its_rankers(
+    documents: Any, labels: list[tuple[str, ...]], tmp_path: Path
+):
+    texts = {"label 1": ["sea", "ocean"], "new": "history"}
+    model = LightXMLClassifier(None, features=TfidfVectorizer(), propensity_weight=1, device="cpu")
+    model.fit(documents[0], labels, label_texts=texts).save(tmp_path)
+    found = rows(tmp_path)
+    linear, *_ = model._model.panel.rankers
+    assert list(found) == ["model", "format", "libraries", "encoder", "features", "rankers",
+                           "final", "label texts", "labels", "arguments", "size"]  # fmt: skip
+    assert found["encoder"] == "none"
+    assert found["features"] == f"{linear.weights.shape[1]}, from TfidfVectorizer"
+    assert found["rankers"] == (
+        f"linear, {linear.weights.nnz:,} weights; neighbors, 60 training documents; label_texts,"
+        " 3 texts"
+    )
+    assert found["label texts"] == "3, kept as they were given"
+    assert found["labels"] == "13, given as collections"
+    assert found["arguments"] == "encoder=None, propensity_weight=1, device='cpu'"
+
+
+@pytest.mark.parametrize(
+    ("final_ranker", "expected"),
+    [
+        (None, "mean of the probabilities"),
+        (LogisticRegression(), "a classifier of scikit-learn"),
+    ],
+)
+def test_the_final_ranker_is_told(documents: Any, tmp_path: Path, final_ranker: Any, expected: str):
+    X = TfidfVectorizer().fit_transform(documents[0])
+    model = LightXMLClassifier(final_ranker=final_ranker, random_state=0, device="cpu")
+    model.fit(X, documents[1]).save(tmp_path)
+    found = rows(tmp_path)
+    assert found["final"] == expected
+    assert found["features"] == f"{X.shape[1]}, from numeric X"
+
+
+def test_a_model_of_dense_numbers(tmp_path: Path):
     X, y = np.eye(30, 5), np.eye(30, 4, dtype=int)
     LightXMLClassifier().fit(X, y).save(tmp_path)
     found = rows(tmp_path)
     assert found["encoder"] == "none"
     assert found["features"] == "5 (dense), from numeric X, embedded in 512"
-    assert found["neighbours"] == "30 training documents, weight 3"
     assert found["labels"] == "4, given as dense"
     assert found["arguments"] == "all as by default"
 
@@ -112,14 +151,21 @@ def test_label_embeddings_and_clusters_are_told(
     documents: Any, tmp_path: Path, head: dict[str, Any], expected: str
 ):
     X, y = documents
-    model = LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=1, device="cpu", **head)
+    model = LightXMLClassifier(
+        None,
+        features=TfidfVectorizer(),
+        rankers=("network",),
+        max_epochs=1,
+        device="cpu",
+        **head,
+    )
     model.fit(X, y).save(tmp_path / "model")
     assert rows(tmp_path / "model")["labels"] == expected
 
 
 def test_an_ensemble_is_described_by_its_first_member(documents: Any, tmp_path: Path):
     X, y = documents
-    member = LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=1, device="cpu")
+    member = LightXMLClassifier(None, features=TfidfVectorizer(), device="cpu")
     LightXMLEnsemble(member, n_estimators=2).fit(X, y).save(tmp_path / "model")
     found = rows(tmp_path / "model")
     expected = "LightXMLEnsemble of 2, the first of them a LightXMLClassifier:"
@@ -139,7 +185,7 @@ def test_versions_that_a_load_does_not_miss_are_unknown(saved: Path, tmp_path: P
     changed(saved, tmp_path, put("versions", versions))
     lightxml.load(tmp_path, "cpu")
     found = rows(tmp_path)
-    assert found["format"] == "1, saved by lightxml unknown"
+    assert found["format"] == "2, saved by lightxml unknown"
     assert found["libraries"] == "unknown"
 
 
@@ -193,11 +239,6 @@ def put(*path: Any) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
     return change
 
 
-def weights(**arrays: np.ndarray) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
-    named = {name.replace("_", "."): array for name, array in arrays.items()}
-    return lambda manifest, blobs: blobs.update({WEIGHTS: encode_arrays(named)})
-
-
 def header(value: Any) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
     text = json.dumps(value).encode()
     data = len(text).to_bytes(8, "little") + text
@@ -217,8 +258,11 @@ def header(value: Any) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
         put("network", "encoder", {}),
         put("network", "features", {"kind": "sparse"}),
         put("network", "features", "width", "\x1b[2J"),
-        put("network", "neighbours", 3),
-        put("network", "neighbours", {"n_documents": 1, "weight": "heavy"}),
+        put("network", None),
+        put("panel", 3),
+        put("panel", {"rankers": [{"name": "linear"}], "final": {"kind": "mean"}}),
+        put("has_label_texts", True),
+        put("classes", "n_labels", "many"),
         put("network", "n_feature_layers", [5]),
         put("vectorizer", [1]),
         put("params", 5),
@@ -226,8 +270,6 @@ def header(value: Any) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
         put("history", 7),
         put("history", [[1]]),
         put("history", [{"loss": "low"}]),
-        weights(head_weight=np.ones(3)),
-        weights(head_bias=np.ones((3, 3))),
         header([1]),
         header({"head.bias": 3}),
         header({"head.bias": {"shape": [-3]}}),
@@ -252,7 +294,7 @@ def test_a_damaged_folder_ends_in_the_same_error_as_a_load(
 ):
     save_bundle(load_bundle(saved), tmp_path)
     record = tmp_path / RECORD
-    blob = tmp_path / read_record(tmp_path)["blobs"]["classes.json"]["file"]
+    blob = tmp_path / read_record(tmp_path)["blobs"][WEIGHTS]["file"]
     if damage == "missing":
         blob.unlink()
     elif damage == "cut off":

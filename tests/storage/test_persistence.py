@@ -103,7 +103,7 @@ def test_a_second_save_replaces_the_first(
     X = documents[0]
     found = load(tmp_path / "model", "cpu").decision_function(X)
     assert np.array_equal(found, other.decision_function(X))
-    assert len(contents(tmp_path / "model")) == 4, "the first one's blobs are gone"
+    assert len(contents(tmp_path / "model")) == 3, "the first one's blobs are gone"
 
 
 def test_a_loaded_model_needs_neither_its_encoder_folder_nor_a_hub(

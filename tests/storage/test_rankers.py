@@ -1,0 +1,171 @@
+"""Rankers on disk: what they say comes back bit for bit, and torch stays where there is none."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from lightxml import LightXMLClassifier, load
+from lightxml.predicting.fitted import rows_of
+from lightxml.rankers.base import Documents as Read
+from lightxml.rankers.centroids import fit_centroids
+from lightxml.rankers.final import Logistic, OfScikitLearn, fit_trees, mean_of, n_columns_of
+from lightxml.storage.reading import joined, split
+from tests.network.test_encoders import save_pretrained
+
+Documents = tuple[list[str], sp.csr_array]
+TEXTS = {"label 1": ["Größe ☃", "sea\n\tand ocean"], "new": "history"}
+
+
+def of_words(documents: Documents, labels: list[tuple[str, ...]], **params: Any) -> Any:
+    model = LightXMLClassifier(
+        None, features=TfidfVectorizer(), random_state=0, device="cpu", **params
+    )
+    return model.fit(documents[0], labels, label_texts=TEXTS)
+
+
+def with_final(model: LightXMLClassifier, make: Callable[..., Any]) -> LightXMLClassifier:
+    """The model with another final ranker, fitted on random opinions."""
+    panel = model._model.panel
+    columns = np.random.default_rng(0).random((400, n_columns_of(panel.rankers)), np.float32)
+    final = make(panel.rankers, columns, columns[:, 0] > 0.5)
+    model._model = replace(model._model, panel=replace(panel, final=final))
+    return model
+
+
+FINALS: dict[str, Callable[..., Any]] = {
+    "trees": lambda rankers, x, y: fit_trees(x, y, np.ones(len(x)), seed=0),
+    "mean": lambda rankers, x, y: mean_of(rankers),
+    "logistic": lambda rankers, x, y: Logistic(np.array([1, 2], np.int32), np.ones(2), -0.5),
+    "own": lambda rankers, x, y: OfScikitLearn(LogisticRegression().fit(x, y)),
+}
+
+
+def assert_same(model: LightXMLClassifier, folder: Path, X: Any) -> LightXMLClassifier:
+    model.save(folder / "model")
+    loaded = load(folder / "model", "cpu")
+    expected, scores = model.predict_topk(X, 3, return_scores=True)
+    for other in (loaded, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        found, its_scores = other.predict_topk(X, 3, return_scores=True)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(its_scores, scores)
+        assert other._model.label_texts == model._model.label_texts
+    loaded.save(folder / "again")
+    files = [{f.name for f in (folder / name).iterdir()} for name in ("model", "again")]
+    if not any(name.endswith(".skops") for name in files[0]):  # skops numbers objects by address
+        assert files[0] == files[1]
+    return loaded
+
+
+@pytest.mark.parametrize("name", FINALS)
+def test_words_and_label_texts(
+    documents: Documents, labels: list[tuple[str, ...]], tmp_path: Path, name: str
+) -> None:
+    model = with_final(of_words(documents, labels, propensity_weight=1), FINALS[name])
+    loaded = assert_same(model, tmp_path, documents[0])
+    assert type(loaded._model.panel.final) is type(model._model.panel.final)
+    assert loaded.classes_.tolist() == [*sorted({j for row in labels for j in row}), "new"]
+
+
+def test_a_frozen_encoders_vectors_and_the_network_among_rankers(
+    make_classifier: Callable[..., LightXMLClassifier], documents: Documents, tmp_path: Path
+) -> None:
+    X, y = documents
+    encoder = save_pretrained(tmp_path / "encoder", "bert")
+    model = make_classifier(
+        encoder=encoder, freeze_encoder=True, max_epochs=1, rankers=("neighbors", "network")
+    )
+    loaded = assert_same(model.fit(X, y), tmp_path, X)
+    assert [ranker.name for ranker in loaded._model.panel.rankers] == ["vectors", "network"]
+    assert loaded.rankers == ("neighbors", "network")
+
+
+def test_numbers_with_rows_for_labels_and_centroids(tmp_path: Path) -> None:
+    X, y = sp.csr_array(np.eye(40, 8) + 0.1), np.tile(np.eye(4, dtype=int), (10, 1))
+    model = LightXMLClassifier(rankers=("neighbors", "label_texts"), device="cpu")
+    model.fit(X, y, label_texts=X[:4])
+    panel = model._model.panel
+    of_X = Read(rows_of(model._model.reader.read(X)))
+    rankers = (fit_centroids(of_X, sp.csr_array(y)), panel.rankers[-1])
+    panel = replace(panel, rankers=rankers, final=mean_of(rankers))
+    model._model = replace(model._model, panel=panel)
+    assert_same(model, tmp_path, X)
+
+
+def test_an_own_final_ranker_that_skops_does_not_trust_is_refused_and_pickled(
+    documents: Documents, labels: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    model = with_final(
+        of_words(documents, labels),
+        lambda rankers, x, y: OfScikitLearn(RandomForestClassifier(3, random_state=0).fit(x, y)),
+    )
+    with pytest.raises(TypeError, match=r"final_ranker=RandomForestClassifier.* pickle"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    again = pickle.loads(pickle.dumps(model))
+    X = documents[0]
+    np.testing.assert_array_equal(again.predict_topk(X), model.predict_topk(X))
+
+
+def test_an_own_final_ranker_comes_back_as_the_argument_too(
+    documents: Documents, labels: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    model = of_words(documents, labels, final_ranker=LogisticRegression(C=3))
+    model.save(tmp_path)
+    argument = load(tmp_path, "cpu").final_ranker
+    assert argument.C == 3
+    assert not hasattr(argument, "coef_")
+
+
+def test_a_model_of_words_is_loaded_and_asked_without_torch(
+    documents: Documents, labels: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    model = of_words(documents, labels)
+    model.save(tmp_path / "model")
+    code = (
+        "import sys\n"
+        "from lightxml.files.bundle import load_bundle\n"
+        "from lightxml.storage.estimator import unpack\n"
+        "_, fitted = unpack(load_bundle(sys.argv[1]))\n"
+        f"columns, _ = fitted.topk(fitted.read({documents[0][:3]!r}), 3)\n"
+        "print(columns.tolist(), {'torch', 'transformers', 'numba'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    columns, _ = model._model.topk(model._model.read(documents[0][:3]), 3)
+    assert done.stdout.strip() == f"{columns.tolist()} set()", done.stderr
+
+
+@pytest.mark.slow
+def test_labels_beyond_the_limit_of_json_are_saved_and_loaded(tmp_path: Path) -> None:
+    # 1.2 million labels of 30 Cyrillic letters: 77 MB of UTF-8, and over twice that as JSON.
+    texts = [
+        f"{i:030}".translate(str.maketrans("0123456789", "абвгдежзик")) for i in range(1_200_000)
+    ]
+    X, y = sp.csr_array(np.eye(4, 8) + 0.1), sp.csr_array(np.eye(4, len(texts)))
+    model = LightXMLClassifier(rankers=("neighbors",), final_ranker=None, device="cpu").fit(X, y)
+    classes = np.empty(len(texts), dtype=object)
+    classes[:] = texts
+    model._model = replace(model._model, classes=classes)
+    model.save(tmp_path)
+    assert load(tmp_path, "cpu").classes_.tolist() == texts
+
+
+def test_texts_come_back_whatever_they_hold() -> None:
+    texts = ["", "\x00", "a" * 1000, "\ud800", "Größe, № 1 ☃", "\U0001f600"]
+    assert split(*joined(texts).values()) == texts
