@@ -19,6 +19,7 @@ from lightxml.rankers.sparse import normalized
 from lightxml.rankers.trees import Trees
 
 N_LABELS, N_TRAINED = 40, 30
+NAMES = ("linear", "neighbors", "label_texts")
 TEXTS = [(f"name{label}",) for label in range(N_LABELS)]
 
 
@@ -51,7 +52,7 @@ class Task:
         return Documents(normalized(sp.csr_array(self.vectorizer.transform(texts))), texts)
 
     def fit(self, **settings: Any) -> Fitted:
-        given = {"names": fitting.NAMES, "label_texts": TEXTS, "seed": 0} | settings
+        given = {"names": NAMES, "label_texts": TEXTS, "seed": 0} | settings
         return fit_panel(self.documents, self.y, **given)
 
 
@@ -111,7 +112,7 @@ def test_all_together_are_better_than_each_alone(large: tuple[Task, Fitted]) -> 
         return float(hits(panel.rank(documents, 2)[0], y).mean())
 
     together = precision(fitted.panel)
-    for name in fitting.NAMES:
+    for name in NAMES:
         assert precision(task.fit(names=(name,)).panel) < together
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 
@@ -20,6 +22,7 @@ from lightxml.arguments import ARGUMENTS, Argument, Setting
 X, Y = np.eye(12), np.tile(np.eye(4, dtype=int), (3, 1))
 QUICK: dict[str, Any] = {"encoder": None, "max_epochs": 1, "feature_dim": 4, "random_state": 0}
 NOTHING = Setting(*[False for _ in fields(Setting)])
+ABOUT_A_NETWORK = (table.A_NETWORK, table.A_NETWORK_OF_FEATURES)
 CONDITIONAL = [a for a in ARGUMENTS.values() if a.needs is not None]
 
 
@@ -72,6 +75,7 @@ def test_only_what_asks_for_something_is_idle(argument: Argument) -> None:
     assert not argument.is_idle(value, all_there)
 
 
+# Without an encoder, other rankers and so on; and without a network.
 IDLE: dict[str, Any] = {
     "max_length": 64,
     "n_feature_layers": 2,
@@ -79,6 +83,7 @@ IDLE: dict[str, Any] = {
     "n_candidate_clusters": 3,
     "n_random_negatives": 2,
     "loss_correction": True,
+    "final_ranker": LogisticRegression(),
     "learning_rate": 1e-3,
     "swa_every": 2,
     "validation_fraction": 0.2,
@@ -87,6 +92,21 @@ IDLE: dict[str, Any] = {
     "memory": "folder",
     "checkpoint_minutes": 1,
 }
+IDLE_WITHOUT_NETWORK: dict[str, Any] = {
+    "feature_dim": 7,
+    "dropout": 0.1,
+    "label_clusters": True,
+    "label_dim": 5,
+    "max_epochs": 3,
+    "batch_size": 4,
+    "accumulate": 2,
+    "head_learning_rate": 0.1,
+    "weight_decay": 0.5,
+    "schedule": "constant",
+    "swa_start": 0.25,
+    "early_stopping": True,
+    "checkpoint_dir": "folder",
+}
 
 
 def test_every_argument_that_has_no_effect_says_so_at_the_callers_line_and_has_none() -> None:
@@ -94,7 +114,7 @@ def test_every_argument_that_has_no_effect_says_so_at_the_callers_line_and_has_n
     model = LightXMLClassifier(**QUICK, swa_start=None, **IDLE)
     with pytest.warns(UserWarning, match="has no effect") as caught:
         model.fit(X, Y)  # this line
-    expected = {a.name for a in CONDITIONAL if not a.is_refused} - {"feature_dim"}
+    expected = {a.name for a in CONDITIONAL if not a.is_refused} - IDLE_WITHOUT_NETWORK.keys()
     assert {str(warning.message).partition("=")[0] for warning in caught} == expected
     assert len(caught) == len(expected)
     lines = {Path(w.filename).read_text("utf-8").splitlines()[w.lineno - 1] for w in caught}
@@ -104,6 +124,18 @@ def test_every_argument_that_has_no_effect_says_so_at_the_callers_line_and_has_n
         "leave loss_correction out."
     )
     assert np.array_equal(model.decision_function(X), plain.decision_function(X))
+
+
+def test_without_a_network_what_is_about_it_has_no_effect() -> None:
+    of_words = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0)
+    texts = [f"word{i % 4} word{i % 3}" for i in range(12)]
+    plain = clone(of_words).fit(texts, Y)
+    with pytest.warns(UserWarning, match="has no effect without a network") as caught:
+        of_words.set_params(**IDLE_WITHOUT_NETWORK).fit(texts, Y)
+    told = {str(warning.message).partition("=")[0] for warning in caught}
+    assert told == IDLE_WITHOUT_NETWORK.keys()
+    assert told == {a.name for a in CONDITIONAL if a.needs in ABOUT_A_NETWORK}
+    assert np.array_equal(of_words.decision_function(texts), plain.decision_function(texts))
 
 
 def test_the_line_is_the_callers_through_pipelines_and_searches() -> None:
@@ -122,7 +154,6 @@ def test_the_line_is_the_callers_through_pipelines_and_searches() -> None:
     [
         ({"se_block": True}, "se_block=True is about an encoder, which this fit is without. Pass"),
         ({"freeze_encoder": True}, "freeze_encoder=True is about an encoder, which this fit"),
-        ({"linear_weight": 0.5}, r"linear_weight=0.5 is about sparse features, which this fit"),
     ],
 )
 def test_what_would_be_another_model_is_refused(params: dict[str, Any], message: str) -> None:
@@ -143,7 +174,8 @@ def test_what_has_an_effect_says_nothing(tmp_path: Path) -> None:
         n_candidate_clusters=1,
         n_random_negatives=1,
         loss_correction=True,
-        linear_weight=0.5,
+        rankers=("linear", "neighbors", "network"),
+        final_ranker=LogisticRegression(),
         swa_every=2,
         early_stopping=True,
         validation_fraction=2,

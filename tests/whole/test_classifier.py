@@ -400,7 +400,9 @@ def test_a_wrong_argument_is_named_before_the_expensive_part(
     message: str,
 ) -> None:
     model = make_classifier(**params)
-    monkeypatch.setattr(fit, "fit_task", lambda *args: pytest.fail("the expensive part began"))
+    monkeypatch.setattr(
+        fit, "fit_network_alone", lambda *args: pytest.fail("the expensive part began")
+    )
     with pytest.raises(error, match=message):
         model.fit(*documents)
     assert not hasattr(model, "classes_")
