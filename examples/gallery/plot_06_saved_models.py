@@ -16,9 +16,7 @@ from lightxml import LightXMLClassifier
 from lightxml.datasets import make_xmc
 
 X, y = make_xmc(n_documents=1000, n_labels=50, random_state=0)
-model = LightXMLClassifier(
-    None, features=TfidfVectorizer(), max_epochs=5, random_state=0
-)
+model = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0)
 model.fit(X, y)
 
 # %%
@@ -69,17 +67,18 @@ except BundleError as error:
 # %%
 # Size
 # ----
-# Most of it is ``feature_dim`` numbers for each word of the vectorizer. The
-# training documents that ``neighbor_weight`` asks about are kept too, and the
-# words' weights of each label's linear classifier.
+# The ranker "linear" keeps the words' weights of each label's classifier,
+# "neighbors" the words of each training document. A network keeps
+# ``feature_dim`` numbers for each word of the vectorizer.
 import matplotlib.pyplot as plt
 from sklearn.base import clone
 
 settings = [
     {},
-    {"neighbor_weight": 0},
-    {"linear_weight": 0},
-    {"feature_dim": 128},
+    {"rankers": ("linear",)},
+    {"rankers": ("neighbors",)},
+    {"rankers": ("network",), "max_epochs": 1},
+    {"rankers": ("network",), "max_epochs": 1, "feature_dim": 128},
 ]
 sizes = []
 for setting in settings:
@@ -88,9 +87,12 @@ for setting in settings:
 
 names = [
     "as it stands",
-    *(f"{k}={v}" for s in settings for k, v in s.items()),
+    "linear alone",
+    "neighbors alone",
+    "network alone",
+    "network, feature_dim=128",
 ]
-_, ax = plt.subplots(figsize=(6.4, 2.2), layout="constrained")
+_, ax = plt.subplots(figsize=(6.4, 2.4), layout="constrained")
 bars = ax.barh(names, sizes, color="#0072B2")
 ax.bar_label(bars, fmt="%.1f", padding=3)
 ax.invert_yaxis()
@@ -107,9 +109,7 @@ import pickle
 
 from sklearn.pipeline import make_pipeline
 
-pipe = make_pipeline(
-    TfidfVectorizer(), LightXMLClassifier(max_epochs=5, random_state=0)
-)
+pipe = make_pipeline(TfidfVectorizer(), LightXMLClassifier(random_state=0))
 pipe.fit(X, y)
 copy = pickle.loads(pickle.dumps(pipe))
 print("The same labels:", (copy.predict(X) != pipe.predict(X)).nnz == 0)

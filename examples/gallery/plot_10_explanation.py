@@ -4,7 +4,8 @@ Why this label?
 
 A prediction is easier to trust, or to correct, when one sees what it comes
 from. ``explain`` shows which words of a text speak for a label and which
-against it, and the training documents that the model was reminded of.
+against it, what each ranker thinks of it, and the training documents that the
+model was reminded of.
 """
 
 # %%
@@ -53,8 +54,14 @@ ax.spines[["top", "right"]].set_visible(False)
 _ = ax.set(xlabel=f"What the logit of {explanation.label!r} loses without it")
 
 # %%
-# The training documents behind it, by their rows in ``X_train``:
-print(f"Without them the logit loses {explanation.neighbours_weight:.2f}.")
-for neighbour in explanation.neighbours[:3]:
-    document = data.X_train[neighbour.document]
-    print(f"{neighbour.share:4.0%}  {document[:60]} ...")
+# What each ranker says of the label, and which one it would have given:
+for opinion in explanation.opinions:
+    said = ", ".join(f"{k} {v:.2f}" for k, v in opinion.values.items())
+    print(f"{opinion.ranker:<10} {said:<36} best: {opinion.best}")
+
+# %%
+# The training documents behind it, by their rows in ``X_train``, each with its
+# share of what the nearest ones say:
+for neighbor in explanation.neighbors[:3]:
+    document = data.X_train[neighbor.document]
+    print(f"{neighbor.share:4.0%}  {document[:60]} ...")
