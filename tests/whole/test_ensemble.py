@@ -334,7 +334,9 @@ def test_predict_gives_the_labels_of_half_or_more_in_the_form_of_y(
         "csr_array": y,
         "collections": [tuple(y[[i]].indices.tolist()) for i in range(y.shape[0])],
     }[form]
-    model = LightXMLEnsemble(of_numbers(max_epochs=60), n_estimators=2, random_state=0).fit(X, given)
+    model = LightXMLEnsemble(of_numbers(max_epochs=60), n_estimators=2, random_state=0).fit(
+        X, given
+    )
     found, expected = model.predict(X), model.predict_proba(X) >= 0.5
     assert expected.sum() > 100
     assert type(found) is type(given)
