@@ -29,8 +29,9 @@ model = LightXMLClassifier(
 # %%
 # Two questions: What should the features be made of? And who should rank: the
 # most similar training documents, a linear classifier for each label, or both
-# (``rankers``)? A name with two underscores, such as ``features__ngram_range``, would reach into the
-# vectorizer; here whole vectorizers stand to choose from.
+# (``rankers``)? A name with two underscores, such as
+# ``features__ngram_range``, would reach into the vectorizer; here whole
+# vectorizers stand to choose from.
 # :func:`make_topk_scorer <lightxml.metrics.make_topk_scorer>` makes a scorer
 # of a metric.
 from sklearn.model_selection import GridSearchCV
