@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from lightxml.cli.options import Device, check_device, check_file, check_folder
-from lightxml.cli.recipes import IMPROVEMENTS, RECIPES, Smoke, choose_improvements, wanted
+from lightxml.cli.recipes import (
+    IMPROVEMENTS,
+    RECIPES,
+    Recipe,
+    Smoke,
+    choose_improvements,
+    wanted,
+)
 from lightxml.cli.wording import speaking_options
 from lightxml.runtime.terminal import peak_memory, sizes
 
@@ -61,10 +68,7 @@ def reproduce(
     check_device(device)
     recipe, cuts = RECIPES[name], Smoke() if smoke else None
     chosen, idle = choose_improvements(recipe, improvements)
-    if data is None:
-        raise FileNotFoundError(f"--data is missing. {wanted(recipe)}")
-    if not data.is_dir():
-        raise FileNotFoundError(f"--data {data} is not a folder. {wanted(recipe)}")
+    folder = check_data(data, recipe)
     from lightxml.cli import reproduction
     from lightxml.datasets import label_sets
     from lightxml.runtime.distributed import is_first_process
@@ -80,7 +84,7 @@ def reproduce(
         seed=seed,
         verbose=1,
     )
-    bunch = reproduction.read_data(recipe, data, cuts)
+    bunch = reproduction.read_data(recipe, folder, cuts)
     with speaking_options(["encoder"]):
         reproduction.check_encoders(model)
     is_first = is_first_process()
@@ -101,8 +105,17 @@ def reproduce(
     typer.echo(reproduction.comparison(recipe, figures, improvements=chosen, smoke=cuts))
     if json_ is not None:
         record = reproduction.record(recipe, model, figures, improvements=chosen, smoke=cuts)
-        record |= {"folder": str(data), "seed": seed, "seconds": round(seconds, 1)}
+        record |= {"folder": str(folder), "seed": seed, "seconds": round(seconds, 1)}
         _write(record, json_)
+
+
+def check_data(data: Path | None, recipe: Recipe) -> Path:
+    """Return the folder, or say what folder is wanted."""
+    if data is None:
+        raise FileNotFoundError(f"--data is missing. {wanted(recipe)}")
+    if not data.is_dir():
+        raise FileNotFoundError(f"--data {data} is not a folder. {wanted(recipe)}")
+    return data
 
 
 def _write(record: dict[str, Any], file: Path) -> None:

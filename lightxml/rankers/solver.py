@@ -61,6 +61,114 @@ def _below(state: Any, n: int) -> Any:
     return np.int64((state >> np.uint64(11)) % np.uint64(n))
 
 
+@numba.njit(nogil=True)
+def _longer(values: Any, n: int, n_more: int) -> Any:
+    """Return the first `n` values in an array with room for twice as many and the new ones."""
+    longer = np.empty(2 * (n + n_more), values.dtype)
+    longer[:n] = values[:n]
+    return longer
+
+
+@numba.njit(nogil=True)
+def _gather(
+    own: Any, likely: Any, n_drawn: int, costs: Any, number: int, examples: Any, met_by: Any,
+    state: Any,
+) -> Any:  # fmt: skip
+    """Put a classifier's documents into `examples`, each once, its own first.
+
+    Returns how many are its own, how many there are, and the generator's state.
+    """
+    n = 0
+    for document in own:
+        if costs[document] > 0.0:
+            examples[n] = document
+            met_by[document] = number
+            n += 1
+    n_own = n
+    if n_own == 0:
+        return n_own, n, state
+    for document in likely:
+        if met_by[document] != number and costs[document] > 0.0:
+            examples[n] = document
+            met_by[document] = number
+            n += 1
+    for _ in range(n_drawn):
+        state = _next(state)
+        document = _below(state, len(met_by))
+        if met_by[document] != number and costs[document] > 0.0:
+            examples[n] = document
+            met_by[document] = number
+            n += 1
+    return n_own, n, state
+
+
+@numba.njit(nogil=True)
+def _descend(
+    pointers: Any, columns: Any, values: Any, squares: Any, costs: Any, examples: Any, n_own: int,
+    tolerance: float, n_sweeps: int, state: Any, alpha: Any, order: Any, w: Any, touched: Any,
+    is_touched: Any,
+) -> Any:  # fmt: skip
+    """Fit one classifier into `w`, which begins at zero, by `_solve`'s algorithm.
+
+    Returns how many features have been `touched`, and the bias.
+    """
+    n = len(examples)
+    for i in range(n):
+        alpha[i] = 0.0
+        order[i] = i
+    bias = 0.0
+    n_touched = 0
+    n_active = n
+    shrunk_above = np.inf
+    for _ in range(n_sweeps):
+        highest, lowest = -np.inf, np.inf
+        for i in range(n_active):
+            state = _next(state)
+            j = i + _below(state, n_active - i)
+            order[i], order[j] = order[j], order[i]
+        s = 0
+        while s < n_active:
+            i = order[s]
+            document = examples[i]
+            sign = 1.0 if i < n_own else -1.0
+            begin, end = pointers[document], pointers[document + 1]
+            margin = bias
+            for at in range(begin, end):
+                margin += w[columns[at]] * values[at]
+            diagonal = 0.5 / costs[document]
+            gradient = sign * margin - 1.0 + alpha[i] * diagonal
+            projected = gradient
+            if alpha[i] == 0.0:
+                if gradient > shrunk_above:
+                    n_active -= 1
+                    order[s], order[n_active] = order[n_active], order[s]
+                    continue
+                projected = min(gradient, 0.0)
+            highest = max(highest, projected)
+            lowest = min(lowest, projected)
+            if abs(projected) > 1e-12:
+                old = alpha[i]
+                alpha[i] = max(old - gradient / (squares[document] + 1.0 + diagonal), 0.0)
+                step = (alpha[i] - old) * sign
+                bias += step
+                for at in range(begin, end):
+                    column = columns[at]
+                    w[column] += step * values[at]
+                    if not is_touched[column]:
+                        is_touched[column] = True
+                        touched[n_touched] = column
+                        n_touched += 1
+            s += 1
+        if highest - lowest <= tolerance:
+            if n_active == n:
+                break
+            n_active = n
+            shrunk_above = np.inf
+        else:
+            shrunk_above = highest if highest > 0.0 else np.inf
+    return n_touched, bias
+
+
 def _solve(
     pointers: np.ndarray,
     columns: np.ndarray,
@@ -130,108 +238,32 @@ def _solve(
         n_likely = likely_pointers[label + 1] - likely_pointers[label]
         most = max(most, n_own + n_likely + n_drawn)
     examples = np.empty(most, np.int32)
-    alpha = np.empty(most, np.float64)
-    order = np.empty(most, np.int32)
     met_by = np.full(n_documents, -1, np.int64)  # the last classifier that met the document
+    alpha, order = np.empty(most, np.float64), np.empty(most, np.int32)
     w = np.zeros(n_columns, np.float64)
-    touched = np.empty(n_columns, np.int32)
-    is_touched = np.zeros(n_columns, np.bool_)
+    touched, is_touched = np.empty(n_columns, np.int32), np.zeros(n_columns, np.bool_)
     counts = np.zeros(len(labels), np.int64)
     bias = np.empty(len(labels), np.float64)
-    capacity = 1024
     n_found = 0
-    found_columns = np.empty(capacity, np.int32)
-    found_weights = np.empty(capacity, np.float64)
+    found_columns, found_weights = np.empty(1024, np.int32), np.empty(1024, np.float64)
     for number in range(len(labels)):
         label = labels[number]
         state = _begin(seed, label)
-        n = 0
-        for at in range(own_pointers[label], own_pointers[label + 1]):
-            if costs[own[at]] > 0.0:
-                examples[n] = own[at]
-                met_by[own[at]] = number
-                n += 1
-        n_own = n
-        if n_own == 0:
-            bias[number] = -1.0
+        own_rows = own[own_pointers[label] : own_pointers[label + 1]]
+        likely_rows = likely[likely_pointers[label] : likely_pointers[label + 1]]
+        n_own, n, state = _gather(
+            own_rows, likely_rows, n_drawn, costs, number, examples, met_by, state
+        )
+        if n_own == 0 or n == n_own:  # nothing to tell apart
+            bias[number] = -1.0 if n_own == 0 else 1.0
             continue
-        for at in range(likely_pointers[label], likely_pointers[label + 1]):
-            if met_by[likely[at]] != number and costs[likely[at]] > 0.0:
-                examples[n] = likely[at]
-                met_by[likely[at]] = number
-                n += 1
-        for _ in range(n_drawn):
-            state = _next(state)
-            document = _below(state, n_documents)
-            if met_by[document] != number and costs[document] > 0.0:
-                examples[n] = document
-                met_by[document] = number
-                n += 1
-        if n == n_own:
-            bias[number] = 1.0
-            continue
-
-        for i in range(n):
-            alpha[i] = 0.0
-            order[i] = i
-        w_bias = 0.0
-        n_touched = 0
-        n_active = n
-        shrunk_above = np.inf
-        for _ in range(n_sweeps):
-            highest, lowest = -np.inf, np.inf
-            for i in range(n_active):
-                state = _next(state)
-                j = i + _below(state, n_active - i)
-                order[i], order[j] = order[j], order[i]
-            s = 0
-            while s < n_active:
-                i = order[s]
-                document = examples[i]
-                sign = 1.0 if i < n_own else -1.0
-                begin, end = pointers[document], pointers[document + 1]
-                margin = w_bias
-                for at in range(begin, end):
-                    margin += w[columns[at]] * values[at]
-                diagonal = 0.5 / costs[document]
-                gradient = sign * margin - 1.0 + alpha[i] * diagonal
-                projected = gradient
-                if alpha[i] == 0.0:
-                    if gradient > shrunk_above:
-                        n_active -= 1
-                        order[s], order[n_active] = order[n_active], order[s]
-                        continue
-                    projected = min(gradient, 0.0)
-                highest = max(highest, projected)
-                lowest = min(lowest, projected)
-                if abs(projected) > 1e-12:
-                    old = alpha[i]
-                    alpha[i] = max(old - gradient / (squares[document] + 1.0 + diagonal), 0.0)
-                    step = (alpha[i] - old) * sign
-                    w_bias += step
-                    for at in range(begin, end):
-                        column = columns[at]
-                        w[column] += step * values[at]
-                        if not is_touched[column]:
-                            is_touched[column] = True
-                            touched[n_touched] = column
-                            n_touched += 1
-                s += 1
-            if highest - lowest <= tolerance:
-                if n_active == n:
-                    break
-                n_active = n
-                shrunk_above = np.inf
-            else:
-                shrunk_above = highest if highest > 0.0 else np.inf
-
-        if n_found + n_touched > capacity:
-            capacity = 2 * (n_found + n_touched)
-            more_columns = np.empty(capacity, np.int32)
-            more_weights = np.empty(capacity, np.float64)
-            more_columns[:n_found] = found_columns[:n_found]
-            more_weights[:n_found] = found_weights[:n_found]
-            found_columns, found_weights = more_columns, more_weights
+        n_touched, bias[number] = _descend(
+            pointers, columns, values, squares, costs, examples[:n], n_own, tolerance, n_sweeps,
+            state, alpha, order, w, touched, is_touched,
+        )  # fmt: skip
+        if n_found + n_touched > len(found_columns):
+            found_columns = _longer(found_columns, n_found, n_touched)
+            found_weights = _longer(found_weights, n_found, n_touched)
         before = n_found
         for at in range(n_touched):
             column = touched[at]
@@ -242,5 +274,4 @@ def _solve(
             w[column] = 0.0
             is_touched[column] = False
         counts[number] = n_found - before
-        bias[number] = w_bias
     return counts, found_columns[:n_found].copy(), found_weights[:n_found].copy(), bias

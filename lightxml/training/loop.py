@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +29,67 @@ from lightxml.training.optimizers import learning_rate_factor, make_optimizers
 from lightxml.training.state import TrainingState
 
 Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the steps of a training work with; what changes is in `state` and `shown`.
+
+    Attributes
+    ----------
+    network, documents, y, config, checkpoints, ranks
+        As `train` takes them.
+    optimizers : list of Optimizer
+    state : TrainingState
+    watch : LossWatch
+    progress : Progress
+    signals : HeldSignals
+    loss_of : callable
+        The network's loss, whose gradients the processes add up.
+    steps_an_epoch : int
+    shown : dict of str
+        What stands beside the progress bar.
+    """
+
+    network: LightXMLNetwork
+    documents: Documents
+    y: sp.csr_array
+    config: TrainingConfig
+    checkpoints: Checkpoints | None
+    ranks: Ranks
+    optimizers: list[torch.optim.Optimizer]
+    state: TrainingState
+    watch: LossWatch
+    progress: Progress
+    signals: HeldSignals
+    loss_of: Callable[..., torch.Tensor]
+    steps_an_epoch: int
+    shown: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.device
+
+    @property
+    def n_steps(self) -> int:
+        """Of all epochs."""
+        return self.steps_an_epoch * self.config.max_epochs
+
+    @cached_property
+    def rates(self) -> list[tuple[dict[str, Any], float]]:
+        """Each group of weights, with the rate that the schedule is a factor of."""
+        return [(group, group["lr"]) for o in self.optimizers for group in o.param_groups]
+
+    @cached_property
+    def factor(self) -> Callable[[int], float]:
+        """The schedule: the factor on every rate at a step."""
+        return learning_rate_factor(self.config.schedule, self.n_steps)
+
+    @property
+    def tables(self) -> list[list[Any]]:
+        """What is pending of each optimizer that makes no gradient."""
+        return [o.pending for o in self.optimizers if isinstance(o, PendingOptimizer)]
 
 
 def train(
@@ -83,51 +146,49 @@ def train(
     CheckpointError
         If the checkpoint is not of such a network.
     """
+    run = begin(network, documents, y, config, checkpoints, numbers, ranks)
+    with run.progress, run.signals:
+        for epoch in range(len(run.state.history), config.max_epochs):
+            if config.stop_on and (
+                epochs_since_best(run.state.history, config.stop_on) >= config.n_iter_no_change
+            ):
+                break
+            train_epoch(run, epoch)
+            end_epoch(run, epoch, validate)
+            pause(run, at_epoch_end=True)
+        if run.shown and config.verbose:
+            run.progress.show(run.shown)
+    run.state.finish()
+    network.eval()
+    return run.state.history
+
+
+def begin(
+    network: LightXMLNetwork,
+    documents: Documents,
+    y: sp.csr_array,
+    config: TrainingConfig,
+    checkpoints: Checkpoints | None,
+    numbers: np.ndarray | None,
+    ranks: Ranks,
+) -> Run:
+    """Return a training that has not begun, or is where its checkpoint ends."""
     n_documents, device = len(documents), network.device
-    n_batches = math.ceil(n_documents / config.batch_size)
-    steps_an_epoch = math.ceil(n_batches / config.accumulate)
-    n_steps = steps_an_epoch * config.max_epochs
+    steps_an_epoch = math.ceil(math.ceil(n_documents / config.batch_size) / config.accumulate)
     optimizers = make_optimizers(
         network, config.learning_rate, config.head_learning_rate, config.weight_decay, config.seed
     )
-    factor = learning_rate_factor(config.schedule, n_steps)
-    swa_from = math.inf if config.swa_start is None else config.swa_start * n_steps
     trained = nn.ParameterList(p for p in network.parameters() if p.requires_grad)
     state = TrainingState(trained, optimizers, epoch_loss=torch.zeros((), device=device))
-    watch = LossWatch(
-        device,
+    advice = (
         f"Lower learning_rate ({config.learning_rate}) or head_learning_rate "
-        f"({config.head_learning_rate}), or set precision='fp32'.",
-        numbers,
+        f"({config.head_learning_rate}), or set precision='fp32'."
     )
     if checkpoints is not None:
         checkpoints.restore(state)
     state.share(ranks)
     dense = [p for group in optimizers[0].param_groups for p in group["params"]]
-    # An encoder may have a pooler, say, or other weights of no use here.
-    loss_of = ranks.share_loss(network.loss, dense, some_unused=network.trains_encoder)
-    tables = [o.pending for o in optimizers if isinstance(o, PendingOptimizer)]
-    rates = [(group, group["lr"]) for o in optimizers for group in o.param_groups]
-    shown: dict[str, str] = {}
-
-    def make_batch(rows: np.ndarray) -> tuple[Batch, Targets]:
-        batch = collate(documents, rows, network.pad_id, device, training=True)
-        return batch, make_targets(y, rows, device)
-
-    def pause(*, at_epoch_end: bool = False) -> None:
-        if checkpoints is None:
-            return
-        # A signal may have come to one process only; they go on, or end, together.
-        is_due = checkpoints.is_due(at_epoch_end=at_epoch_end)
-        caught, due = ranks.largest(signals.caught or 0, is_due)
-        if caught or due:
-            watch.settle(state.trained)
-            checkpoints.write(state)
-            (caught,) = ranks.largest(signals.caught or caught)
-        if caught:
-            signals.caught = caught
-            signals.deliver()
-
+    n_steps = steps_an_epoch * config.max_epochs
     progress = Progress(
         f"{n_documents:,} documents, {y.shape[1]:,} labels, {n_steps:,} steps in "
         f"{config.max_epochs} epochs" + (f", from step {state.step:,} on" if state.step else ""),
@@ -135,75 +196,125 @@ def train(
         on_cpu=device.type == "cpu",
         verbose=config.verbose,
     )
-    with progress, HeldSignals(active=checkpoints is not None) as signals:
-        for epoch in range(len(state.history), config.max_epochs):
-            if config.stop_on and (
-                epochs_since_best(state.history, config.stop_on) >= config.n_iter_no_change
-            ):
-                break
-            network.train()
-            rng = np.random.default_rng([config.seed, epoch])
-            batches = training_batches(documents.lengths, config.batch_size, rng)
-            begin = state.step - epoch * steps_an_epoch
-            seen = sum(map(len, batches[: begin * config.accumulate]))
-            groups = in_groups(batches, config.accumulate)[begin:]
-            shares = [own_share(len(group), ranks) for group in groups]
-            made = ahead(
-                [group[j] for group, own in zip(groups, shares, strict=True) for j in own],
-                make_batch,
-            )
-            for group, own in zip(groups, shares, strict=True):
-                n_in_step = sum(len(rows) for rows in group)
-                step_loss = torch.zeros((), device=device)
-                for j in own:
-                    batch, targets = next(made)
-                    seed_generators(config.seed, state.step, j, device=device)
-                    with within_step(loss_of, is_last=j == own[-1]):
-                        loss = loss_of(batch, targets)
-                        # A process without a batch takes part with nought.
-                        loss = loss / (n_in_step if ranks.rank < len(group) else math.inf)
-                        loss.backward()
-                    step_loss += loss.detach()
-                ranks.add_up(step_loss)
-                watch.look(step_loss, state.step + 1, np.concatenate(group))
-                for parameters, rate in rates:
-                    parameters["lr"] = rate * factor(state.step)
-                share_tables(tables, len(group), ranks)
-                for optimizer in optimizers:
-                    optimizer.step()
-                    optimizer.zero_grad(set_to_none=True)
-                state.epoch_loss += step_loss * n_in_step
-                state.step += 1
-                seen += n_in_step
-                if state.step >= swa_from and state.step % config.swa_every == 0:
-                    state.add_to_mean()
-                if progress.wants_estimate and device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                progress.step(n_in_step)
-                if progress.wants_values:
-                    mean_loss = state.epoch_loss.item() / seen
-                    shown |= {"epoch": str(epoch + 1), "loss": f"{mean_loss:.2f}"}
-                    progress.show(shown)
-                pause()
-            watch.settle(state.trained)
-            record = {"epoch": epoch + 1, "loss": state.epoch_loss.item() / n_documents}
-            state.epoch_loss.zero_()
-            with state.mean_weights():
-                if validate is not None:
-                    record.update(validate(network.eval()))
-                    shown["P@1"] = f"{record['precision_at_1']:.3f}"
-                state.history.append(record)
-                if config.stop_on and epochs_since_best(state.history, config.stop_on) == 0:
-                    state.keep_as_best()
-            shown |= {"epoch": str(epoch + 1), "loss": f"{record['loss']:.2f}"}
-            if progress.wants_epoch:
-                progress.show(shown)
-            pause(at_epoch_end=True)
-        if shown and config.verbose:
-            progress.show(shown)
-    state.finish()
-    network.eval()
-    return state.history
+    return Run(
+        network,
+        documents,
+        y,
+        config,
+        checkpoints,
+        ranks,
+        optimizers,
+        state,
+        LossWatch(device, advice, numbers),
+        progress,
+        HeldSignals(active=checkpoints is not None),
+        # An encoder may have a pooler, say, or other weights of no use here.
+        ranks.share_loss(network.loss, dense, some_unused=network.trains_encoder),
+        steps_an_epoch,
+    )
+
+
+def train_epoch(run: Run, epoch: int) -> None:
+    """Train an epoch, or what is left of it."""
+    config, state, progress = run.config, run.state, run.progress
+    run.network.train()
+    rng = np.random.default_rng([config.seed, epoch])
+    batches = training_batches(run.documents.lengths, config.batch_size, rng)
+    first = state.step - epoch * run.steps_an_epoch
+    seen = sum(map(len, batches[: first * config.accumulate]))
+    groups = in_groups(batches, config.accumulate)[first:]
+    shares = [own_share(len(group), run.ranks) for group in groups]
+
+    def make_batch(rows: np.ndarray) -> tuple[Batch, Targets]:
+        batch = collate(run.documents, rows, run.network.pad_id, run.device, training=True)
+        return batch, make_targets(run.y, rows, run.device)
+
+    made = ahead(
+        [group[j] for group, share in zip(groups, shares, strict=True) for j in share], make_batch
+    )
+    for group, share in zip(groups, shares, strict=True):
+        train_step(run, group, share, made)
+        n_in_step = sum(len(rows) for rows in group)
+        seen += n_in_step
+        if progress.wants_estimate and run.device.type == "cuda":
+            torch.cuda.synchronize(run.device)
+        progress.step(n_in_step)
+        if progress.wants_values:
+            mean_loss = state.epoch_loss.item() / seen
+            run.shown.update(epoch=str(epoch + 1), loss=f"{mean_loss:.2f}")
+            progress.show(run.shown)
+        pause(run)
+
+
+def train_step(
+    run: Run,
+    group: list[np.ndarray],
+    share: range,
+    made: Iterator[tuple[Batch, Targets]],
+) -> None:
+    """Learn from the batches of a step: this process from its share, all from their sum."""
+    config, state, ranks = run.config, run.state, run.ranks
+    n_in_step = sum(len(rows) for rows in group)
+    step_loss = torch.zeros((), device=run.device)
+    for j in share:
+        batch, targets = next(made)
+        seed_generators(config.seed, state.step, j, device=run.device)
+        with within_step(run.loss_of, is_last=j == share[-1]):
+            loss = run.loss_of(batch, targets)
+            # A process without a batch takes part with nought.
+            loss = loss / (n_in_step if ranks.rank < len(group) else math.inf)
+            loss.backward()
+        step_loss += loss.detach()
+    ranks.add_up(step_loss)
+    run.watch.look(step_loss, state.step + 1, np.concatenate(group))
+    for parameters, rate in run.rates:
+        parameters["lr"] = rate * run.factor(state.step)
+    share_tables(run.tables, len(group), ranks)
+    for optimizer in run.optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    state.epoch_loss += step_loss * n_in_step
+    state.step += 1
+    swa_from = math.inf if config.swa_start is None else config.swa_start * run.n_steps
+    if state.step >= swa_from and state.step % config.swa_every == 0:
+        state.add_to_mean()
+
+
+def end_epoch(
+    run: Run, epoch: int, validate: Callable[[LightXMLNetwork], dict[str, float]] | None
+) -> None:
+    """Measure the epoch into the history, with the weights that prediction would use."""
+    config, state = run.config, run.state
+    run.watch.settle(state.trained)
+    record = {"epoch": epoch + 1, "loss": state.epoch_loss.item() / len(run.documents)}
+    state.epoch_loss.zero_()
+    with state.mean_weights():
+        if validate is not None:
+            record.update(validate(run.network.eval()))
+            run.shown["P@1"] = f"{record['precision_at_1']:.3f}"
+        state.history.append(record)
+        if config.stop_on and epochs_since_best(state.history, config.stop_on) == 0:
+            state.keep_as_best()
+    run.shown.update(epoch=str(epoch + 1), loss=f"{record['loss']:.2f}")
+    if run.progress.wants_epoch:
+        run.progress.show(run.shown)
+
+
+def pause(run: Run, *, at_epoch_end: bool = False) -> None:
+    """Write a checkpoint where one is due, and deliver a signal that waited for it."""
+    checkpoints, signals, ranks = run.checkpoints, run.signals, run.ranks
+    if checkpoints is None:
+        return
+    # A signal may have come to one process only; they go on, or end, together.
+    is_due = checkpoints.is_due(at_epoch_end=at_epoch_end)
+    caught, due = ranks.largest(signals.caught or 0, is_due)
+    if caught or due:
+        run.watch.settle(run.state.trained)
+        checkpoints.write(run.state)
+        (caught,) = ranks.largest(signals.caught or caught)
+    if caught:
+        signals.caught = caught
+        signals.deliver()
 
 
 def own_share(n_batches: int, ranks: Ranks) -> range:
