@@ -34,6 +34,7 @@ def demo(
     typer.echo(sizes(data))
     tfidf = TfidfVectorizer(sublinear_tf=True, min_df=2)
     model = LightXMLClassifier(None, features=tfidf, random_state=0, verbose=1)
+    typer.echo("Learning from their words and those of the labels ...")
     began = time.monotonic()
     names = dict(zip(data.labels.tolist(), data.label_names.tolist(), strict=True))
     model.fit(data.X_train, label_sets(data.y_train, data.labels), label_texts=names)

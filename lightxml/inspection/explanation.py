@@ -147,7 +147,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     n_more = len(explanation.words) - len(words)
     yield f"    ({n_more:,} {'more, with less' if words else 'words, none with a'} weight)"
     if explanation.opinions:
-        yield "    What each ranker thinks of it, and its own best:"
+        yield "    What each ranker thinks of the label, and its own best:"
     names = _names(explanation)
     width = min(max(map(len, names), default=0), 24)
     for name, opinion in zip(names, explanation.opinions, strict=True):

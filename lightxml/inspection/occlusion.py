@@ -96,9 +96,10 @@ def explain(
     >>> from lightxml import LightXMLClassifier
     >>> from lightxml.inspection.occlusion import explain
     >>> from sklearn.feature_extraction.text import TfidfVectorizer
-    >>> texts = ["cats purr and sleep", "dogs bark and run", "cats and dogs are pets"] * 8
-    >>> labels = [["cat"], ["dog"], ["cat", "dog"]] * 8
-    >>> model = LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=8, random_state=0)
+    >>> from itertools import product
+    >>> rows = list(product(["cats", "dogs", "hens"], ["eat", "run", "sleep"], ["here", "there"]))
+    >>> texts, labels = [" ".join(row) for row in rows], [[row[0][:3]] for row in rows]
+    >>> model = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0)
     >>> words = explain(model.fit(texts, labels), "do cats run", "cat").words
     >>> max(words, key=lambda word: word.weight).text
     'cats'

@@ -363,7 +363,7 @@ def test_a_terminal_shows_the_words_that_count() -> None:
         "     +2.00  ++++++++++++++++++++  tulip",
         "     -0.50  -----                 bold",
         "    (2 more, with less weight)",
-        "    What each ranker thinks of it, and its own best:",
+        "    What each ranker thinks of the label, and its own best:",
         "    linear     margin -0.25",
         "               best: <i>tulip</i>",
         "    neighbors  share of 10 0.50, share of 50 0.12",
