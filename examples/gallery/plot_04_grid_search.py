@@ -16,7 +16,7 @@ from lightxml import LightXMLClassifier
 from lightxml.datasets import load_pydocs
 
 data = load_pydocs(["stdlib"])
-X_train, y_train = data.X_train[:1500], data.y_train[:1500]
+X_train, y_train = data.X_train[:1000], data.y_train[:1000]
 
 words = TfidfVectorizer(sublinear_tf=True)
 model = LightXMLClassifier(

@@ -98,7 +98,7 @@ def explain(
     >>> from sklearn.feature_extraction.text import TfidfVectorizer
     >>> texts = ["cats purr and sleep", "dogs bark and run", "cats and dogs are pets"] * 8
     >>> labels = [["cat"], ["dog"], ["cat", "dog"]] * 8
-    >>> model = LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=8, random_state=0)
+    >>> model = LightXMLClassifier(None, features=TfidfVectorizer(), final_ranker=None)
     >>> words = explain(model.fit(texts, labels), "do cats run", "cat").words
     >>> max(words, key=lambda word: word.weight).text
     'cats'
