@@ -68,7 +68,7 @@ class LightXMLEnsemble(TopKEstimator):
     >>> from sklearn.feature_extraction.text import TfidfVectorizer
     >>> texts = ["cats purr and sleep", "dogs bark and run", "cats and dogs are pets"] * 8
     >>> labels = [["cat"], ["dog"], ["cat", "dog"]] * 8
-    >>> one = LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=8)
+    >>> one = LightXMLClassifier(None, features=TfidfVectorizer(), final_ranker=None)
     >>> model = LightXMLEnsemble(one, n_estimators=2, random_state=0)
     >>> model.fit(texts, labels).predict_topk(["dogs bark"], k=1)
     array([['dog']], dtype=object)

@@ -16,7 +16,7 @@ from lightxml import LightXMLClassifier
 from lightxml.datasets import load_pydocs
 
 data = load_pydocs(["stdlib"])
-X_train, y_train = data.X_train[:1500], data.y_train[:1500]
+X_train, y_train = data.X_train[:1000], data.y_train[:1000]
 
 words = TfidfVectorizer(sublinear_tf=True)
 model = LightXMLClassifier(
@@ -31,9 +31,8 @@ model = LightXMLClassifier(
 # most similar training documents, a linear classifier for each label, or both
 # (``rankers``)? A name with two underscores, such as
 # ``features__ngram_range``, would reach into the vectorizer; here whole
-# vectorizers stand to choose from.
-# :func:`make_topk_scorer <lightxml.metrics.make_topk_scorer>` makes a scorer
-# of a metric.
+# vectorizers stand to choose from. :func:`make_topk_scorer
+# <lightxml.metrics.make_topk_scorer>` makes a scorer of a metric.
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_union
 

@@ -58,12 +58,12 @@ class TopKDisplay:
     >>> from lightxml.plot import TopKDisplay
     >>> X, y = make_xmc(n_documents=200, n_labels=20, random_state=0)
     >>> one, two = (
-    ...     LightXMLClassifier(None, features=TfidfVectorizer(), max_epochs=n, random_state=0)
-    ...     for n in (2, 8)
+    ...     LightXMLClassifier(None, features=TfidfVectorizer(min_df=n), random_state=0)
+    ...     for n in (1, 9)
     ... )
-    >>> display = TopKDisplay.from_estimator(one.fit(X, y), X, y, k=5, name="2 epochs")
+    >>> display = TopKDisplay.from_estimator(one.fit(X, y), X, y, k=5, name="all words")
     >>> _ = TopKDisplay.from_estimator(
-    ...     two.fit(X, y), X, y, k=5, name="8 epochs", ax=display.ax_
+    ...     two.fit(X, y), X, y, k=5, name="frequent words", ax=display.ax_
     ... )
     """
 

@@ -37,7 +37,7 @@ class TrainingDisplay:
     >>> from lightxml.datasets import make_xmc
     >>> from lightxml.plot import TrainingDisplay
     >>> X, y = make_xmc(n_documents=200, n_labels=20, random_state=0)
-    >>> model = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0)
+    >>> model = LightXMLClassifier(None, features=TfidfVectorizer(), rankers=("network",))
     >>> model = model.fit(X[:150], y[:150], X_val=X[150:], y_val=y[150:])
     >>> display = TrainingDisplay.from_estimator(model)
     """
