@@ -294,7 +294,9 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
     ),
     "ranking": (
         Argument("rankers", "auto", RANKERS | AUTO),
-        Argument("final_ranker", "auto", AUTO | NONE | CLASSIFIER, SEVERAL_RANKERS),
+        Argument(
+            "final_ranker", "auto", AUTO | NONE | CLASSIFIER, SEVERAL_RANKERS, saved="as fitted"
+        ),
         Argument("propensity_weight", 0, NOT_NEGATIVE),
     ),
     "training": (

@@ -47,7 +47,7 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _members(self, X: Any) -> Members:
-        """Return each fitted network with the documents as it reads them."""
+        """Return each fitted model with the documents as it reads them."""
 
     @abstractmethod
     def _topk(self, members: Members, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -90,8 +90,9 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         Returns
         -------
         labels : ndarray of shape (n_documents, k), of `classes_`'s dtype
-            Best first; equal scores in the order of `classes_`. With label clusters, those of the
-            `n_candidate_clusters` best, or of as many more as it takes to have `k`.
+            Best first; equal scores in the order of `classes_`. Of a network alone with label
+            clusters, those of the `n_candidate_clusters` best, or of as many more as it takes to
+            have `k`.
         scores : ndarray of float32, shape (n_documents, k)
             Only with `return_scores`: each label's probability, by itself.
 
@@ -125,8 +126,9 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every label for every document.
 
-        With label clusters, that of the label times that of its cluster, of all clusters. Of an
-        ensemble, the mean of its members' probabilities.
+        A label that no ranker proposes has 0. Of a network alone with label clusters, that of the
+        label times that of its cluster, of all clusters. Of an ensemble, the mean of its members'
+        probabilities.
 
         Parameters
         ----------

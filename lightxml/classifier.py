@@ -1,4 +1,4 @@
-"""The estimator: scikit-learn's face over the network, its training and its prediction."""
+"""The estimator: scikit-learn's face over the rankers, the network among them."""
 
 from __future__ import annotations
 

@@ -52,8 +52,7 @@ class Documents:
     summaries : ndarray of float16, shape (n_documents, n_layers, width), or None
         What a frozen encoder made of the tokens; where it is given, they are not read again.
     representations : ndarray of float32, shape (n_documents, width), or None
-        What the head reads; where it is given, the encoder's parts are not read again, and
-        features only by what is added to the head's logits.
+        What the head reads; where it is given, nothing else is read.
     """
 
     tokens: TokenStore | None = None
@@ -75,12 +74,6 @@ class Documents:
             None if self.tokens is None else self.tokens.part(begin, end),
             *(None if array is None else array[begin:end] for array in arrays),
         )
-
-    def rows(self, numbers: np.ndarray) -> Documents:
-        """Return some of the documents, of which there are no tokens."""
-        assert self.tokens is None
-        arrays = (self.features, self.summaries, self.representations)
-        return Documents(None, *(None if array is None else array[numbers] for array in arrays))
 
     @property
     def lengths(self) -> np.ndarray:

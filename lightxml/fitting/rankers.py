@@ -30,7 +30,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     """
     params, y = task.params, task.labels.matrix
     inputs = task.reader.fit(task.inputs)
-    documents = Documents(rows_of(inputs), inputs.texts)
+    documents = Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
     held = held_out_rows(task, documents, seed)
     model = FittedModel(task.reader, task.labels.classes, task.labels.form, None, None, [])
     if "network" in task.rankers:
@@ -42,7 +42,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     if params["final_ranker"] is not None and task.validation is not None:
         new = task.reader.featurize(task.validation[0])
         validation = read(model, new, task), task.validation[1]
-    elif held is not None:
+    elif held is not None and params["final_ranker"] is not None:
         held_out = held, read(model, inputs.only(held), task)
     make_network = None if model.network is None else network_ranker(model)
     panel = task.ranks.from_first(
@@ -71,7 +71,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
 
 def read(model: FittedModel, inputs: Inputs, task: Task) -> Documents:
     """Return documents as the rankers read them, the network among them."""
-    documents = Documents(rows_of(inputs), inputs.texts)
+    documents = Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
     if model.network is None:
         return documents
     return represented(
@@ -91,13 +91,14 @@ def network_ranker(model: FittedModel) -> Callable[[np.ndarray], Ranker]:
 
 
 def held_out_rows(task: Task, documents: Documents, seed: int) -> np.ndarray | None:
-    """Return which documents the final ranker is to be fitted on, rising.
+    """Return which documents early stopping and the final ranker are to go by, rising.
 
-    None where others are given, where there is no final ranker to fit, and where few documents
-    are left to `fit_panel`, which takes each in turn.
+    None where others are given, where neither needs any, and where `fit_panel` draws them itself
+    (without a network).
     """
     n_documents, fraction = len(documents), task.params["validation_fraction"]
-    if task.validation is not None or task.params["final_ranker"] is None:
+    learns = task.params["final_ranker"] is not None or task.params["early_stopping"]
+    if task.validation is not None or not learns:
         return None
     is_auto = decisions.is_auto(fraction)
     if is_auto and "network" not in task.rankers:

@@ -1,4 +1,4 @@
-"""A preference for rare labels, added to their biases when the training is done."""
+"""A preference for rare labels, added to their logits when all else is done."""
 
 from __future__ import annotations
 
@@ -57,12 +57,11 @@ class RareLabels:
         elif unseen.any():
             added[unseen] = 0  # nothing was learnt of it
         self.added = added.astype(np.float32)
-        self._added = torch.from_numpy(added.astype(np.float32))
 
     @torch.no_grad()
-    def lift(self, head: Head, times: float = 1) -> None:
-        """Add it to the labels' biases, so many times."""
-        head.label_bias.add_(self._added.to(head.label_bias.device), alpha=times)
+    def lift(self, head: Head) -> None:
+        """Add it to the labels' biases."""
+        head.label_bias.add_(torch.from_numpy(self.added).to(head.label_bias.device))
 
     @contextmanager
     def lifted(self, head: Head) -> Iterator[None]:

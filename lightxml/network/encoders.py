@@ -332,8 +332,3 @@ _NUMBERED_AFTER_PADDING = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "longformer",
      "mpnet", "xmod", "data2vec-text", "bridgetower", "ibert"}
 )  # fmt: skip
-
-
-def library_version() -> str:
-    """Return the version of transformers, for the record of a saved model."""
-    return str(transformers.__version__)

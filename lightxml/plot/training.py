@@ -75,10 +75,8 @@ class TrainingDisplay:
         ImportError
             If there is no matplotlib.
         """
-        from lightxml import LightXMLClassifier  # here, for the displays do without torch
-
         model = last_step(estimator)
-        if not isinstance(model, LightXMLClassifier):
+        if not hasattr(type(model), "history_"):
             raise TypeError(
                 f"estimator is a {type(model).__name__}; expected a fitted LightXMLClassifier "
                 "(of an ensemble one of estimators_) or a Pipeline that ends in one."

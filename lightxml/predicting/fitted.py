@@ -13,6 +13,7 @@ from lightxml.data.documents import Documents as Encoded
 from lightxml.data.documents import max_length_of, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import LabelForm
+from lightxml.data.matrices import FeatureMatrix
 from lightxml.rankers.base import Documents
 from lightxml.rankers.final import LOWEST
 from lightxml.rankers.panel import Panel
@@ -105,7 +106,9 @@ class FittedModel:
                 assert inputs.matrix is not None
                 features = self.network.features.prepare(inputs.matrix)
             encoded = Encoded(tokens, features)
-        return Documents(rows_of(inputs), inputs.texts, None, encoded)
+        # Where the network alone ranks, no ranker reads rows.
+        matrix = None if self.panel is None else inputs.matrix
+        return Documents(rows_of(matrix, len(inputs)), inputs.texts, None, encoded)
 
     def topk(self, documents: Documents, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of the k best labels of each document, best first, and their logits.
@@ -236,11 +239,11 @@ def in_blocks(documents: Documents) -> Iterator[Documents]:
         yield documents.part(begin, end)
 
 
-def rows_of(inputs: Inputs) -> sp.csr_array:
-    """Return the sparse features of documents as rankers read them; without, rows of nothing."""
-    if isinstance(inputs.matrix, sp.sparray):
-        return normalized(inputs.matrix)
-    return sp.csr_array((len(inputs), 0), dtype=np.float32)
+def rows_of(matrix: FeatureMatrix | None, n_documents: int) -> sp.csr_array:
+    """Return the features of documents as rankers read them; without, rows of nothing."""
+    if matrix is None:
+        return sp.csr_array((n_documents, 0), dtype=np.float32)
+    return normalized(sp.csr_array(matrix))
 
 
 def place(model: FittedModel, precision: str, device: Any) -> None:

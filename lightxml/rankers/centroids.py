@@ -13,7 +13,6 @@ import scipy.sparse as sp
 from lightxml.rankers.base import Documents
 from lightxml.rankers.sparse import (
     blocks,
-    contributions,
     heaviest,
     largest_of_product,
     narrow,
@@ -27,24 +26,6 @@ from lightxml.rankers.stored import as_halves, checked, count, packed, unpacked
 MOST_NEIGHBORS = 200_000  # documents; a search among more takes too long
 _N_TERMS = 60
 _LABELS_AT_ONCE = 4096  # the whole product of labels and terms would not fit
-
-
-@dataclass(frozen=True)
-class CentroidExplanation:
-    """Why a document is near a label's centroid.
-
-    Attributes
-    ----------
-    cosine : float
-        The sum of the contributions.
-    columns : ndarray of int64
-        The features that both have, those that add most first.
-    contributions : ndarray of float32
-    """
-
-    cosine: float
-    columns: np.ndarray
-    contributions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -83,27 +64,6 @@ class Centroids:
     def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return the cosines of the candidates, as `Ranker.score` does."""
         return products_at(documents.rows, self.centroids, candidates)[:, None]
-
-    def update(
-        self, documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None = None
-    ) -> Centroids:
-        """Return a ranker with more documents: of the old ones, the heaviest terms are known.
-
-        Parameters
-        ----------
-        documents, y, sample_weight
-            The new ones alone. Labels may have been appended.
-        """
-        n_more = y.shape[1] - len(self.lengths)
-        more = sp.csr_array((n_more, self.centroids.shape[1]), dtype=np.float32)
-        old = stacked([self.centroids, more], self.centroids.shape[1])
-        lengths = np.concatenate([self.lengths, np.zeros(n_more, dtype=np.float32)])
-        return _summed(documents, y, sample_weight, scaled(old, lengths))
-
-    def explain(self, document: Documents, label: int) -> CentroidExplanation:
-        """Return what each feature of the one document adds to the cosine."""
-        columns, added = contributions(document.rows, self.centroids, label)
-        return CentroidExplanation(float(added.sum()), columns, added)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays, as `Ranker.describe` does."""

@@ -6,11 +6,12 @@ each document, and what it says is the logit of a probability.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
@@ -22,6 +23,17 @@ from lightxml.rankers.trees import Trees, read_out
 LOWEST = -100.0  # the logit of a label that no ranker proposes; its probability is 0
 _LOGITS_A_MARGIN = 4.0  # of a linear classifier: its probabilities are then about right
 _N_TREES, _RATE, _N_LEAVES, _SMALLEST_LEAF = 100, 0.08, 8, 50
+
+
+# What a ranker's columns say as a probability, by the ranker's name.
+_PROBABILITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "linear": lambda said: expit(_LOGITS_A_MARGIN * said[:, 0]),
+    "neighbors": lambda said: said.mean(axis=1),
+    "vectors": lambda said: said.mean(axis=1),
+    "centroids": lambda said: said[:, 0].clip(0, 1),
+    "label_texts": lambda said: said[:, 0].clip(0, 1),
+    "network": lambda said: expit(said[:, 0]),
+}
 
 
 class FinalRanker(Protocol):
@@ -70,8 +82,8 @@ class Logistic:
 class Mean:
     """The plain mean of the rankers' probabilities, where nothing is learned.
 
-    A margin m of "linear" counts as the logit ``4 m``; "neighbors" says the mean of its shares,
-    "label_texts" and "centroids" the cosine.
+    A margin m of "linear" counts as the logit ``4 m``; "neighbors" and "vectors" say the mean of
+    their shares, "label_texts" and "centroids" the cosine.
 
     Attributes
     ----------
@@ -91,13 +103,7 @@ class Mean:
         for name, width in zip(self.names, self.widths, strict=True):
             said = columns[:, begin : begin + width].astype(np.float64)
             begin += width
-            if name == "neighbors":
-                total += said.mean(axis=1)
-            elif name in ("label_texts", "centroids"):
-                total += said[:, 0].clip(0, 1)
-            else:
-                per_unit = _LOGITS_A_MARGIN if name == "linear" else 1.0
-                total += 1 / (1 + np.exp(-(per_unit * said[:, 0]).clip(LOWEST, -LOWEST)))
+            total += _PROBABILITIES[name](said)
         return logit(total / len(self.names))
 
 

@@ -35,7 +35,6 @@ from lightxml.rankers.sparse import stacked, values_at
 from lightxml.rankers.trees import Trees
 from lightxml.rankers.vectors import fit_vectors
 
-NAMES = ("linear", "neighbors", "label_texts", "network")
 _N_FOLDS = 5  # where documents are few
 _N_FOLDS_OF_PAIRS = 3  # for calibration
 
@@ -51,7 +50,7 @@ class Training:
         An entry is a label of a document. Labels may have none.
     weights : ndarray of float, shape (n_documents,)
     names : tuple of str
-        The rankers, of `NAMES`. Above 200,000 documents "neighbors" are the labels' centroids;
+        The rankers. Above 200,000 documents "neighbors" are the labels' centroids;
         where documents have vectors, neighbors by these join them.
     label_texts : sequence of sequences of str, csr_array or None
         As `fit_label_texts` or, where X is numeric, `fit_label_rows` takes them.
@@ -127,7 +126,7 @@ def fit_panel(
     y : csr_array, shape (n_documents, n_labels)
         An entry is a label of a document; labels that only have a text have none.
     names : tuple of str
-        The rankers, of `NAMES`.
+        "linear", "neighbors", "label_texts", "network": any of them.
     label_texts : sequence of sequences of str, csr_array or None
         The texts of each label; where X is numeric, a row for each label.
     final_ranker : "auto", None or a classifier with `predict_proba`
@@ -226,7 +225,7 @@ def _join(
 
 
 def _others(training: Training) -> list[Ranker]:
-    """Return the rankers that do not read the documents' features."""
+    """Return the rankers that need no sparse features."""
     rankers: list[Ranker] = []
     documents, y = training.documents, training.y
     if "neighbors" in training.names and documents.vectors is not None:
@@ -315,6 +314,11 @@ def _choose(
         choices.append((precision(scored, y), scored, make))
     _, scored, make = max(choices, key=lambda choice: choice[0])
     final = make(said.columns, right, of_pairs)
+    if isinstance(final, Logistic) and final.weights.sum() < 0:
+        # Of a few documents, each unlike all others, a ranker is wrong about every one. That it
+        # is right where it says no does not follow.
+        final = mean_of(rankers)
+        return final, _scored(said.candidates, final(said.columns))
     if isinstance(final, Trees | Logistic):
         slope, offset = _calibrate(scored, right, of_pairs)
         final = final.scaled(slope, offset)

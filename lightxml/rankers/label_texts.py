@@ -17,7 +17,7 @@ is covered everywhere, from a name that says more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -145,18 +145,6 @@ class LabelTexts:
                 row, candidates.indices[first:last], dense, is_held, mentions, scores[first:last]
             )
         return scores
-
-    def update(self, documents: Documents) -> LabelTexts:
-        """Return the ranker with more training documents, which tell frequent words from rare."""
-        if self.words is None:
-            return self
-        words = self.words
-        assert documents.texts is not None  # as in `fit_label_texts`
-        frequencies = words.frequencies + document_frequencies(words.vocabulary, documents.texts)
-        words = replace(
-            words, frequencies=frequencies, n_documents=words.n_documents + len(documents)
-        )
-        return _weighted(self.n_labels, self.owners, words)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays that `made_of` makes the same ranker of."""

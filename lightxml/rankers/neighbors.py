@@ -117,30 +117,6 @@ class Neighbors:
             found.append(self._likeliest(largest(nearest, _MANY), k))
         return stacked(found, self.y.shape[1])
 
-    def update(
-        self, documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None = None
-    ) -> Neighbors:
-        """Return a ranker with more documents.
-
-        Parameters
-        ----------
-        documents : Documents
-            The new ones alone.
-        y : csr_array, shape (n_new_documents, n_labels)
-            Labels may have been appended.
-        sample_weight : ndarray of float, shape (n_new_documents,), or None
-            Their votes.
-        """
-        new = fit_neighbors(documents, y, sample_weight=sample_weight)
-        old = sp.csr_array(
-            (self.y.data, self.y.indices, self.y.indptr), shape=(self.y.shape[0], y.shape[1])
-        )
-        return Neighbors(
-            stacked([self.rows, new.rows], self.rows.shape[1]),
-            stacked([old, new.y], y.shape[1]),
-            np.concatenate([self.votes, new.votes]),
-        )
-
     def explain(self, document: Documents, label: int) -> NeighborsExplanation:
         """Return the nearest documents that have a label, for one document."""
         nearest = self._nearest(document.rows, _MANY)

@@ -121,7 +121,7 @@ def _head(network: dict[str, Any] | None) -> str:
     head = None if network is None else network["head"]
     if head is None:
         return ""
-    text = f", embedded in {_count(head['label_dim'])}"
+    text = f", embedded in {_count(head['label_dim'])}" if "label_dim" in head else ""
     if head["kind"] == "clustered":
         text += (
             f", in {_count(head['n_clusters'])} clusters of which"

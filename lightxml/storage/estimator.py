@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-import lightxml
 from lightxml.arguments import ARGUMENTS
 from lightxml.exceptions import BundleError, warn
 from lightxml.files.arrays import decode_all, encode_arrays
@@ -60,7 +59,7 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
     manifest = {
         "estimator": estimator,
         "versions": {
-            "lightxml": lightxml.__version__,
+            "lightxml": version("lightxml"),
             # As installed: to import them would take long where there is no network.
             **{name: version(name).split("+")[0] for name in _LIBRARIES},
         },

@@ -109,14 +109,6 @@ def test_a_text_of_10_mb_costs_no_more_than_its_heaviest_words() -> None:
     assert said(ranker, words)[0]["coverage"] == pytest.approx(1)
 
 
-def test_more_documents_change_what_is_frequent() -> None:
-    texts = [("sea",), ("plough",)]
-    whole = fitted(texts, TRAINING + ["sea"] * 9)
-    updated = fitted(texts).update(documents(["sea"] * 9))
-    np.testing.assert_array_equal(whole.weights.data, updated.weights.data)
-    assert said(whole, "sea") == said(updated, "sea")
-
-
 def test_a_numeric_X_is_compared_with_rows() -> None:
     rows = normalized(sp.csr_array(np.array([[1, 1, 0], [0, 0, 2], [0, 0, 0]], np.float32)))
     ranker = fit_label_rows(rows)

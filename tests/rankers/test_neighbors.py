@@ -121,20 +121,6 @@ def test_two_rankers_asked_about_the_same_documents_answer_for_themselves(
     np.testing.assert_allclose(other, first[:, ::-1], atol=1e-6)
 
 
-def test_more_documents_and_labels_join(task: Task, new: Documents) -> None:
-    documents, y = task
-    wider = sp.csr_array(sp.hstack([y[100:], np.ones((100, 1))]))
-    began = fit_neighbors(documents.part(0, 100), y[:100])
-    joined = began.update(documents.part(100, 200), wider)
-    whole = fit_neighbors(
-        documents,
-        sp.csr_array(sp.hstack([y, np.repeat([[0.0], [1.0]], 100, axis=0)])),
-    )
-    pairs = every(len(new), y.shape[1] + 1)
-    np.testing.assert_array_equal(joined.score(new, pairs), whole.score(new, pairs))
-    assert began.y.shape == (100, y.shape[1])
-
-
 def test_it_names_the_documents_that_speak_for_a_label(ranker: Neighbors, task: Task) -> None:
     documents, y = task
     asked = documents.part(4, 5)
@@ -229,17 +215,6 @@ def test_a_centroid_is_the_sum_of_a_labels_documents(task: Task, new: Documents)
     why = ranker.explain(new.part(0, 1), 2)
     assert why.cosine == pytest.approx(float(found[0, 2]), abs=1e-6)
     assert why.contributions.sum() == pytest.approx(why.cosine, abs=1e-6)
-
-
-def test_more_documents_and_labels_join_the_centroids(task: Task, new: Documents) -> None:
-    documents, y = task
-    wider = sp.csr_array(sp.hstack([y, sp.csr_array((len(documents), 1))]))
-    began = fit_centroids(documents.part(0, 100), y[:100])
-    joined = began.update(documents.part(100, 200), wider[100:])
-    whole = fit_centroids(documents, wider)
-    pairs = every(len(new), wider.shape[1])
-    np.testing.assert_allclose(joined.score(new, pairs), whole.score(new, pairs), atol=2e-3)
-    assert joined.centroids[[y.shape[1]]].nnz == 0  # a label without documents
 
 
 def test_a_centroids_documents_may_have_weights(task: Task) -> None:
