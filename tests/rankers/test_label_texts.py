@@ -102,9 +102,9 @@ def test_a_score_does_not_depend_on_other_candidates_or_documents() -> None:
     np.testing.assert_array_equal(alone, scores[1])
 
 
-def test_a_text_of_10_mb_costs_no_more_than_its_heaviest_words() -> None:
-    words = " ".join(f"w{i}" for i in range(100_000))
-    ranker = fitted([(words * 15,), ("sea",)])
+def test_a_text_of_1_mb_costs_no_more_than_its_heaviest_words() -> None:
+    words = " ".join(f"w{i}" for i in range(30_000))
+    ranker = fitted([(words * 5,), ("sea",)])
     assert np.diff(ranker.weights.indptr).tolist() == [200, 1]
     assert said(ranker, words)[0]["coverage"] == pytest.approx(1)
 
@@ -121,7 +121,7 @@ def test_a_numeric_X_is_compared_with_rows() -> None:
 
 
 def test_nothing_of_documents_x_labels_is_made() -> None:
-    n_labels = 50_000
+    n_labels = 20_000
     ranker = fitted([(f"name {i} {i % 97}",) for i in range(n_labels)])
     texts = documents([f"name {i} and {i + 1}" for i in range(2000)])
     ranker.propose(texts.part(0, 1), 50)  # makes what is made once
@@ -130,7 +130,7 @@ def test_nothing_of_documents_x_labels_is_made() -> None:
     ranker.score(texts, found)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 200e6 < len(texts) * n_labels * 4
+    assert peak < 100e6 < len(texts) * n_labels * 4
 
 
 @pytest.mark.parametrize("numeric", [False, True])
