@@ -328,6 +328,5 @@ def test_a_gpu_without_enough_memory_gives_advice_and_frees_what_was_held(
     ) as caught:
         model.fit(X, y)
     assert str(caught.value).endswith("Cause: CUDA out of memory. Tried to allocate 20.00 MiB.")
-    assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
     assert networks[0]() is None, "freed while the error is still at hand"
     assert np.array_equal(model.decision_function(X), before)
