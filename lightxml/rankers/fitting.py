@@ -289,8 +289,8 @@ def _choose(
 ) -> tuple[FinalRanker, sp.csr_array]:
     """Return the final ranker, and the logits of folds that it was not shown.
 
-    With `alone`, a logistic regression on one ranker's columns takes its place where that ranks
-    better. What is ours to choose is calibrated.
+    With `alone`, for few documents, a logistic regression on one ranker's columns or the plain mean
+    takes its place where that ranks better. What is learned of ours is calibrated.
     """
     right = is_right(said.candidates, y)
     if right.all() or not right.any():  # nothing to tell apart
@@ -298,7 +298,8 @@ def _choose(
         return final, _scored(said.candidates, final(said.columns))
     fit = partial(_fit_final, final_ranker, seed)
     makers = [fit]
-    if alone and final_ranker == "auto":
+    alone = alone and final_ranker == "auto"
+    if alone:
         makers.extend(partial(fit, used=used) for used in _columns_of_each(rankers))
     sizes = np.diff(said.candidates.indptr)
     of_pairs, fold = np.repeat(weights, sizes), np.repeat(fold, sizes)
@@ -312,13 +313,15 @@ def _choose(
                 logits[new] = final(said.columns[new])
         scored = _scored(said.candidates, logits)
         choices.append((precision(scored, y), scored, make))
-    _, scored, make = max(choices, key=lambda choice: choice[0])
+    best_precision, scored, make = max(choices, key=lambda choice: choice[0])
     final = make(said.columns, right, of_pairs)
-    if isinstance(final, Logistic) and final.weights.sum() < 0:
-        # Of a few documents, each unlike all others, a ranker is wrong about every one. That it
-        # is right where it says no does not follow.
-        final = mean_of(rankers)
-        return final, _scored(said.candidates, final(said.columns))
+    mean = mean_of(rankers)
+    of_mean = _scored(said.candidates, mean(said.columns))
+    # Of a few documents, each unlike all others, a ranker is wrong about every one. That it is
+    # right where it says no does not follow.
+    is_upside_down = isinstance(final, Logistic) and final.weights.sum() < 0
+    if alone and (is_upside_down or precision(of_mean, y) > best_precision):
+        return mean, of_mean
     if isinstance(final, Trees | Logistic):
         slope, offset = _calibrate(scored, right, of_pairs)
         final = final.scaled(slope, offset)
