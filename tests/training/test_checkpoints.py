@@ -40,6 +40,7 @@ Documents = tuple[list[str], sp.csr_array]
 # tables with optimizers of their own, averaged weights, several batches a step, of which the last
 # is smaller. 7 batches are 4 steps an epoch.
 HARD: dict[str, Any] = {
+    "rankers": ("network",),
     "features": TfidfVectorizer(),
     "feature_dim": 16,
     "se_block": True,
@@ -147,6 +148,25 @@ def test_a_fit_stopped_again_and_again_ends_as_an_unbroken_one(
     fit(model, documents)
     assert_equal(model, unbroken, documents[0])
     assert subfolders(tmp_path) == [], "a fit that is done needs no checkpoints"
+
+
+def test_a_stopped_fit_of_several_rankers_goes_on_too(
+    make_classifier: Callable[..., LightXMLClassifier],
+    documents: Documents,
+    stop_after: Callable[[int | None], None],
+    tmp_path: Path,
+) -> None:
+    X, y = documents
+    params = {"features": TfidfVectorizer(), "feature_dim": 16, "rankers": "auto"}
+    expected = make_classifier(**params, validation_fraction=12).fit(X, y)
+    model = make_classifier(**params, validation_fraction=12, checkpoint_dir=tmp_path)
+    stop_after(5)
+    with pytest.raises(Stopped):
+        model.fit(X, y)
+    stop_after(None)
+    assert_equal(model.fit(X, y), expected, X)
+    assert [ranker.name for ranker in model.rankers_] == ["linear", "neighbors", "network"]
+    assert subfolders(tmp_path) == []
 
 
 def test_checkpoints_change_nothing(
