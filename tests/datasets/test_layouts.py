@@ -123,7 +123,7 @@ def test_documents_are_features(tmp_path: Path, write: Callable):
 def test_features_can_be_learnt_from(tmp_path: Path, write: Callable):
     write(tmp_path)
     data = load_xmc(tmp_path)
-    model = LightXMLClassifier(max_epochs=1, device="cpu", random_state=0)
+    model = LightXMLClassifier(device="cpu", random_state=0)
     model.fit(data.X_train, data.y_train, X_val=data.X_test, y_val=data.y_test)
     assert model.predict_topk(data.X_test, k=2).shape == (2, 2)
 

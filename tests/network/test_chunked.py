@@ -159,6 +159,7 @@ def test_a_fit_in_16_bits_averages_in_32_and_ends_in_32(
 ) -> None:
     X, y = documents
     params = {"features": TfidfVectorizer(), "feature_dim": 16, "label_dim": 8, "max_epochs": 6}
+    params["rankers"] = ("network",)
     model = LightXMLClassifier(None, **params, swa_every=1, random_state=0, device="cpu")
     plain = model.fit(X, y).decision_function(X)
     monkeypatch.setitem(TRAINING_DTYPE, "cpu", torch.bfloat16)

@@ -347,7 +347,7 @@ def test_a_thousand_predictions_leak_neither_memory_nor_files(
 def test_no_more_documents_at_a_time_than_their_logits_allow(
     model: LightXMLClassifier, documents: Documents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, read, m = model.network_, model._read(documents[0]), 24
+    network, read, m = model.network_, model._read(documents[0]).encoded, 24
     columns = np.random.default_rng(0).integers(12, size=(len(read), m))
     expected = np.take_along_axis(prediction.predict_logits(network, read), columns, axis=1)
     sizes: list[int] = []

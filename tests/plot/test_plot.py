@@ -155,9 +155,7 @@ class TestTopK:
         self, data: Data, model: LightXMLClassifier
     ) -> None:
         X, y = data
-        pipe = make_pipeline(
-            TfidfVectorizer(), LightXMLClassifier(feature_dim=16, max_epochs=2, random_state=0)
-        ).fit(X, y)
+        pipe = make_pipeline(TfidfVectorizer(), LightXMLClassifier(random_state=0)).fit(X, y)
         of_pipe = TopKDisplay.from_estimator(pipe, X, y, k=2)
         topk = pipe[-1].predict_topk(pipe[:-1].transform(X), 2)
         assert of_pipe.values[1] == precision_at_k(y, topk, 2)
@@ -378,7 +376,7 @@ class TestTraining:
 
     def test_a_pipelines_training_is_its_last_steps(self, data: Data) -> None:
         pipe = Pipeline(
-            [("tfidf", TfidfVectorizer()), ("m", LightXMLClassifier(feature_dim=8, max_epochs=2))]
+            [("tfidf", TfidfVectorizer()), ("m", features_only(features=None, max_epochs=2))]
         ).fit(*data)
         assert len(TrainingDisplay.from_estimator(pipe).history) == 2
 

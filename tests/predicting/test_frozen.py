@@ -89,7 +89,7 @@ def test_prediction_sees_what_training_saw(
     assert summaries.dtype == np.float16
     assert summaries.shape == (60, 3, 16)
     fitted = model._model
-    kept = copy.copy(fitted.read(X))
+    kept = copy.copy(fitted.read(X).encoded)
     object.__setattr__(kept, "summaries", summaries)
     expected = lightxml.network.prediction.predict_logits(model.network_, kept)
     np.testing.assert_allclose(model.decision_function(X), expected, atol=2e-3)

@@ -19,7 +19,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from lightxml import LightXMLClassifier, load
-from lightxml.predicting.fitted import rows_of
 from lightxml.rankers.base import Documents as Read
 from lightxml.rankers.centroids import fit_centroids
 from lightxml.rankers.final import Logistic, OfScikitLearn, fit_trees, mean_of, n_columns_of
@@ -98,7 +97,7 @@ def test_numbers_with_rows_for_labels_and_centroids(tmp_path: Path) -> None:
     model = LightXMLClassifier(rankers=("neighbors", "label_texts"), device="cpu")
     model.fit(X, y, label_texts=X[:4])
     panel = model._model.panel
-    of_X = Read(rows_of(model._model.reader.read(X)))
+    of_X = Read(model._model.read(X).rows)
     rankers = (fit_centroids(of_X, sp.csr_array(y)), panel.rankers[-1])
     panel = replace(panel, rankers=rankers, final=mean_of(rankers))
     model._model = replace(model._model, panel=panel)
