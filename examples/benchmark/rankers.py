@@ -3,13 +3,15 @@
     python rankers.py FOLDER [--learner ours|bonsai|names] [--texts none|trained|closed|open]
         [--others FOLDER ...] [--without RANKER ...] [--final-ranker auto|mean|logistic]
         [--pairs] [--punctuation] [--seed N] [--validation] [--results FILE]
+    python rankers.py --table FILE
 
 `--texts`: of no label; of labels with a training document; `labels.txt` whole (a closed list);
 and with up to 100,000 names of other sets, `labels.txt` of `--others` (an open list). Learners:
 ``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where each text is one more training
 document; ``names``, the labels whose text stands in the document, longest first. One process, one
 row of results: peak memory is that of one learner. `--validation` measures on a tenth of the
-training part. P@k are over all true labels, those without a training document too.
+training part. P@k are over all true labels, those without a training document too. `--table`
+prints the rows of a file of results in Markdown.
 """
 
 from __future__ import annotations
@@ -188,10 +190,42 @@ def figures(
     return given
 
 
+def table(file: Path) -> str:
+    """Return the rows of a file in Markdown, a table for each data set."""
+    rows = [json.loads(line) for line in lines(file)]
+    head = (
+        "| learner | label texts | P@1 / 3 / 5 | R@5 of unseen labels | ECE (by chance) "
+        "| fit, CPU s | documents a CPU s | peak GiB | model MB |"
+    )
+    parts = []
+    for name in dict.fromkeys(row["folder"] for row in rows):
+        parts.append(f"### `{name}`\n\n{head}\n|{'---|' * 9}")
+        for row in rows:
+            if row["folder"] != name:
+                continue
+            what = row["learner"] + "".join(f", without {each}" for each in row["without"])
+            what += f", {row['final_ranker']}" if row["final_ranker"] != "auto" else ""
+            what += ", pairs of words" if row["pairs"] else ""
+            what += f", seed {row['seed']}" if row["seed"] else ""
+            error = f"{row['ECE']:.3f} ({row['ECE by chance']:.3f})" if "ECE" in row else ""
+            error = error if row["learner"] == "ours" else ""
+            figures = " / ".join(f"{value:.2f}" for value in row["P"])
+            texts = f"{row['texts']}, {row['names']:,}" if row["names"] else "none"
+            unseen = row["recall at 5 of unseen labels"]
+            parts.append(
+                f"| {what} | {texts} | {figures} | {unseen:.1f} | {error} "
+                f"| {row['fit, CPU s']:.0f} | {row['documents a CPU s']:,} "
+                f"| {row['peak GiB']:.2f} | {row['model MB'] or ''} |"
+            )
+        parts.append("")
+    return "\n".join(parts)
+
+
 def main() -> None:
     """Measure one learner, and print and append its row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--table", type=Path)
     parser.add_argument("--learner", choices=sorted(LEARNERS), default="ours")
     parser.add_argument("--texts", choices=("none", "trained", "closed", "open"), default="closed")
     parser.add_argument("--others", type=Path, nargs="*", default=[])
@@ -202,6 +236,11 @@ def main() -> None:
     for flag in ("--validation", "--punctuation", "--pairs"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
+    if options.table is not None:
+        print(table(options.table))
+        return
+    if options.folder is None:
+        parser.error("FOLDER is missing")
     X, y = part(options.folder, "train")
     if options.validation:
         order = np.random.RandomState(0).permutation(len(X))
