@@ -289,8 +289,9 @@ def _choose(
 ) -> tuple[FinalRanker, sp.csr_array]:
     """Return the final ranker, and the logits of folds that it was not shown.
 
-    With `alone`, for few documents, a logistic regression on one ranker's columns or the plain mean
-    takes its place where that ranks better. What is learned of ours is calibrated.
+    With `alone`, for few documents, a logistic regression on one ranker's columns takes its place
+    where that ranks better, and the plain mean where nothing was learned. What is learned of ours
+    is calibrated.
     """
     right = is_right(said.candidates, y)
     if right.all() or not right.any():  # nothing to tell apart
@@ -313,15 +314,14 @@ def _choose(
                 logits[new] = final(said.columns[new])
         scored = _scored(said.candidates, logits)
         choices.append((precision(scored, y), scored, make))
-    best_precision, scored, make = max(choices, key=lambda choice: choice[0])
+    _, scored, make = max(choices, key=lambda choice: choice[0])
     final = make(said.columns, right, of_pairs)
-    mean = mean_of(rankers)
-    of_mean = _scored(said.candidates, mean(said.columns))
-    # Of a few documents, each unlike all others, a ranker is wrong about every one. That it is
-    # right where it says no does not follow.
+    # Of a few documents, each unlike all others, a ranker is wrong about every one: that it is
+    # right where it says no does not follow. And too few pairs make no tree.
     is_upside_down = isinstance(final, Logistic) and final.weights.sum() < 0
-    if alone and (is_upside_down or precision(of_mean, y) > best_precision):
-        return mean, of_mean
+    if alone and (is_upside_down or not np.ptp(final(said.columns))):
+        mean = mean_of(rankers)
+        return mean, _scored(said.candidates, mean(said.columns))
     if isinstance(final, Trees | Logistic):
         slope, offset = _calibrate(scored, right, of_pairs)
         final = final.scaled(slope, offset)
