@@ -22,6 +22,7 @@ from lightxml.predicting.fitted import FittedModel
 
 # The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
 MAX_DENSE_SCORES = 2**28
+DEFAULT_K = 5
 
 
 class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
@@ -74,7 +75,7 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
     def _unpack(cls, bundle: Bundle, device: str | torch.device) -> Self:
         """Return the estimator that `_pack` packed."""
 
-    def predict_topk(self, X: Any, k: int = 5, *, return_scores: bool = False) -> Any:
+    def predict_topk(self, X: Any, k: int | None = None, *, return_scores: bool = False) -> Any:
         """Rank the labels of each document.
 
         The scores of an ensemble are the means of its members' probabilities. Each member names
@@ -83,8 +84,9 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : documents or numeric matrix, as at `fit`
-        k : int, default=5
-            Labels a document, from 1 to the number of labels.
+        k : int or None, default=None
+            Labels a document, from 1 to the number of labels. None: five, or all where there are
+            fewer.
         return_scores : bool, default=False
 
         Returns
@@ -103,6 +105,8 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         NotFittedError
             Before `fit`.
         """
+        if k is None:
+            k = min(DEFAULT_K, len(self.classes_))
         check_k(k, len(self.classes_))
         columns, scores = self._topk(self._members(X), k)
         labels = self.classes_[columns]
