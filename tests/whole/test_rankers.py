@@ -487,3 +487,11 @@ def test_an_ensemble_too_gives_a_document_without_a_known_word_the_frequencies()
     labels, scores = model.predict_topk(["xqzzy"], 3, return_scores=True)
     np.testing.assert_array_equal(labels[0], np.argsort(-expected, kind="stable")[:3])
     np.testing.assert_allclose(scores[0], -np.sort(-expected)[:3], atol=1e-6)
+
+
+def test_without_k_there_are_five_labels_or_as_many_as_there_are() -> None:
+    few = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0)
+    few.fit(["cats purr", "dogs bark", "hens cluck"] * 4, [["cat"], ["dog"], ["hen"]] * 4)
+    assert few.predict_topk(["a cat"]).shape == (1, 3)
+    with pytest.raises(ValueError, match="k=5 is more than the 3 labels"):
+        few.predict_topk(["a cat"], 5)
