@@ -203,7 +203,7 @@ def test_validation_labels_that_training_has_not_seen_are_misses(make_classifier
     [(0, ValueError), (-1, ValueError), (13, ValueError), (np.int64(0), ValueError),
      (10**30, ValueError), (True, TypeError), (False, TypeError), (np.True_, TypeError),
      (1.0, TypeError), (np.float64(2), TypeError), (float("nan"), TypeError), ("1", TypeError),
-     (None, TypeError), ([1], TypeError), (np.array([1, 2]), TypeError)],
+     ([1], TypeError), (np.array([1, 2]), TypeError)],
     ids=repr,
 )  # fmt: skip
 def test_k_is_an_int_from_1_to_the_number_of_labels(
