@@ -14,9 +14,9 @@ from lightxml.data.labels import Labels
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import cluster_labels
 from lightxml.fitting.footprint import warn_if_short
-from lightxml.fitting.held_out import Measurement, hold_out
 from lightxml.fitting.rare_labels import RareLabels
 from lightxml.fitting.task import Task
+from lightxml.fitting.validation import Measurement, hold_out
 from lightxml.network import prediction
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder

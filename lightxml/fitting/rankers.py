@@ -16,7 +16,7 @@ from lightxml.fitting.task import Task
 from lightxml.network.ranker import NetworkRanker
 from lightxml.predicting.fitted import FittedModel, represented, rows_of
 from lightxml.rankers.base import Documents, Ranker
-from lightxml.rankers.fitting import fit_panel
+from lightxml.rankers.fit_panel import fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
 from lightxml.rankers.panel import Panel
 from lightxml.training.checkpoints import Checkpoints

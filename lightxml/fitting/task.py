@@ -17,7 +17,7 @@ from lightxml.data.matrices import FeatureMatrix
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
 from lightxml.fitting.fingerprints import common_ground, fingerprint
-from lightxml.fitting.held_out import Validation, check_validation
+from lightxml.fitting.validation import Validation, check_validation
 from lightxml.network.encoders import check_encoder
 from lightxml.runtime.devices import choose_device
 from lightxml.runtime.distributed import Ranks

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from lightxml.rankers import final, fitting, held_out
+from lightxml.rankers import final, held_out
 from lightxml.rankers.base import Documents
-from lightxml.rankers.fitting import Fitted, fit_panel
+from lightxml.rankers.fit_panel import Fitted, fit_panel
 from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE
 from lightxml.rankers.panel import best
 from lightxml.rankers.sparse import normalized
@@ -185,7 +185,7 @@ def test_a_classifier_of_the_users_own(task: Task) -> None:
 def test_many_documents_are_summed_up_by_centroids(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "MOST_NEIGHBORS", 100)
+    monkeypatch.setattr("lightxml.rankers.fit_panel.MOST_NEIGHBORS", 100)
     panel = task.fit().panel
     assert [ranker.name for ranker in panel.rankers] == ["linear", "centroids", "label_texts"]
     assert hits(panel.rank(task.documents, 2)[0], task.y).mean() > 0.8

@@ -25,7 +25,7 @@ from lightxml.fitting import fit as fitting
 from lightxml.fitting import rankers
 from lightxml.metrics import propensities
 from lightxml.rankers.final import LOWEST, Mean, OfScikitLearn
-from lightxml.rankers.fitting import fit_panel
+from lightxml.rankers.fit_panel import fit_panel
 from tests.network.test_encoders import save_pretrained
 
 N_LABELS, N_DOCUMENTS = 24, 150

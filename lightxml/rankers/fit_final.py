@@ -1,0 +1,150 @@
+"""How the final ranker is fitted on opinions, and when something simpler takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from lightxml.rankers.base import Ranker
+from lightxml.rankers.final import (
+    FinalRanker,
+    Logistic,
+    OfScikitLearn,
+    fit_logistic,
+    fit_trees,
+    mean_of,
+)
+from lightxml.rankers.opinions import Opinions, column_names
+from lightxml.rankers.panel import best
+from lightxml.rankers.sparse import values_at
+from lightxml.rankers.trees import Trees
+
+
+def choose_final(
+    final_ranker: Any,
+    rankers: tuple[Ranker, ...],
+    said: Opinions,
+    y: sp.csr_array,
+    weights: np.ndarray,
+    fold: np.ndarray,
+    seed: int,
+    *,
+    alone: bool = False,
+) -> tuple[FinalRanker, sp.csr_array]:
+    """Return the final ranker, and the logits of folds that it was not shown.
+
+    With `alone`, for few documents, a logistic regression on one ranker's columns takes its place
+    where that ranks better, and the plain mean where nothing was learned. What is learned of ours
+    is calibrated.
+    """
+    right = is_right(said.candidates, y)
+    if right.all() or not right.any():  # nothing to tell apart
+        final: FinalRanker = mean_of(rankers)
+        return final, _scored(said.candidates, final(said.columns))
+    fit = partial(_fit_final, final_ranker, seed)
+    makers = [fit]
+    alone = alone and final_ranker == "auto"
+    if alone:
+        makers.extend(partial(fit, used=used) for used in _columns_of_each(rankers))
+    sizes = np.diff(said.candidates.indptr)
+    of_pairs, fold = np.repeat(weights, sizes), np.repeat(fold, sizes)
+    choices = []
+    for make in makers:
+        logits = np.zeros(len(right))
+        for number in np.unique(fold):
+            shown, new = fold != number, fold == number
+            if right[shown].any() and not right[shown].all():
+                final = make(said.columns[shown], right[shown], of_pairs[shown])
+                logits[new] = final(said.columns[new])
+        scored = _scored(said.candidates, logits)
+        choices.append((precision(scored, y), scored, make))
+    _, scored, make = max(choices, key=lambda choice: choice[0])
+    final = make(said.columns, right, of_pairs)
+    # Of a few documents, each unlike all others, a ranker is wrong about every one: that it is
+    # right where it says no does not follow. And too few pairs make no tree.
+    is_upside_down = isinstance(final, Logistic) and final.weights.sum() < 0
+    if alone and (is_upside_down or not np.ptp(final(said.columns))):
+        mean = mean_of(rankers)
+        return mean, _scored(said.candidates, mean(said.columns))
+    if isinstance(final, Trees | Logistic):
+        slope, offset = _calibrate(scored, right, of_pairs)
+        final = final.scaled(slope, offset)
+        scored.data = (slope * scored.data + offset).astype(np.float32)
+    return final, scored
+
+
+def _fit_final(
+    final_ranker: Any,
+    seed: int,
+    columns: np.ndarray,
+    right: np.ndarray,
+    weights: np.ndarray,
+    used: np.ndarray | None = None,
+) -> FinalRanker:
+    """Fit trees, the user's classifier, or a logistic regression on the columns `used`."""
+    if used is not None:
+        return fit_logistic(columns, right, weights, used)
+    if final_ranker == "auto":
+        return fit_trees(columns, right, weights, seed=seed)
+    return OfScikitLearn(clone(final_ranker).fit(columns, right))
+
+
+def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Return the slope and the offset that make the logits of the best five right (Platt, 1999).
+
+    What is best of many is overrated, and so is what was learned from the same pairs. That is why
+    the logits are those of folds that were not shown.
+    """
+    rows = np.repeat(np.arange(scored.shape[0]), np.diff(scored.indptr))
+    order = np.lexsort((-scored.data, rows))
+    rank = np.arange(scored.nnz) - np.repeat(scored.indptr[:-1], np.diff(scored.indptr))
+    kept = order[rank < 5]
+    if right[kept].all() or not right[kept].any():
+        return 1.0, 0.0
+    logits = scored.data[kept, None].astype(np.float64)
+    with threadpool_limits(1):
+        model = LogisticRegression().fit(logits, right[kept], sample_weight=weights[kept])
+    slope = float(model.coef_[0, 0])
+    return (slope, float(model.intercept_[0])) if slope > 0 else (1.0, 0.0)
+
+
+def is_right(candidates: sp.csr_array, y: sp.csr_array) -> np.ndarray:
+    """Return which candidates are labels of their documents, of bool."""
+    ones = np.ones(y.nnz, dtype=np.float32)
+    true = sp.csr_array((ones, y.indices.copy(), y.indptr), shape=y.shape)
+    true.sort_indices()
+    return values_at(true, candidates) > 0
+
+
+def precision(scored: sp.csr_array, y: sp.csr_array) -> float:
+    """Return the mean of the precisions at 1, 3 and 5."""
+    k = min(5, y.shape[1])
+    labels, _ = best(scored, k)
+    row = np.repeat(np.arange(len(labels)), k)
+    ones = np.ones(labels.size, dtype=np.float32)
+    pairs = sp.coo_array((ones, (row, labels.ravel())), shape=y.shape)
+    held = sp.csr_array(y.astype(np.float32)).multiply(pairs.tocsr())
+    found = sp.csr_array(held)[row, labels.ravel()].reshape(len(labels), k)
+    return float(np.mean([found[:, :n].sum(axis=1).mean() / n for n in (1, 3, 5) if n <= k]))
+
+
+def _columns_of_each(rankers: Sequence[Ranker]) -> list[np.ndarray]:
+    names = column_names(rankers)
+    return [
+        np.array(
+            [i for i, name in enumerate(names) if name.startswith(ranker.name + ":")], np.int32
+        )
+        for ranker in rankers
+    ]
+
+
+def _scored(candidates: sp.csr_array, logits: np.ndarray) -> sp.csr_array:
+    entries = (logits.astype(np.float32), candidates.indices, candidates.indptr)
+    return sp.csr_array(entries, shape=candidates.shape)
