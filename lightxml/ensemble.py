@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,6 +23,9 @@ from lightxml.predicting import averaging
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel
 from lightxml.storage import estimator as storage
+
+if TYPE_CHECKING:
+    import torch
 
 
 class LightXMLEnsemble(TopKEstimator):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from lightxml.data.matrices import FeatureMatrix
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _DOCUMENTS_AT_ONCE = 1_000  # bounds the tokenizer's own objects, some 100 bytes a token
 _CHARACTERS_A_TOKEN = 16  # few texts have longer tokens; those that do are read whole

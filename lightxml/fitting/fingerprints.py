@@ -15,7 +15,6 @@ from sklearn.base import clone
 from lightxml.arguments import ARGUMENTS
 from lightxml.data.labels import Labels
 from lightxml.data.matrices import FeatureMatrix
-from lightxml.network.encoders import EncoderConfig, config_to_dict
 
 LabelTexts: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None
 
@@ -120,9 +119,13 @@ def _with_data(
 
 
 def _encoder(encoder: Any) -> Any:
-    if isinstance(encoder, EncoderConfig):
+    if encoder is None:
+        return None
+    if not isinstance(encoder, (str, os.PathLike)):
+        from lightxml.network.encoders import config_to_dict
+
         return config_to_dict(encoder)
-    if encoder is None or not os.path.isdir(encoder):
+    if not os.path.isdir(encoder):
         return encoder
     files = sorted(file for file in Path(encoder).iterdir() if file.is_file())
     contents = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,22 @@ from lightxml.data.labels import Labels
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import cluster_labels
 from lightxml.fitting.footprint import warn_if_short
-from lightxml.fitting.rare_labels import RareLabels
+from lightxml.fitting.measurement import Measurement, lift
+from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
-from lightxml.fitting.validation import Measurement, hold_out
+from lightxml.fitting.validation import hold_out
 from lightxml.network import prediction
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
 from lightxml.network.features import describe_features
 from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
+from lightxml.network.ranker import NetworkRanker
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.predicting.frozen import cache_folder, summarise_all
-from lightxml.runtime.devices import seeded
+from lightxml.rankers.base import Ranker
+from lightxml.runtime.devices import choose_device, seeded
+from lightxml.runtime.forks import use_one_thread_if_forked
 from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.loop import train
 
@@ -35,11 +41,11 @@ def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) ->
     task = with_held_out(task, seed)
     inputs = task.reader.fit(task.inputs)
     weight = float(task.params["propensity_weight"])
-    rare = RareLabels(task.labels.matrix, weight) if weight else None
-    model = fit_network(task, inputs, seed, checkpoints, rare)
-    if rare is not None:
+    preferred = preference(task.labels.matrix, weight) if weight else None
+    model = fit_network(task, inputs, seed, checkpoints, preferred)
+    if preferred is not None:
         assert model.network is not None
-        rare.lift(model.network.head)
+        lift(model.network.head, preferred)
     return model
 
 
@@ -48,13 +54,15 @@ def fit_network(
     inputs: Inputs,
     seed: int,
     checkpoints: Checkpoints | None,
-    rare: RareLabels | None,
+    preferred: np.ndarray | None,
 ) -> FittedModel:
     """Train the network on documents with their features, or go on where its checkpoints end.
 
     Anew each time, on resume too: the documents held out, the features, the network's first
     weights. Kept in checkpoints: the clusters, the batches of a step, and what `train` keeps.
     """
+    use_one_thread_if_forked()
+    device = choose_device(task.params["device"])
     kept = {} if checkpoints is None else checkpoints.extra
     clusters = clusters_of(task, inputs, seed, kept)
     # With another number of processes, too, a fit goes on with the steps that it began with.
@@ -62,9 +70,9 @@ def fit_network(
         "batches_a_step", np.array(task.params["accumulate"] * task.ranks.size)
     )
     params = {**task.params, "accumulate": int(batches)}
-    with seeded(seed, task.device):
+    with seeded(seed, device):
         model = build(params, task.reader, inputs, task.labels, clusters)
-        place(model, params["precision"], task.device)
+        place(model, params["precision"], device)
     network = model.network
     assert network is not None
     documents = encoded(model, inputs, params)
@@ -72,13 +80,19 @@ def fit_network(
     after_epoch = None
     if task.validation is not None:
         new = encoded(model, task.reader.featurize(task.validation[0]), params)
-        after_epoch = Measurement(new, task.validation[1], rare, task.ranks)
+        after_epoch = Measurement(new, task.validation[1], preferred, task.ranks)
     # Seeded anew: what an argument adds to the network does not shift the dropout.
-    with seeded(seed, task.device):
+    with seeded(seed, device):
         history = train_network(
             network, task, params, documents, inputs.numbers, seed, after_epoch, checkpoints
         )
     return replace(model, history=history)
+
+
+def ranker_of(model: FittedModel) -> Callable[[np.ndarray], Ranker]:
+    """Return what makes the ranker "network", given which labels have a training document."""
+    assert model.network is not None
+    return partial(NetworkRanker, model.network)
 
 
 def with_held_out(task: Task, seed: int) -> Task:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs
 from lightxml.fitting import decisions
-from lightxml.fitting.network import encoded, fit_network
-from lightxml.fitting.rare_labels import RareLabels
+from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
-from lightxml.network.ranker import NetworkRanker
 from lightxml.predicting.fitted import FittedModel, represented, rows_of
-from lightxml.rankers.base import Documents, Ranker
+from lightxml.rankers.base import Documents
 from lightxml.rankers.fit_panel import fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
 from lightxml.rankers.panel import Panel
-from lightxml.training.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from lightxml.training.checkpoints import Checkpoints
 
 
 def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
@@ -33,9 +33,13 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     documents = Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
     held = held_out_rows(task, documents, seed)
     model = FittedModel(task.reader, task.labels.classes, task.labels.form, None, None, [])
-    if "network" in task.rankers:
+    make_network = None
+    if "network" in task.rankers:  # the others are fitted without torch
+        from lightxml.fitting.network import fit_network, ranker_of
+
         learned = inputs.only(rest(y, held))
         model = fit_network(held_from(task, inputs, held), learned, seed, checkpoints, None)
+        make_network = ranker_of(model)
         if model.network is not None and model.network.is_frozen:
             documents = replace(documents, vectors=read(model, inputs, task).vectors)
     validation = held_out = None
@@ -44,7 +48,6 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
         validation = read(model, new, task), task.validation[1]
     elif held is not None and params["final_ranker"] is not None:
         held_out = held, read(model, inputs.only(held), task)
-    make_network = None if model.network is None else network_ranker(model)
     panel = task.ranks.from_first(
         lambda: without_network(
             fit_panel(
@@ -64,7 +67,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     if make_network is not None:
         panel = replace(panel, rankers=(*panel.rankers, make_network(panel.counts > 0)))
     if weight := float(params["propensity_weight"]):
-        panel = replace(panel, raised=RareLabels(y, weight, unseen_as_one=True).added)
+        panel = replace(panel, raised=preference(y, weight, unseen_as_one=True))
     texts = task.label_texts if isinstance(task.label_texts, tuple) else None
     return replace(model, panel=panel, label_texts=texts)
 
@@ -74,20 +77,11 @@ def read(model: FittedModel, inputs: Inputs, task: Task) -> Documents:
     documents = Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
     if model.network is None:
         return documents
+    from lightxml.fitting.network import encoded
+
     return represented(
         model.network, replace(documents, encoded=encoded(model, inputs, task.params))
     )
-
-
-def network_ranker(model: FittedModel) -> Callable[[np.ndarray], Ranker]:
-    """Return what makes the ranker "network", given which labels have a training document."""
-    network = model.network
-    assert network is not None
-
-    def make(seen: np.ndarray) -> Ranker:
-        return NetworkRanker(network, seen)
-
-    return make
 
 
 def held_out_rows(task: Task, documents: Documents, seed: int) -> np.ndarray | None:
@@ -132,5 +126,5 @@ def held_from(task: Task, inputs: Inputs, rows: np.ndarray | None) -> Task:
 
 def without_network(panel: Panel) -> Panel:
     """Return a panel that can be sent to other processes, which have the network themselves."""
-    rankers = tuple(r for r in panel.rankers if r.name != NetworkRanker.name)
+    rankers = tuple(r for r in panel.rankers if r.name != "network")
     return replace(panel, rankers=rankers)

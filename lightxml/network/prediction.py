@@ -13,7 +13,7 @@ from scipy.special import expit
 from lightxml.data.documents import Documents
 from lightxml.network.batches import Batch, collate, prediction_batches
 from lightxml.network.network import LightXMLNetwork
-from lightxml.runtime.devices import use_one_thread_if_forked
+from lightxml.runtime.forks import use_one_thread_if_forked
 
 # Enough to fill the hardware; more only costs memory.
 MAX_TOKENS = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}

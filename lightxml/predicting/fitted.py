@@ -18,6 +18,7 @@ from lightxml.rankers.base import Documents
 from lightxml.rankers.final import LOWEST
 from lightxml.rankers.panel import Panel
 from lightxml.rankers.sparse import blocks, narrow, normalized, stacked
+from lightxml.runtime.forks import use_one_thread_if_forked
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -252,18 +253,24 @@ def place(model: FittedModel, precision: str, device: Any) -> None:
     Parameters
     ----------
     model : FittedModel
-    precision : str
-        The argument.
-    device : torch.device
+    precision, device
+        The arguments of `LightXMLClassifier`.
+
+    Raises
+    ------
+    ValueError
+        If the network is to be on a device that this machine has not.
     """
     network = model.network
     if network is None:
         return
     from lightxml.network.encoders import choose_attention
-    from lightxml.runtime.devices import choose_autocast
+    from lightxml.runtime.devices import choose_autocast, choose_device
 
-    network.autocast_dtype = choose_autocast(precision, device)
+    use_one_thread_if_forked()
+    chosen = choose_device(device)
+    network.autocast_dtype = choose_autocast(precision, chosen)
     if network.encoder is not None:
         bf16 = network.autocast_dtype is not None
-        choose_attention(network.encoder, model.max_length, device, bf16)
-    network.to(device)
+        choose_attention(network.encoder, model.max_length, chosen, bf16)
+    network.to(chosen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,18 +9,7 @@ import numpy as np
 import torch
 from torch.torch_version import TorchVersion
 
-_IMPORTED_IN = os.getpid()
 _MPS_SINCE = "2.10"  # before it, torch sums no embeddings (`embedding_bag`) on MPS
-
-
-def use_one_thread_if_forked() -> None:
-    """Limit torch to one thread, if this process was forked after lightxml was imported.
-
-    OpenMP's threads stay behind in the parent, and a child that gives them work waits for ever.
-    Asked before every use, not once, since OpenMP keeps this setting for each thread apart.
-    """
-    if os.getpid() != _IMPORTED_IN and torch.get_num_threads() > 1:
-        torch.set_num_threads(1)
 
 
 def choose_device(device: str | torch.device) -> torch.device:

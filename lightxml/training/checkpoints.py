@@ -15,7 +15,7 @@ import torch
 
 from lightxml.exceptions import BundleError, CheckpointError, CheckpointWarning, warn
 from lightxml.files.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
-from lightxml.runtime.distributed import ALONE, Ranks
+from lightxml.runtime.ranks import ALONE, Ranks
 from lightxml.training.state import TrainingState
 
 FORMAT = 1
@@ -203,14 +203,13 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def checkpoints_in(
-    folder: Path | None, seconds: float, seed: int, ranks: Ranks = ALONE
-) -> Iterator[Checkpoints | None]:
+    folder: Path, seconds: float, seed: int, ranks: Ranks = ALONE
+) -> Iterator[Checkpoints]:
     """Let one fit have its checkpoints: nobody else meanwhile, and nobody after it was done.
 
     Parameters
     ----------
-    folder : Path or None
-        None: no checkpoints.
+    folder : Path
     seconds, seed, ranks : as `Checkpoints` takes them
 
     Raises
@@ -220,9 +219,6 @@ def checkpoints_in(
     OSError
         If the folder cannot be made.
     """
-    if folder is None:
-        yield None
-        return
 
     def enter() -> None:
         try:

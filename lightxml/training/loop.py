@@ -19,9 +19,10 @@ from lightxml.network.batches import Batch, Targets, collate, make_targets, trai
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.pending import PendingOptimizer
 from lightxml.runtime.devices import seed_generators
-from lightxml.runtime.distributed import ALONE, Ranks, within_step
+from lightxml.runtime.distributed import within_step
 from lightxml.runtime.interrupts import HeldSignals
 from lightxml.runtime.progress import Progress
+from lightxml.runtime.ranks import ALONE, Ranks
 from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.config import TrainingConfig
 from lightxml.training.divergence import LossWatch

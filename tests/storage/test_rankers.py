@@ -21,7 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from lightxml import LightXMLClassifier, load
 from lightxml.rankers.base import Documents as Read
 from lightxml.rankers.centroids import fit_centroids
-from lightxml.rankers.final import Logistic, OfScikitLearn, fit_trees, mean_of, n_columns_of
+from lightxml.rankers.final import Logistic, OfScikitLearn, mean_of, n_columns_of
+from lightxml.rankers.fit_final import fit_trees
 from lightxml.storage.reading import joined, split
 from tests.network.test_encoders import save_pretrained
 

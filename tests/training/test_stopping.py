@@ -12,8 +12,8 @@ import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+import lightxml.fitting.measurement
 import lightxml.fitting.network
-import lightxml.fitting.validation
 from lightxml import LightXMLClassifier
 from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
 from lightxml.fitting.decisions import stopping_k
@@ -61,9 +61,9 @@ def test_the_weights_are_those_of_the_best_epoch_itself(
         seen.append({k: v.clone() for k, v in network.state_dict().items()})
         return np.zeros((1, 5)), np.zeros((1, 5))
 
-    monkeypatch.setattr(lightxml.fitting.validation.prediction, "predict_topk", measured)
+    monkeypatch.setattr(lightxml.fitting.measurement.prediction, "predict_topk", measured)
     monkeypatch.setattr(
-        lightxml.fitting.validation,
+        lightxml.fitting.measurement,
         "precision_at_k",
         lambda y, c, k: next(figures) if k == 5 else 0.0,
     )

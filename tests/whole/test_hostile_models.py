@@ -29,7 +29,8 @@ from lightxml.files.arrays import encode_arrays
 from lightxml.files.bundle import Bundle, load_bundle, save_bundle
 from lightxml.rankers.base import Documents as Read
 from lightxml.rankers.centroids import fit_centroids
-from lightxml.rankers.final import Logistic, fit_trees, n_columns_of
+from lightxml.rankers.final import Logistic, n_columns_of
+from lightxml.rankers.fit_final import fit_trees
 from lightxml.rankers.sparse import normalized
 from lightxml.storage.reading import joined
 from tests.network.test_encoders import save_pretrained

@@ -21,8 +21,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier, LightXMLEnsemble
-from lightxml.fitting import fit as fitting
-from lightxml.fitting import rankers
+from lightxml.fitting import network, rankers
 from lightxml.metrics import propensities
 from lightxml.rankers.final import LOWEST, Mean, OfScikitLearn
 from lightxml.rankers.fit_panel import fit_panel
@@ -229,8 +228,8 @@ def test_what_does_not_go_together_is_named_before_the_expensive_part(
     error: type[Exception],
     message: str,
 ) -> None:
-    for name in ("fit_rankers", "fit_network_alone"):
-        monkeypatch.setattr(fitting, name, lambda *args: pytest.fail("the expensive part began"))
+    for name in ("fit.fit_rankers", "network.fit_network_alone"):
+        monkeypatch.setattr(f"lightxml.fitting.{name}", lambda *args: pytest.fail("it was fitted"))
     with pytest.raises(error, match=message):
         words().set_params(**params).fit(X, MATRIX, **given)
 
@@ -287,13 +286,13 @@ def test_a_network_never_learns_the_documents_held_out(
     make_classifier: Make, monkeypatch: pytest.MonkeyPatch, held_out: list[np.ndarray]
 ) -> None:
     learned: list[list[str]] = []
-    fit_network = rankers.fit_network
+    fit_network = network.fit_network
 
     def watch(task: Any, inputs: Any, *args: Any) -> Any:
         learned.append(inputs.texts)
         return fit_network(task, inputs, *args)
 
-    monkeypatch.setattr(rankers, "fit_network", watch)
+    monkeypatch.setattr(network, "fit_network", watch)
     texts = [f"{text} number{i}" for i, text in enumerate(X)]
     model = make_classifier(
         features=TfidfVectorizer(), feature_dim=16, rankers="auto", max_epochs=1,
