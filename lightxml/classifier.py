@@ -167,7 +167,8 @@ class LightXMLClassifier(TopKEstimator):
     n_iter_no_change : int, default=3
         Epochs without a better one after which early stopping ends the training.
     device : str or torch.device, default="auto"
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes a GPU where there is one.
+        Where the network computes, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"``
+        takes a GPU where there is one. All other rankers are on the CPU.
     precision : {"auto", "bf16", "fp32"}, default="auto"
         Of the encoder; ``"auto"`` is bf16 where the hardware computes in it. Scores are always
         computed in float32 from the text representation on.

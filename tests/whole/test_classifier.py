@@ -374,7 +374,7 @@ def test_a_generator_decides_and_is_not_advanced(
         ({"schedule": "cosine"}, ValueError, "schedule is 'cosine'; expected one of 'linear'"),
         ({"precision": "fp16"}, ValueError, "precision is 'fp16'; expected one of 'auto'"),
         ({"encoder": 3}, TypeError, r"encoder is 3 \(int\); expected 'auto', 'tiny'"),
-        ({"device": "gpu"}, ValueError, "device='gpu' is no device; expected 'auto', 'cpu'"),
+        ({"device": "gpu"}, ValueError, "device is 'gpu'; expected 'auto', 'cpu', 'cuda'"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' is not available here"),
         ({"device": 0}, TypeError, r"device is 0 \(int\); expected 'auto', 'cpu'"),
         ({"n_feature_layers": 0}, ValueError, "n_feature_layers is 0"),
