@@ -14,7 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from lightxml.arguments import whole
 from lightxml.data.labels import decode, encode_known
-from lightxml.files.bundle import Bundle, load_bundle, save_bundle
+from lightxml.files.bundle import Bundle
+from lightxml.files.load import load_bundle
+from lightxml.files.save import save_bundle
 from lightxml.metrics.measures import precision_at_k
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel

@@ -17,7 +17,8 @@ from lightxml.base import TopKEstimator
 from lightxml.classifier import LightXMLClassifier
 from lightxml.data.random import RandomState, draw_seed
 from lightxml.exceptions import BundleError
-from lightxml.files.bundle import RECORD, Bundle, join, load_bundle, split
+from lightxml.files.bundle import RECORD, Bundle, join, split
+from lightxml.files.load import load_bundle
 from lightxml.fitting.decisions import check_params
 from lightxml.predicting import averaging
 from lightxml.predicting.averaging import Members

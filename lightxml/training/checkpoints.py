@@ -14,7 +14,9 @@ import numpy as np
 import torch
 
 from lightxml.exceptions import BundleError, CheckpointError, CheckpointWarning, warn
-from lightxml.files.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
+from lightxml.files.bundle import RECORD, Bundle
+from lightxml.files.load import load_bundle, read_record
+from lightxml.files.save import save_bundle
 from lightxml.runtime.ranks import ALONE, Ranks
 from lightxml.training.state import TrainingState
 

@@ -20,8 +20,11 @@ from typing import Any
 import pytest
 
 from lightxml.exceptions import BundleError
-from lightxml.files import bundle as bundle_module
-from lightxml.files.bundle import Bundle, load_bundle, read_record, save_bundle
+from lightxml.files import load as load_module
+from lightxml.files import save as save_module
+from lightxml.files.bundle import Bundle
+from lightxml.files.load import load_bundle, read_record
+from lightxml.files.save import save_bundle
 
 SHARED = b"a tokenizer that does not change" * 50
 OLD = Bundle({"model": "old"}, {"weights.bin": b"old weights" * 100, "tokenizer.json": SHARED})
@@ -327,7 +330,7 @@ def test_side_files_that_a_stranger_left_do_no_harm(tmp_path: Path) -> None:
 def test_a_blob_larger_than_one_write_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_module, "_CHUNK", 7)
+    monkeypatch.setattr(save_module, "_CHUNK", 7)
     disk = Disk(healthy)
     with disk.in_use():
         save_bundle(OLD, tmp_path)
@@ -472,18 +475,18 @@ def test_a_reader_between_whose_steps_a_save_commits_and_sweeps_reads_the_new_mo
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_bundle(OLD, tmp_path)
-    real_check = bundle_module._check_record
+    real_check = load_module.check_record
     pending = [NEW, OLD, NEW]
 
     def check(data: bytes, *, name: str) -> dict[str, Any]:
         record = real_check(data, name=name)
         if pending:  # the record is read: now its blobs go
-            monkeypatch.setattr(bundle_module, "_check_record", real_check)
+            monkeypatch.setattr(load_module, "check_record", real_check)
             save_bundle(pending.pop(), tmp_path)
-            monkeypatch.setattr(bundle_module, "_check_record", check)
+            monkeypatch.setattr(load_module, "check_record", check)
         return record
 
-    monkeypatch.setattr(bundle_module, "_check_record", check)
+    monkeypatch.setattr(load_module, "check_record", check)
     assert load_bundle(tmp_path) == NEW
     assert not pending
 
@@ -492,7 +495,7 @@ def test_a_reader_that_is_overtaken_for_ever_gives_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_bundle(OLD, tmp_path)
-    monkeypatch.setattr(bundle_module, "_is_replaced", lambda file, stream: True)
+    monkeypatch.setattr(load_module, "_is_replaced", lambda file, stream: True)
     next(file for file in tmp_path.iterdir() if file.suffix == ".bin").unlink()
     with pytest.raises(BundleError, match=r"lightxml\.json: was replaced 100 times"):
         load_bundle(tmp_path)
@@ -502,7 +505,7 @@ def test_a_reader_with_open_blobs_is_not_disturbed_by_a_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_bundle(OLD, tmp_path)
-    real_read = bundle_module._read_stream
+    real_read = load_module._read_stream
     pending = [NEW]
 
     def read(stream: Any, label: str, *, max_bytes: int) -> bytes:
@@ -510,7 +513,7 @@ def test_a_reader_with_open_blobs_is_not_disturbed_by_a_sweep(
             save_bundle(pending.pop(), tmp_path)
         return real_read(stream, label, max_bytes=max_bytes)
 
-    monkeypatch.setattr(bundle_module, "_read_stream", read)
+    monkeypatch.setattr(load_module, "_read_stream", read)
     assert load_bundle(tmp_path) == OLD
     assert load_bundle(tmp_path) == NEW
 
@@ -561,7 +564,8 @@ def test_a_process_that_dies_at_any_call_leaves_the_old_model_or_the_new_one(
 
 SAVER = """
 import sys
-from lightxml.files.bundle import Bundle, save_bundle
+from lightxml.files.bundle import Bundle
+from lightxml.files.save import save_bundle
 name, path, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)
 for i in range(times):
@@ -657,7 +661,7 @@ def test_a_full_disk_is_an_os_error_and_costs_nothing(tmp_path: Path) -> None:
     save_bundle(OLD, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     code = (
-        "import resource, signal, sys; from lightxml.files.bundle import *;"
+        "import resource, signal, sys; from lightxml.files.save import *;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
         "save_bundle(Bundle({}, {'small': b'x', 'weights.bin': bytes(10**6)}), sys.argv[1])"

@@ -21,7 +21,9 @@ import lightxml
 from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.cli import app as cli
 from lightxml.exceptions import BundleError
-from lightxml.files.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
+from lightxml.files.bundle import RECORD, Bundle
+from lightxml.files.load import load_bundle, read_record
+from lightxml.files.save import save_bundle
 from lightxml.storage.description import DEFAULTS, describe
 
 WEIGHTS = "weights.safetensors"

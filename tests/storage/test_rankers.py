@@ -137,7 +137,7 @@ def test_a_model_of_words_is_loaded_and_asked_without_torch(
     model.save(tmp_path / "model")
     code = (
         "import sys\n"
-        "from lightxml.files.bundle import load_bundle\n"
+        "from lightxml.files.load import load_bundle\n"
         "from lightxml.storage.estimator import unpack\n"
         "_, fitted = unpack(load_bundle(sys.argv[1]))\n"
         f"columns, _ = fitted.topk(fitted.read({documents[0][:3]!r}), 3)\n"

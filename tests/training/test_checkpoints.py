@@ -26,7 +26,8 @@ from sklearn.model_selection import GridSearchCV
 from lightxml import LightXMLClassifier
 from lightxml.data.labels import encode
 from lightxml.exceptions import CheckpointError, CheckpointWarning
-from lightxml.files import bundle
+from lightxml.files import save
+from lightxml.files.load import load_bundle, read_record
 from lightxml.fitting.fingerprints import fingerprint
 from lightxml.network.heads import chunked
 from lightxml.training import checkpoints
@@ -115,7 +116,7 @@ def slots_by_age(folder: Path) -> list[Path]:
 
 def age(slot: Path) -> tuple[int, int]:
     """The steps and the epochs, validation included, that a checkpoint comes after."""
-    state = bundle.read_record(slot)["manifest"]["state"]
+    state = read_record(slot)["manifest"]["state"]
     return state["step"], len(state["history"])
 
 
@@ -192,7 +193,7 @@ def test_large_tables_are_files_of_their_own(
     stop_after(9)
     with pytest.raises(Stopped):
         fit(model, documents)
-    assert len(bundle.read_record(slots_by_age(tmp_path)[1])["blobs"]) > 5
+    assert len(read_record(slots_by_age(tmp_path)[1])["blobs"]) > 5
     stop_after(None)
     assert_equal(fit(model, documents), unbroken, documents[0])
 
@@ -428,9 +429,9 @@ def test_checkpoints_of_another_format_are_not_read(
     stopped: LightXMLClassifier, documents: Documents, tmp_path: Path
 ) -> None:
     for slot in slots_by_age(tmp_path):
-        read = bundle.load_bundle(slot)
+        read = load_bundle(slot)
         read.manifest["checkpoint_format"] = 99
-        bundle.save_bundle(read, slot)
+        save.save_bundle(read, slot)
     with pytest.raises(CheckpointError, match="format 99; this version of lightxml goes on from"):
         fit(stopped, documents)
 
@@ -440,9 +441,9 @@ def test_a_checkpoint_of_another_network_is_not_read(
 ) -> None:
     """As a version that builds another network from the same arguments would find it."""
     for slot in slots_by_age(tmp_path):
-        read = bundle.load_bundle(slot)
+        read = load_bundle(slot)
         read.manifest["tensors"][0][2].reverse()
-        bundle.save_bundle(read, slot)
+        save.save_bundle(read, slot)
     with pytest.raises(CheckpointError, match=r"does not fit .*weights/0 has the shape"):
         fit(stopped, documents)
 
@@ -459,7 +460,7 @@ def test_a_first_checkpoint_that_was_never_finished_counts_as_none(
 
     model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(bundle, "_write_side", cut)
+        patch.setattr(save, "_write_side", cut)
         with pytest.raises(Stopped):
             fit(model, documents)
     assert_equal(fit(model, documents), unbroken, documents[0])
@@ -695,7 +696,7 @@ import os, signal, sys
 import torch
 torch.set_num_threads(1)
 from lightxml import LightXMLClassifier
-from lightxml.files import bundle
+from lightxml.files import save
 from lightxml.training import checkpoints
 from lightxml.training import loop as training
 from lightxml.datasets import make_xmc
@@ -705,7 +706,7 @@ from tests.training.test_checkpoints import HARD
 
 folder, output, death, step = sys.argv[1:]
 checkpoints.Checkpoints.is_due = lambda self, *, at_epoch_end: True
-seed, write_side, at = training.seed_generators, bundle._write_side, [0]
+seed, write_side, at = training.seed_generators, save._write_side, [0]
 
 def seeding(*numbers, device):
     at[0] = numbers[1]
@@ -721,7 +722,7 @@ def writing(folder, data, suffix):
         os.kill(os.getpid(), signal.SIGKILL)
     return write_side(folder, data, suffix)
 
-training.seed_generators, bundle._write_side = seeding, writing
+training.seed_generators, save._write_side = seeding, writing
 X, y = make_xmc(60, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
 model = LightXMLClassifier(
     small_config(), **HARD, max_length=32, batch_size=8, learning_rate=2e-3,

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.datasets import make_xmc
 from lightxml.exceptions import BundleError
-from lightxml.files.bundle import load_bundle
+from lightxml.files.load import load_bundle
 from lightxml.metrics import make_topk_scorer, ndcg_at_k, precision_at_k
 from lightxml.predicting import averaging
 from lightxml.rankers.base import Documents as Rows

@@ -26,7 +26,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import encode_arrays
-from lightxml.files.bundle import Bundle, load_bundle, save_bundle
+from lightxml.files.bundle import Bundle
+from lightxml.files.load import load_bundle
+from lightxml.files.save import save_bundle
 from lightxml.rankers.base import Documents as Read
 from lightxml.rankers.centroids import fit_centroids
 from lightxml.rankers.final import Logistic, n_columns_of
