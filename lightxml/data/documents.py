@@ -45,7 +45,7 @@ class TokenStore:
 
 
 @dataclass(frozen=True)
-class Documents:
+class EncodedDocuments:
     """The documents as the network reads them; None where it does not read that part.
 
     Attributes
@@ -70,10 +70,10 @@ class Documents:
         assert self.tokens is not None
         return len(self.tokens)
 
-    def part(self, begin: int, end: int) -> Documents:
+    def part(self, begin: int, end: int) -> EncodedDocuments:
         """Return the documents from `begin` to before `end`."""
         arrays = (self.features, self.summaries, self.representations)
-        return Documents(
+        return EncodedDocuments(
             None if self.tokens is None else self.tokens.part(begin, end),
             *(None if array is None else array[begin:end] for array in arrays),
         )

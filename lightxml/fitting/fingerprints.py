@@ -16,7 +16,7 @@ from lightxml.arguments import ARGUMENTS
 from lightxml.data.labels import Labels
 from lightxml.data.matrices import FeatureMatrix
 
-LabelTexts: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None
+TextsOrRows: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None
 
 # Where and how noisily a fit runs, what it keeps on disk; the random state is told as a seed.
 _LEFT_OUT = {name for name, argument in ARGUMENTS.items() if not argument.changes_result}
@@ -29,7 +29,7 @@ def fingerprint(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
-    label_texts: LabelTexts = None,
+    label_texts: TextsOrRows = None,
 ) -> str:
     """Return the name of a fit: the same for the same arguments and data, 32 hex digits.
 
@@ -72,7 +72,7 @@ def common_ground(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
-    label_texts: LabelTexts = None,
+    label_texts: TextsOrRows = None,
 ) -> dict[str, Any]:
     """Return what the processes of one training must all be given alike, by name.
 
@@ -104,7 +104,7 @@ def _with_data(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
-    label_texts: LabelTexts,
+    label_texts: TextsOrRows,
 ) -> str:
     digest = hashlib.sha256(arguments.encode())
     _add_documents(digest, X)

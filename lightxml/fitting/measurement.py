@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.metrics.measures import precision_at_k
 from lightxml.network import prediction
 from lightxml.network.heads.base import Head
@@ -24,7 +24,7 @@ class Measurement:
 
     Attributes
     ----------
-    documents : Documents
+    documents : EncodedDocuments
         Held out, as the network reads them.
     y : csr_array of shape (len(documents), n_labels)
     preferred : ndarray of float32, shape (n_labels,), or None
@@ -33,7 +33,7 @@ class Measurement:
         Each process measures its share.
     """
 
-    documents: Documents
+    documents: EncodedDocuments
     y: sp.csr_array
     preferred: np.ndarray | None
     ranks: Ranks

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels
 from lightxml.fitting import decisions
@@ -166,9 +166,9 @@ def build(
     return FittedModel(reader, labels.classes, labels.form, network, tokenizer, [])
 
 
-def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> Documents:
+def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> EncodedDocuments:
     """Return documents as the network reads them; a frozen encoder's pass is made here, once."""
-    documents: Documents = model.documents(inputs).encoded
+    documents: EncodedDocuments = model.documents(inputs).encoded
     assert model.network is not None
     if not model.network.is_frozen:
         return documents
@@ -178,7 +178,7 @@ def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> Docum
     return replace(documents, summaries=summaries)
 
 
-def start(network: LightXMLNetwork, documents: Documents, y: sp.csr_array) -> None:
+def start(network: LightXMLNetwork, documents: EncodedDocuments, y: sp.csr_array) -> None:
     """Give the network what it takes from the training documents before the first step."""
     if network.standardise is not None:
         assert documents.summaries is not None
@@ -192,7 +192,7 @@ def train_network(
     network: LightXMLNetwork,
     task: Task,
     params: dict[str, Any],
-    documents: Documents,
+    documents: EncodedDocuments,
     numbers: np.ndarray | None,
     seed: int,
     after_epoch: Measurement | None,

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import Batch, collate, prediction_batches
 from lightxml.network.network import LightXMLNetwork
 from lightxml.runtime.forks import use_one_thread_if_forked
@@ -22,7 +22,7 @@ Made = TypeVar("Made")
 
 
 def predict_topk(
-    network: LightXMLNetwork, documents: Documents, k: int
+    network: LightXMLNetwork, documents: EncodedDocuments, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the columns of the k best labels of each document, best first, and their logits.
 
@@ -38,7 +38,7 @@ def predict_topk(
     return columns, values
 
 
-def predict_logits(network: LightXMLNetwork, documents: Documents) -> np.ndarray:
+def predict_logits(network: LightXMLNetwork, documents: EncodedDocuments) -> np.ndarray:
     """Return every logit, a dense float32 array of shape (n_documents, n_labels)."""
     n_labels = network.head.n_labels
     out = np.empty((len(documents), n_labels), dtype=np.float32)
@@ -48,7 +48,7 @@ def predict_logits(network: LightXMLNetwork, documents: Documents) -> np.ndarray
 
 
 def predict_logits_of(
-    network: LightXMLNetwork, documents: Documents, columns: np.ndarray
+    network: LightXMLNetwork, documents: EncodedDocuments, columns: np.ndarray
 ) -> np.ndarray:
     """Return the logits of some labels, of each document its own.
 
@@ -69,7 +69,7 @@ def predict_logits_of(
     return out
 
 
-def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_array:
+def predict_positive(network: LightXMLNetwork, documents: EncodedDocuments) -> sp.csr_array:
     """Return the labels with a score of at least 0.5, a csr_array of (n_documents, n_labels)."""
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
@@ -89,14 +89,14 @@ def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_a
 
 
 def representations(
-    network: LightXMLNetwork, documents: Documents
+    network: LightXMLNetwork, documents: EncodedDocuments
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     """Yield some documents' numbers and what the head reads of them, until all have come."""
     network.eval()
     return _each(network, documents, network.represent)
 
 
-def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tensor:
+def represent_all(network: LightXMLNetwork, documents: EncodedDocuments) -> torch.Tensor:
     """Return what the head reads of all documents, float32 of shape (n_documents, width)."""
     out = torch.empty(len(documents), network.width, device=network.device)
     for rows, represented in representations(network, documents):
@@ -104,10 +104,10 @@ def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tenso
     return out
 
 
-def represented(network: LightXMLNetwork, documents: Documents) -> Documents:
+def represented(network: LightXMLNetwork, documents: EncodedDocuments) -> EncodedDocuments:
     """Return the documents as what the head reads of them, so that they can be ranked twice."""
     use_one_thread_if_forked()
-    return Documents(representations=represent_all(network, documents).cpu().numpy())
+    return EncodedDocuments(representations=represent_all(network, documents).cpu().numpy())
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 def _each(
     network: LightXMLNetwork,
-    documents: Documents,
+    documents: EncodedDocuments,
     make: Callable[[Batch], Made],
     n_logits: int | None = None,
 ) -> Iterator[tuple[np.ndarray, Made]]:
@@ -136,7 +136,7 @@ def _each(
 
 
 def _batches(
-    network: LightXMLNetwork, documents: Documents, n_logits: int
+    network: LightXMLNetwork, documents: EncodedDocuments, n_logits: int
 ) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield some documents' numbers and their batch, until all have come."""
     use_one_thread_if_forked()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from lightxml.data.documents import Documents as Encoded
-from lightxml.data.documents import max_length_of, tokenize
+from lightxml.data.documents import EncodedDocuments, max_length_of, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import LabelForm
 from lightxml.data.matrices import FeatureMatrix
@@ -106,7 +105,7 @@ class FittedModel:
             if self.network.features is not None:
                 assert inputs.matrix is not None
                 features = self.network.features.prepare(inputs.matrix)
-            encoded = Encoded(tokens, features)
+            encoded = EncodedDocuments(tokens, features)
         # Where the network alone ranks, no ranker reads rows.
         matrix = None if self.panel is None else inputs.matrix
         return Documents(rows_of(matrix, len(inputs)), inputs.texts, None, encoded)

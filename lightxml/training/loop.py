@@ -14,7 +14,7 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import Batch, Targets, collate, make_targets, training_batches
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.pending import PendingOptimizer
@@ -53,7 +53,7 @@ class Run:
     """
 
     network: LightXMLNetwork
-    documents: Documents
+    documents: EncodedDocuments
     y: sp.csr_array
     config: TrainingConfig
     checkpoints: Checkpoints | None
@@ -95,7 +95,7 @@ class Run:
 
 def train(
     network: LightXMLNetwork,
-    documents: Documents,
+    documents: EncodedDocuments,
     y: sp.csr_array,
     config: TrainingConfig,
     validate: Callable[[LightXMLNetwork], dict[str, float]] | None = None,
@@ -118,7 +118,7 @@ def train(
     network : LightXMLNetwork
         Changed in place: it ends with the averaged weights, if averaging had begun, or with those
         of the best epoch, and in evaluation mode.
-    documents : Documents
+    documents : EncodedDocuments
         With the summary vectors, if the encoder is frozen.
     y : csr_array of shape (n_documents, n_labels)
     config : TrainingConfig
@@ -166,7 +166,7 @@ def train(
 
 def begin(
     network: LightXMLNetwork,
-    documents: Documents,
+    documents: EncodedDocuments,
     y: sp.csr_array,
     config: TrainingConfig,
     checkpoints: Checkpoints | None,

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from lightxml import LightXMLClassifier
-from lightxml.data.documents import Documents as Read
-from lightxml.data.documents import tokenize
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.network.batches import collate
 from lightxml.network.network import SqueezeExcitation
 
@@ -19,7 +18,7 @@ Documents = tuple[list[str], object]
 
 def representation(model: LightXMLClassifier, X: list[str]) -> torch.Tensor:
     network = model.network_
-    store = Read(tokenize(X, model.tokenizer_))
+    store = EncodedDocuments(tokenize(X, model.tokenizer_))
     with torch.no_grad():
         return network.represent(collate(store, np.arange(len(X)), 0, torch.device("cpu")))
 

@@ -22,8 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightxml import LightXMLClassifier, load
-from lightxml.data.documents import Documents as Read
-from lightxml.data.documents import TokenStore
+from lightxml.data.documents import EncodedDocuments, TokenStore
 from lightxml.network import prediction
 from lightxml.network.batches import Batch
 from lightxml.network.heads.base import above, top_k
@@ -412,7 +411,7 @@ def test_documents_times_100000_labels_are_never_held_at_once(n_documents: int) 
     assert n_documents * n_labels * np.dtype(np.float32).itemsize > 2 * most
     ranking = np.random.default_rng(0).permutation(n_labels)
     starts = np.concatenate([[0], np.cumsum(np.tile([1, 2, 3], n_documents)[:n_documents])])
-    store = Read(TokenStore(np.ones(starts[-1], dtype=np.int32), starts))
+    store = EncodedDocuments(TokenStore(np.ones(starts[-1], dtype=np.int32), starts))
     best = np.argsort(-ranking)[:5]
     # Each of torch's threads would map memory of its own.
     with torch_threads(1), memory_limit(most):

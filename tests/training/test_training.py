@@ -14,8 +14,7 @@ import scipy.sparse as sp
 import torch
 
 from lightxml import LightXMLClassifier
-from lightxml.data.documents import Documents as Read
-from lightxml.data.documents import tokenize
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.exceptions import LongFitWarning, NonFiniteLossError
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
@@ -41,7 +40,7 @@ CONFIG = TrainingConfig(
 
 
 @pytest.fixture
-def setting(documents: Documents) -> tuple[LightXMLNetwork, Read, sp.csr_array]:
+def setting(documents: Documents) -> tuple[LightXMLNetwork, EncodedDocuments, sp.csr_array]:
     """An untrained network without dropout, the tokens, and the labels."""
     texts, y = documents
     config = small_config()
@@ -49,7 +48,7 @@ def setting(documents: Documents) -> tuple[LightXMLNetwork, Read, sp.csr_array]:
     torch.manual_seed(0)
     encoder = build_encoder(config, texts, 32)
     network = LightXMLNetwork(NetworkConfig(y.shape[1], dropout=0.0), encoder)
-    return network, Read(tokenize(texts, encoder.tokenizer)), y
+    return network, EncodedDocuments(tokenize(texts, encoder.tokenizer)), y
 
 
 def weights(network: LightXMLNetwork) -> dict[str, torch.Tensor]:
