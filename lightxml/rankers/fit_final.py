@@ -22,7 +22,7 @@ from lightxml.rankers.final import (
 )
 from lightxml.rankers.opinions import Opinions, column_names
 from lightxml.rankers.panel import best
-from lightxml.rankers.sparse import values_at
+from lightxml.rankers.sparse import ones_of, values_at
 from lightxml.rankers.trees import Trees, read_out
 
 _N_TREES, _RATE, _N_LEAVES, _SMALLEST_LEAF = 100, 0.08, 8, 50
@@ -172,9 +172,7 @@ def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> 
 
 def is_right(candidates: sp.csr_array, y: sp.csr_array) -> np.ndarray:
     """Return which candidates are labels of their documents, of bool."""
-    ones = np.ones(y.nnz, dtype=np.float32)
-    true = sp.csr_array((ones, y.indices.copy(), y.indptr), shape=y.shape)
-    true.sort_indices()
+    true = ones_of(y).sorted_indices()
     return values_at(true, candidates) > 0
 
 

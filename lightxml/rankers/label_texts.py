@@ -28,7 +28,7 @@ from sparse_dot_topn import sp_matmul_topn
 
 from lightxml.rankers.base import Documents
 from lightxml.rankers.mentions import Trie, make_trie
-from lightxml.rankers.sparse import blocks, largest, narrow, normalized, row_sums
+from lightxml.rankers.sparse import blocks, largest, narrow, normalized, ones_of, row_sums
 from lightxml.rankers.stored import checked, count
 from lightxml.rankers.words import (
     Sequences,
@@ -251,9 +251,7 @@ class LabelTexts:
             counts = sequences.counts(len(self.words.vocabulary))
             rows = narrow(normalized(tfidf(counts, self.words.idf)))
             mentions = self.words.trie.find(sequences)
-        ones = np.ones(rows.nnz, dtype=np.float32)
-        held = sp.csr_array((ones, rows.indices, rows.indptr), shape=rows.shape)
-        return rows, held, mentions
+        return rows, ones_of(rows), mentions
 
     def _best(
         self, rows: sp.csr_array, by_word: sp.csr_matrix, n_texts: int, k: int
