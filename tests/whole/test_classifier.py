@@ -24,7 +24,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from lightxml import LightXMLClassifier
-from lightxml.fitting import fit
+from lightxml.fitting import network
 from lightxml.metrics import make_topk_scorer, precision_at_k
 
 Documents = tuple[list[str], sp.csr_array]
@@ -401,7 +401,7 @@ def test_a_wrong_argument_is_named_before_the_expensive_part(
 ) -> None:
     model = make_classifier(**params)
     monkeypatch.setattr(
-        fit, "fit_network_alone", lambda *args: pytest.fail("the expensive part began")
+        network, "fit_network_alone", lambda *args: pytest.fail("the expensive part began")
     )
     with pytest.raises(error, match=message):
         model.fit(*documents)

@@ -42,6 +42,7 @@ assert words.network_ is words.tokenizer_ is words.label_clusters_ is None
 
 words.save("model")
 loaded = load("model")
+assert load("model", device="cuda").device == "cuda"  # which nothing here would compute on
 copies = [loaded, copy.deepcopy(words), pickle.loads(pickle.dumps(words))]
 for one in copies:
     assert np.array_equal(one.decision_function(X), words.decision_function(X))
