@@ -24,6 +24,7 @@ _LOGITS_A_MARGIN = 4.0  # of a linear classifier: its probabilities are then abo
 # What a ranker's columns say as a probability, by the ranker's name.
 _PROBABILITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda said: expit(_LOGITS_A_MARGIN * said[:, 0]),
+    "label_tree": lambda said: np.exp(said[:, 0]),
     "neighbors": lambda said: said.mean(axis=1),
     "vectors": lambda said: said.mean(axis=1),
     "centroids": lambda said: said[:, 0].clip(0, 1),
@@ -78,7 +79,8 @@ class Logistic:
 class Mean:
     """The plain mean of the rankers' probabilities, where nothing is learned.
 
-    A margin m of "linear" counts as the logit ``4 m``; "neighbors" and "vectors" say the mean of
+    A margin m of "linear" counts as the logit ``4 m``, a path p of "label_tree" as the probability
+    ``exp(p)``; "neighbors" and "vectors" say the mean of
     their shares, "label_texts" and "centroids" the cosine.
 
     Attributes

@@ -17,6 +17,7 @@ from lightxml.rankers.centroids import MOST_NEIGHBORS, Centroids, fit_centroids
 from lightxml.rankers.final import FinalRanker, mean_of
 from lightxml.rankers.fit_final import choose_final
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
+from lightxml.rankers.label_tree import FEWEST_LABELS, LabelTree, fit_label_tree
 from lightxml.rankers.linear import N_LIKELY, Linear, fit_linear
 from lightxml.rankers.neighbors import Neighbors, fit_neighbors
 from lightxml.rankers.opinions import Opinions, opinions
@@ -47,6 +48,8 @@ class Training:
     n_jobs : int or None
     network : callable or None
         Given which labels have a training document, (n_labels,), it returns the ranker "network".
+    has_tree : bool
+        Whether a label tree goes with "linear".
     """
 
     documents: Documents
@@ -57,6 +60,7 @@ class Training:
     seed: int
     n_jobs: int | None
     network: Callable[[np.ndarray], Ranker] | None = None
+    has_tree: bool = False
 
     def rows(self, numbers: np.ndarray) -> Training:
         """Return some of the documents."""
@@ -141,7 +145,9 @@ def fit_panel(
     Fitted
     """
     weights = np.ones(len(documents)) if sample_weight is None else sample_weight
-    training = Training(documents, y, weights, names, label_texts, seed, n_jobs, network)
+    # Decided once: folds and the documents held out see the same columns.
+    has_tree = (counts_of(y) > 0).sum() >= FEWEST_LABELS
+    training = Training(documents, y, weights, names, label_texts, seed, n_jobs, network, has_tree)
     if final_ranker is None:
         rankers = fit_rankers(training)
         return Fitted(_panel(training, rankers, mean_of(rankers)), None, None)
@@ -208,6 +214,11 @@ def _join(
             rankers.append(fit_linear(documents, y, likely, **more))
         else:
             rankers.append(before.update(documents, y, likely, labels, **more))
+        tree = next((each for each in earlier if isinstance(each, LabelTree)), None)
+        if tree is not None:
+            rankers.append(tree.update(documents, y, labels, **more))
+        elif training.has_tree:
+            rankers.append(fit_label_tree(documents, y, **more))
     if "neighbors" in training.names:
         rankers.append(neighbors)
     return (*rankers, *_others(training))
