@@ -80,8 +80,8 @@ class Mean:
     """The plain mean of the rankers' probabilities, where nothing is learned.
 
     A margin m of "linear" counts as the logit ``4 m``, a path p of "label_tree" as the probability
-    ``exp(p)``; "neighbors" and "vectors" say the mean of
-    their shares, "label_texts" and "centroids" the cosine.
+    ``exp(p)``; "neighbors" and "vectors" say the mean of their shares, "label_texts" and
+    "centroids" the cosine.
 
     Attributes
     ----------
