@@ -52,8 +52,9 @@ assert make_topk_scorer(precision_at_k, k=1)(loaded, X, y) > 0.9
 assert explain(loaded, X[0], "cat").words
 
 numbers = words.vectorizer_.transform(X)
-LightXMLClassifier(None, rankers=("linear",), random_state=0).fit(numbers, y).predict_proba(numbers)
-two = LightXMLEnsemble(words, n_estimators=2, random_state=0).fit(X, y)
+plain = LightXMLClassifier(None, rankers=("linear",), final_ranker=None).fit(numbers, y)
+assert plain.predict_proba(numbers).shape == (60, 3)
+two = LightXMLEnsemble(words.set_params(final_ranker=None), n_estimators=2).fit(X, y)
 two.save("two")
 assert np.array_equal(load("two").predict_proba(X), two.predict_proba(X))
 
