@@ -136,12 +136,6 @@ def test_every_score_is_a_probability_and_every_method_tells_the_same(
     assert np.array_equal(model.predict(X).toarray(), scores >= 0.5)
 
 
-def test_validation_measures_what_predicts(make_classifier: Make, documents: Documents) -> None:
-    X, y = documents
-    model = make_classifier().fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
-    assert model.history_[-1]["precision_at_1"] == model.score(X[50:], y[50:])
-
-
 def test_predict_takes_the_scores_that_are_shown_as_a_half(
     without_weights: LightXMLClassifier,
 ) -> None:

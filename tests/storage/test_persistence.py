@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.pipeline import make_pipeline
 
 from lightxml import LightXMLClassifier, load
 from lightxml.exceptions import BundleError
@@ -106,23 +108,26 @@ def test_a_second_save_replaces_the_first(
     assert len(contents(tmp_path / "model")) == 3, "the first one's blobs are gone"
 
 
-def test_a_loaded_model_needs_neither_its_encoder_folder_nor_a_hub(
+def test_a_new_process_needs_neither_the_encoders_folder_nor_a_hub(
     make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     X, y = documents
     folder = tmp_path / "encoder"
     model = make_classifier(encoder=save_pretrained(folder, "roberta"), max_epochs=1).fit(X, y)
     model.save(tmp_path / "model")
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(make_pipeline("passthrough", model)))
     np.save(tmp_path / "expected.npy", model.decision_function(X[:5]))
     for path in folder.iterdir():
         path.unlink()
     code = (
-        "import socket, numpy as np\n"
+        "import pickle, socket, numpy as np\n"
         "def refuse(*args): raise AssertionError('a connection was tried')\n"
         "socket.socket.connect = refuse\n"
+        "unpickled = pickle.load(open('model.pkl', 'rb'))\n"
         "from lightxml import load\n"
-        f"found = load('model', 'cpu').decision_function({X[:5]!r})\n"
-        "np.testing.assert_allclose(found, np.load('expected.npy'), atol=1e-6)\n"
+        "for model in (load('model', 'cpu'), unpickled):\n"
+        f"    found = model.decision_function({X[:5]!r})\n"
+        "    np.testing.assert_allclose(found, np.load('expected.npy'), atol=1e-6)\n"
         "print('equal')\n"
     )
     done = subprocess.run(

@@ -134,28 +134,6 @@ def test_with_no_document_left_the_error_says_so(
         make_classifier(**{**STOPPING, "features": TfidfVectorizer()}).fit(X[:1], y[:1])
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("validation_fraction", 1.0),
-        ("validation_fraction", 0),
-        ("validation_fraction", True),
-        ("n_iter_no_change", 0),
-        ("early_stopping", "auto"),
-        ("checkpoint_minutes", 0),
-        ("checkpoint_dir", 3),
-    ],
-)
-def test_a_wrong_argument_is_named(
-    name: str,
-    value: Any,
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-) -> None:
-    with pytest.raises((ValueError, TypeError), match=name):
-        make_classifier(**{name: value}).fit(*documents)
-
-
 @pytest.mark.parametrize(("n_labels", "k"), [(1, 1), (2, 1), (3, 1), (4, 3), (5, 3), (6, 5)])
 def test_stopping_goes_by_a_k_that_leaves_something_to_rank(n_labels: int, k: int) -> None:
     assert stopping_k(n_labels) == k

@@ -141,17 +141,6 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no tokenizer": (with_blob(TOKENIZER, None), "lightxml.json"),
     "no classes": (with_manifest("classes", "kind", value="str"), "lightxml.json"),
     "a pickle named safetensors": (with_blob(WEIGHTS, pickle.dumps(Payload())), WEIGHTS),
-    "a pickle as tokenizer": (with_blob(TOKENIZER, pickle.dumps(Payload())), TOKENIZER),
-    "a pickle as classes": (
-        lambda manifest, blobs: (
-            manifest["classes"].update(kind="str"),
-            blobs.update({CLASSES: pickle.dumps(Payload())}),
-        )[0],
-        CLASSES,
-    ),
-    "empty weights": (with_blob(WEIGHTS, b""), WEIGHTS),
-    "a header of 1 GB": (with_blob(WEIGHTS, (2**30).to_bytes(8, "little") + b"{}"), WEIGHTS),
-    "a header that is a list": (with_blob(WEIGHTS, (2).to_bytes(8, "little") + b"[]"), WEIGHTS),
     "NaN among the weights": (with_nan, WEIGHTS),
     "an array too many": (with_arrays(lambda a: a.update(more=np.zeros(3, np.float32))), WEIGHTS),
     "an array too few": (with_arrays(lambda a: a.pop("head.bias")), WEIGHTS),
@@ -159,16 +148,7 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_arrays(lambda a: a.update({"head.weight": a["head.weight"][:-1]})),
         WEIGHTS,
     ),
-    "weights of another width": (
-        with_arrays(lambda a: a.update({"head.weight": a["head.weight"][:, 1:]})),
-        WEIGHTS,
-    ),
-    "weights in another precision": (
-        with_arrays(lambda a: a.update({"head.bias": a["head.bias"].astype(np.float64)})),
-        WEIGHTS,
-    ),
     "a tokenizer that is a list": (with_blob(TOKENIZER, b"[]"), TOKENIZER),
-    "a tokenizer of 10^5 brackets": (with_blob(TOKENIZER, b"[" * 10**5), TOKENIZER),
     "a tokenizer without a model": (with_tokenizer(lambda t: t.pop("model")), TOKENIZER),
     "a tokenizer without truncation": (
         with_tokenizer(lambda t: t.update(truncation=None)),
@@ -186,28 +166,19 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_encoder(auto_map={"AutoModel": "modeling.Evil"}),
         "lightxml.json",
     ),
-    "a config that names a kernel": (
-        with_encoder(attn_implementation="someone/kernel"),
-        "lightxml.json",
-    ),
-    "a config with a private field": (with_encoder(_name_or_path="someone/x"), "lightxml.json"),
     "a decoder": (with_encoder(model_type="gpt2"), "lightxml.json"),
-    "an unknown architecture": (with_encoder(model_type="evil"), "lightxml.json"),
     "another architecture": (with_encoder(model_type="distilbert"), WEIGHTS),
     "a billion layers": (with_encoder(num_hidden_layers=10**9), "lightxml.json"),
     "no layers": (with_encoder(num_hidden_layers=0), "lightxml.json"),
     "a width of 10^6": (with_encoder(hidden_size=10**6), WEIGHTS),
     "a vocabulary of 10^12": (with_encoder(vocab_size=HUGE), WEIGHTS),
     "no attention heads": (with_encoder(num_attention_heads=0), "lightxml.json"),
-    "a text for a width": (with_encoder(hidden_size="wide"), "lightxml.json"),
     "no encoder": (without("network", "encoder"), "lightxml.json"),
-    "an encoder that is a list": (with_manifest("network", "encoder", value=[]), "lightxml.json"),
     "no network": (without("network"), "lightxml.json"),
     "padding beyond the embeddings": (
         with_manifest("network", "pad_id", value=10**6),
         "lightxml.json",
     ),
-    "padding below 0": (with_manifest("network", "pad_id", value=-1), "lightxml.json"),
     "no feature layers": (with_manifest("network", "n_feature_layers", value=0), "lightxml.json"),
     "a summary in the middle": (with_manifest("network", "summary", value="mid"), "lightxml.json"),
     "dropout of 7": (with_manifest("network", "dropout", value=7), "lightxml.json"),
@@ -217,19 +188,15 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     ),
     "an unknown form of y": (with_manifest("label_form", value="frame"), "lightxml.json"),
     "a history that is a text": (with_manifest("history", value="long"), "lightxml.json"),
-    "a history of texts": (with_manifest("history", value=[{"loss": "1"}]), "lightxml.json"),
     "no arguments": (without("params"), "lightxml.json"),
     "an unknown argument": (with_manifest("params", "code", value="x"), "lightxml.json"),
     "a wrong argument": (with_manifest("params", "max_epochs", value="x"), "lightxml.json"),
-    "an argument that is a list": (with_manifest("params", "verbose", value=[]), "lightxml.json"),
     "an argument with a code config": (
         with_manifest("params", "encoder", value={"config": {"model_type": "bert", "auto_map": 1}}),
         "lightxml.json",
     ),
     "another estimator": (with_manifest("estimator", value="Other"), "lightxml.json"),
-    "an estimator that is a number": (with_manifest("estimator", value=3), "lightxml.json"),
     "10^12 labels": (with_labels(None, n_labels=HUGE), "lightxml.json"),
-    "10^9 labels": (with_labels(None, n_labels=10**9), "lightxml.json"),
     "labels without a number": (without("classes", "n_labels"), "lightxml.json"),
     "labels of an unknown kind": (with_manifest("classes", "kind", value="obj"), "lightxml.json"),
     "more labels than weights": (with_labels(None, n_labels=13), WEIGHTS),
@@ -237,22 +204,8 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "fewer labels than it says": (with_labels(["a", "b"], kind="str"), CLASSES),
     "no labels": (with_labels(None, n_labels=0), "lightxml.json"),
     "a label twice": (with_labels(["a"] * 12, kind="str"), CLASSES),
-    "a number twice": (with_labels([7] * 12, kind="int"), CLASSES),
     "texts as numbers": (with_labels([*"abcdefghijkl"], kind="int"), CLASSES),
     "numbers as texts": (with_labels([*range(12)], kind="str"), CLASSES),
-    "labels that are longer than they are": (
-        lambda manifest, blobs: (
-            manifest["classes"].update(kind="str"),
-            blobs.update(
-                {
-                    CLASSES: encode_arrays(
-                        {"bytes": np.zeros(3, np.uint8), "lengths": np.full(12, 2**30, np.int32)}
-                    )
-                }
-            ),
-        )[0],
-        CLASSES,
-    ),
     "neither network nor rankers": (with_manifest("network", value=None), "lightxml.json"),
     "rankers that are a list": (with_manifest("panel", value=[1]), "lightxml.json"),
     "label texts that are not there": (
@@ -294,17 +247,13 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
     ),
     "features of an unknown kind": (with_features(kind="secret"), "lightxml.json"),
     "10^12 features": (with_features(n_features=HUGE), "lightxml.json"),
-    "no features": (with_features(n_features=0), "lightxml.json"),
     "a width of 10^12": (with_features(width=HUGE), WEIGHTS),
     "10^12 columns": (with_features(n_columns=HUGE), WEIGHTS),
-    "columns that are a text": (with_features(n_columns="many"), "lightxml.json"),
     "dense where it is sparse": (with_features(kind="dense"), WEIGHTS),
     "a negative column": (with_numbers("features.columns", 0, -1), "lightxml.json"),
     "a column beyond the features": (with_numbers("features.columns", -1, 10**6), "lightxml.json"),
     "columns out of order": (with_numbers("features.columns", 3, 0), "lightxml.json"),
     "no vocabulary": (with_blob(WORDS, None), "lightxml.json"),
-    "a pickle as vocabulary": (with_blob(WORDS, pickle.dumps(Payload())), WORDS),
-    "a vocabulary that is a number": (with_manifest("vectorizer", value=3), "lightxml.json"),
     "an unknown vectorizer": (with_manifest("vectorizer", "kind", value="Evil"), "lightxml.json"),
     "a pickle as skops": (
         lambda manifest, blobs: (
@@ -348,51 +297,25 @@ CLUSTER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "a head without a kind": (without("network", "head", "kind"), "lightxml.json"),
     "a head that is a text": (with_manifest("network", "head", value="clustered"), "lightxml.json"),
     "one layer where there are clusters": (with_manifest("network", "head", value=None), WEIGHTS),
-    "chunks where there are clusters": (with_head(kind="chunked"), WEIGHTS),
     "label embeddings of width 10^12": (with_head(label_dim=HUGE), WEIGHTS),
-    "label embeddings of no width": (with_head(label_dim=0), "lightxml.json"),
-    "a width that is a text": (with_head(label_dim="400"), "lightxml.json"),
     "10^12 clusters": (with_head(n_clusters=HUGE), "lightxml.json"),
     "a cluster too many": (with_head(n_clusters=5), WEIGHTS),
-    "no clusters": (with_head(n_clusters=0), "lightxml.json"),
     "clusters without their number": (
         without("network", "head", "n_clusters"),
         "lightxml.json",
     ),
     "no candidate clusters": (with_head(n_candidate_clusters=0), "lightxml.json"),
-    "half a candidate cluster": (with_head(n_candidate_clusters=0.5), "lightxml.json"),
     "a negative cluster": (with_numbers("head.cluster_of", 3, -1), "lightxml.json"),
     "a cluster out of range": (with_numbers("head.cluster_of", 3, 4), "lightxml.json"),
-    "a cluster far out of range": (with_numbers("head.cluster_of", 3, 2**62), "lightxml.json"),
     "a cluster without a label": (
         with_arrays(lambda a: a.update({"head.cluster_of": np.minimum(a["head.cluster_of"], 2)})),
         "lightxml.json",
     ),
-    "clusters as fractions": (
-        with_arrays(lambda a: a.update({"head.cluster_of": a["head.cluster_of"].astype("<f4")})),
-        WEIGHTS,
-    ),
-    "a label without a cluster": (
-        with_arrays(lambda a: a.update({"head.cluster_of": a["head.cluster_of"][1:]})),
-        WEIGHTS,
-    ),
-    "no clusters of labels": (with_arrays(lambda a: a.pop("head.cluster_of")), WEIGHTS),
     "clusters as an argument": (
         with_manifest("params", "label_clusters", value=[0] * 12),
         "lightxml.json",
     ),
-    "a clusterer's name": (
-        with_manifest("params", "label_clusters", value="sklearn.cluster.KMeans"),
-        "lightxml.json",
-    ),
 }
-
-
-def with_members(count: int) -> Change:
-    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
-        manifest["members"] = [{}] * count
-
-    return apply
 
 
 def nested(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
@@ -403,24 +326,12 @@ def nested(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
 ENSEMBLE_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no members": (with_manifest("members", value=[]), "lightxml.json"),
     "no list of members": (without("members"), "lightxml.json"),
-    "members by name": (with_manifest("members", value={"0": {}}), "lightxml.json"),
-    "members that are numbers": (with_manifest("members", value=[0, 1]), "lightxml.json"),
-    "10^5 members": (with_members(10**5), "lightxml.json"),
     "a member without blobs": (
         lambda manifest, blobs: manifest["members"].append(manifest["members"][0]),
         "2/lightxml.json",
     ),
     "a member's weights missing": (with_blob("1/weights.safetensors", None), "1/lightxml.json"),
-    "a member's weights damaged": (with_blob("1/weights.safetensors", b"{"), "1/weights"),
-    "a pickle as a member's weights": (
-        with_blob("1/weights.safetensors", pickle.dumps(Payload())),
-        "1/weights",
-    ),
     "a member that is an ensemble": (nested, "1/lightxml.json"),
-    "a member of another class": (
-        with_manifest("members", 1, "estimator", value="Pipeline"),
-        "1/lightxml.json",
-    ),
     "a member's argument out of range": (
         with_manifest("members", 1, "params", "dropout", value=7),
         "1/lightxml.json",
@@ -444,7 +355,6 @@ ENSEMBLE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         lambda manifest, blobs: manifest["members"][1].update(vectorizer=None),
         "lightxml.json",
     ),
-    "no arguments of its own": (without("params"), "lightxml.json"),
     "an argument too many": (with_manifest("params", "estimator", value="x"), "lightxml.json"),
     "n_estimators of 0": (with_manifest("params", "n_estimators", value=0), "lightxml.json"),
     "a seed that is a text": (with_manifest("params", "random_state", value="x"), "lightxml.json"),
@@ -492,7 +402,6 @@ def as_numbers(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
 RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no rankers": (with_manifest("panel", "rankers", value=[]), "lightxml.json"),
     "rankers without a name": (with_manifest("panel", "rankers", value=[{}]), "lightxml.json"),
-    "a name that is a list": (with_ranker("linear", name=[1]), "lightxml.json"),
     "a ranker of an unknown kind": (with_ranker("linear", name="os"), RANKERS),
     "a ranker that nothing describes": (
         lambda manifest, blobs: manifest["panel"]["rankers"].pop(0),
@@ -509,21 +418,16 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
         RANKERS,
     ),
     "no rankers' arrays": (with_blob(RANKERS, None), "lightxml.json"),
-    "a pickle as rankers": (with_blob(RANKERS, pickle.dumps(Payload())), RANKERS),
     "no training documents": (with_manifest("panel", "n_documents", value=0), "lightxml.json"),
     "more documents of a label than of all": (with_number("panel.counts", 0, 10**6), RANKERS),
     "a negative count": (with_number("panel.counts", 0, -1), RANKERS),
-    "counts of fewer labels": (with_array("panel.counts", lambda a: a[1:]), RANKERS),
     "a preference for fewer labels": (
         with_arrays(lambda a: a.update({"panel.raised": np.zeros(3, np.float32)}), RANKERS),
         RANKERS,
     ),
     "linear: 10^12 labels": (with_ranker("linear", n_labels=HUGE), "lightxml.json"),
-    "linear: 10^12 features": (with_ranker("linear", n_features=HUGE), "lightxml.json"),
-    "linear: no number of labels": (with_ranker("linear", n_labels=None), "lightxml.json"),
     "linear: a label out of place": (with_number("linear.weights_pointers", 3, 10**9), RANKERS),
     "linear: a feature out of range": (with_number("linear.weights_columns", 0, 10**6), RANKERS),
-    "linear: a negative feature": (with_number("linear.weights_columns", 0, -1), RANKERS),
     "linear: weights of full precision": (
         with_array("linear.weights_values", lambda a: a.astype("<f4")),
         RANKERS,
@@ -533,7 +437,6 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
         RANKERS,
     ),
     "linear: no bias": (with_arrays(lambda a: a.pop("linear.bias"), RANKERS), RANKERS),
-    "neighbors: 10^12 documents": (with_ranker("neighbors", n_documents=HUGE), RANKERS),
     "neighbors: documents of other features": (
         with_ranker("neighbors", n_features=3),
         "lightxml.json",
@@ -543,7 +446,6 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "neighbors: labels that begin nowhere": (with_number("neighbors.y_pointers", 0, 1), RANKERS),
     "neighbors: a negative vote": (with_number("neighbors.votes", 0, -1), RANKERS),
     "neighbors: fewer votes": (with_array("neighbors.votes", lambda a: a[1:]), RANKERS),
-    "vectors: 10^12 documents": (with_ranker("vectors", n_documents=HUGE), RANKERS),
     "vectors: another width": (with_ranker("vectors", width=5), "lightxml.json"),
     "vectors: keys of one dimension": (with_array("vectors.keys", np.ravel), RANKERS),
     "vectors: a label out of range": (with_number("vectors.y_columns", 0, 12), RANKERS),
@@ -562,13 +464,8 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "network: a label half seen": (with_number("network.seen", 0, 2), RANKERS),
     "network: fewer labels": (with_array("network.seen", lambda a: a[1:]), RANKERS),
     "final: an unknown kind": (with_manifest("panel", "final", "kind", value="code"), RANKERS),
-    "final: no kind": (with_manifest("panel", "final", value=[]), "lightxml.json"),
     "final: trees of other rankers": (
         with_manifest("panel", "final", "n_columns", value=3),
-        RANKERS,
-    ),
-    "final: a baseline that is a text": (
-        with_manifest("panel", "final", "baseline", value="0"),
         RANKERS,
     ),
     "final: a column out of range": (with_number("final.column", 0, 99), RANKERS),
@@ -616,15 +513,10 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_texts(**joined(["\ud800"]), sizes=np.array([1, *[0] * 11], np.int32)),
         TEXTS,
     ),
-    "texts as a pickle": (with_blob(TEXTS, pickle.dumps(Payload())), TEXTS),
 }
 
 # Of a model of numbers whose labels are described by rows, with centroids.
 ROW_TAMPERINGS: dict[str, tuple[Change, str]] = {
-    "centroids: a feature out of range": (
-        with_number("centroids.centroids_columns", 0, 99),
-        RANKERS,
-    ),
     "centroids: fewer lengths": (with_array("centroids.lengths", lambda a: a[1:]), RANKERS),
     "centroids: other labels": (with_ranker("centroids", n_labels=3), "lightxml.json"),
     "rows: other features": (with_ranker("label_texts", n_features=3), "lightxml.json"),
@@ -632,7 +524,6 @@ ROW_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "rows: values of another length": (with_number("label_texts.values", 0, 1e30), RANKERS),
     "rows: a value of 0": (with_number("label_texts.values", 0, 0), RANKERS),
     "10^12 columns of X": (with_manifest("n_features", value=HUGE), "lightxml.json"),
-    "no columns of X": (with_manifest("n_features", value=0), "lightxml.json"),
     "final: weights for other columns": (with_array("final.weights", lambda a: a[1:]), RANKERS),
 }
 
