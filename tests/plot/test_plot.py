@@ -142,14 +142,6 @@ class TestTopK:
         assert display.ax_ is not first
         assert display.line_.get_label() == "again"
 
-    def test_labels_may_be_names(self, data: Data) -> None:
-        X, y = data
-        names = label_sets(y, np.array([f"label {j}" for j in range(30)]))
-        named = features_only().fit(X, names)
-        plain = features_only().fit(X, y)
-        values = TopKDisplay.from_estimator(named, X, names, k=3).values
-        assert values.tolist() == TopKDisplay.from_estimator(plain, X, y, k=3).values.tolist()
-
     def test_pipelines_and_ensembles_are_estimators(
         self, data: Data, model: LightXMLClassifier
     ) -> None:

@@ -35,6 +35,9 @@ from lightxml.training.checkpoints import Checkpoints, checkpoints_in
 from lightxml.training.state import TrainingState
 from tests.network.test_encoders import save_pretrained
 
+Make = Callable[..., LightXMLClassifier]
+Stop = Callable[[int | None], None]
+
 Documents = tuple[list[str], sp.csr_array]
 # All that makes a training hard to repeat: dropout and negatives drawn at random, label clusters,
 # tables with optimizers of their own, averaged weights, several batches a step, of which the last
@@ -120,9 +123,7 @@ def age(slot: Path) -> tuple[int, int]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents
-) -> LightXMLClassifier:
+def unbroken(make_classifier: Make, documents: Documents) -> LightXMLClassifier:
     return fit(make_classifier(**HARD), documents)
 
 
@@ -130,9 +131,9 @@ def unbroken(
 def test_a_fit_stopped_again_and_again_ends_as_an_unbroken_one(
     every: int,
     unbroken: LightXMLClassifier,
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
-    stop_after: Callable[[int | None], None],
+    stop_after: Stop,
     tmp_path: Path,
 ) -> None:
     model = make_classifier(**HARD, checkpoint_dir=tmp_path)
@@ -151,10 +152,7 @@ def test_a_fit_stopped_again_and_again_ends_as_an_unbroken_one(
 
 
 def test_a_stopped_fit_of_several_rankers_goes_on_too(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, stop_after: Stop, tmp_path: Path
 ) -> None:
     X, y = documents
     params = {"features": TfidfVectorizer(), "feature_dim": 16, "rankers": "auto"}
@@ -171,9 +169,9 @@ def test_a_stopped_fit_of_several_rankers_goes_on_too(
 
 def test_large_tables_are_files_of_their_own(
     unbroken: LightXMLClassifier,
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
-    stop_after: Callable[[int | None], None],
+    stop_after: Stop,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -188,10 +186,10 @@ def test_large_tables_are_files_of_their_own(
 
 
 def test_clusters_come_from_the_checkpoint(
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
     unbroken: LightXMLClassifier,
-    stop_after: Callable[[int | None], None],
+    stop_after: Stop,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -214,9 +212,9 @@ def test_clusters_come_from_the_checkpoint(
 def test_what_is_made_anew_before_the_training_is_the_same_again(
     what: str,
     monkeypatch: pytest.MonkeyPatch,
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
-    stop_after: Callable[[int | None], None],
+    stop_after: Stop,
     tmp_path: Path,
 ) -> None:
     X, y = documents
@@ -243,10 +241,7 @@ def test_what_is_made_anew_before_the_training_is_the_same_again(
 
 
 def test_early_stopping_goes_on_too(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, stop_after: Stop, tmp_path: Path
 ) -> None:
     params = {**HARD, "max_epochs": 8, "early_stopping": True, "n_iter_no_change": 2}
     expected = make_classifier(**params).fit(*documents)
@@ -261,9 +256,9 @@ def test_early_stopping_goes_on_too(
 
 
 def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
-    stop_after: Callable[[int | None], None],
+    stop_after: Stop,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -280,10 +275,7 @@ def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(
 
 
 def test_what_decides_the_fit_has_a_subfolder_of_its_own(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, stop_after: Stop, tmp_path: Path
 ) -> None:
     X, y = documents
     base: dict[str, Any] = {"encoder": None, "features": TfidfVectorizer(), "max_epochs": 1}
@@ -337,7 +329,7 @@ def test_an_encoders_folder_counts_by_what_is_in_it(
 
 
 def test_a_vectorizer_that_cannot_be_told_from_others_is_refused(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents, tmp_path: Path
+    make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     features = TfidfVectorizer(tokenizer=lambda text: text.split(), token_pattern=None)
     model = make_classifier(encoder=None, features=features, checkpoint_dir=tmp_path)
@@ -346,7 +338,7 @@ def test_a_vectorizer_that_cannot_be_told_from_others_is_refused(
 
 
 def test_the_clones_of_a_grid_search_share_the_folder(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents, tmp_path: Path
+    make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     X, y = documents
     searches = [
@@ -367,10 +359,7 @@ def test_the_clones_of_a_grid_search_share_the_folder(
 
 @pytest.fixture
 def stopped(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, stop_after: Stop, tmp_path: Path
 ) -> LightXMLClassifier:
     """An estimator whose fit was stopped when there were two checkpoints."""
     model = make_classifier(**HARD, checkpoint_dir=tmp_path)
@@ -438,7 +427,7 @@ def test_a_checkpoint_of_another_network_is_not_read(
 
 
 def test_a_first_checkpoint_that_was_never_finished_counts_as_none(
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
     unbroken: LightXMLClassifier,
     monkeypatch: pytest.MonkeyPatch,
@@ -485,7 +474,7 @@ def test_two_fits_do_not_write_to_one_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_named(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents, tmp_path: Path
+    make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     model = make_classifier(checkpoint_dir=tmp_path / "file")
@@ -494,7 +483,7 @@ def test_a_folder_that_cannot_be_made_is_named(
 
 
 def test_a_full_disk_is_warned_of_once_and_before(
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
     unbroken: LightXMLClassifier,
     monkeypatch: pytest.MonkeyPatch,
@@ -514,7 +503,7 @@ def test_a_full_disk_is_warned_of_once_and_before(
 
 
 def test_a_disk_that_refuses_does_not_end_the_training(
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
     unbroken: LightXMLClassifier,
     monkeypatch: pytest.MonkeyPatch,
@@ -570,7 +559,7 @@ def test_a_signal_waits_for_the_step_and_a_checkpoint(
     number: int,
     expected: type[BaseException],
     unbroken: LightXMLClassifier,
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -604,10 +593,7 @@ def raise_in_step(patch: pytest.MonkeyPatch, number: int, step: int) -> None:
 
 
 def test_a_handler_of_the_callers_is_called_afterwards(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[tuple[int, list[str]]] = []
 
@@ -626,10 +612,7 @@ def test_a_handler_of_the_callers_is_called_afterwards(
 
 
 def test_a_second_signal_does_not_wait(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seed = training.seed_generators
 
@@ -648,7 +631,7 @@ def test_a_second_signal_does_not_wait(
 @pytest.mark.parametrize("how", ["no folder", "in a thread", "ignored"])
 def test_signals_are_left_alone_where_they_are_not_ours(
     how: str,
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

@@ -24,6 +24,8 @@ from lightxml.runtime.progress import Progress
 from lightxml.training.loop import TrainingConfig, train
 from tests.conftest import small_config
 
+Make = Callable[..., LightXMLClassifier]
+
 Documents = tuple[list[str], sp.csr_array]
 CONFIG = TrainingConfig(
     max_epochs=2,
@@ -103,7 +105,7 @@ def test_the_mean_of_the_weights_is_what_predicts(setting: tuple) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_fit_and_keeps_the_previous_one(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents
+    make_classifier: Make, documents: Documents
 ) -> None:
     X, y = documents
     model = make_classifier(max_epochs=1).fit(X, y)
@@ -115,7 +117,7 @@ def test_a_loss_that_is_not_finite_stops_the_fit_and_keeps_the_previous_one(
 
 
 def test_the_callers_random_states_are_left_alone(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents
+    make_classifier: Make, documents: Documents
 ) -> None:
     def state() -> tuple:
         numpy_state = np.random.get_state()[1].tolist()  # noqa: NPY002 - the global one is meant
@@ -130,7 +132,7 @@ def test_the_callers_random_states_are_left_alone(
 
 
 def test_the_same_seed_gives_the_same_model_and_another_another(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents
+    make_classifier: Make, documents: Documents
 ) -> None:
     X, y = documents
     first, again, other = (
@@ -176,9 +178,7 @@ def test_a_short_fit_and_one_on_a_gpu_say_nothing(
 
 
 def test_verbose_shows_the_work_ahead_and_the_loss(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    capfd: pytest.CaptureFixture[str],
+    make_classifier: Make, documents: Documents, capfd: pytest.CaptureFixture[str]
 ) -> None:
     X, y = documents
     model = make_classifier(max_epochs=2, verbose=1).fit(X, y, X_val=X[:10], y_val=y[:10])
@@ -192,7 +192,7 @@ def test_verbose_shows_the_work_ahead_and_the_loss(
 
 
 def test_a_log_gets_a_line_for_each_epoch_that_takes_long(
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -207,9 +207,7 @@ def test_a_log_gets_a_line_for_each_epoch_that_takes_long(
     assert f"P@1 {first['precision_at_1']:.3f}" in line
 
 
-def test_thirty_documents_are_learnt_by_heart(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents
-) -> None:
+def test_thirty_documents_are_learnt_by_heart(make_classifier: Make, documents: Documents) -> None:
     X, y = documents[0][:30], documents[1][:30]
     model = make_classifier(max_epochs=60, learning_rate=5e-3, dropout=0.0, swa_start=None).fit(
         X, y

@@ -25,6 +25,8 @@ from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.network.prediction import sigmoid
 from tests.conftest import small_config
 
+Make = Callable[..., LightXMLClassifier]
+
 
 class Given(ClassifierMixin, BaseEstimator):
     """Keeps the columns of the numbers that a `Translation` is given."""
@@ -151,9 +153,7 @@ NUMBERS = Translated(**QUICK.get_params())
 
 
 ENSEMBLE = TranslatedEnsemble(
-    clone(QUICK).set_params(random_state=None),
-    n_estimators=2,
-    random_state=0,
+    clone(QUICK).set_params(random_state=None), n_estimators=2, random_state=0
 )
 
 
@@ -255,7 +255,7 @@ def test_one_attribute_holds_what_was_fitted(fitted: LightXMLClassifier) -> None
 
 
 def test_fit_and_predict_leave_the_arguments_as_they_were(
-    make_classifier: Callable[..., LightXMLClassifier], documents: tuple[list[str], Any]
+    make_classifier: Make, documents: tuple[list[str], Any]
 ) -> None:
     X, y = documents
     model = make_classifier(max_epochs=1)

@@ -23,6 +23,8 @@ from lightxml.network.heads.chunked import ChunkedHead
 from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.heads.one_vs_all import OneVsAllHead
 
+Make = Callable[..., LightXMLClassifier]
+
 N_LABELS = 40
 Data = tuple[list[str], sp.csr_array]
 CLUSTERED = {"label_clusters": True, "max_cluster_size": 6, "n_candidate_clusters": 3}
@@ -45,7 +47,7 @@ def features_only(**params: Any) -> LightXMLClassifier:
 @HEADS
 @pytest.mark.parametrize("reads", ["features", "both"])
 def test_a_model_learns_what_the_documents_say(
-    make_classifier: Callable[..., LightXMLClassifier], data: Data, head: dict, reads: str
+    make_classifier: Make, data: Data, head: dict, reads: str
 ) -> None:
     if reads == "features":
         model = features_only(**head, max_epochs=15)
@@ -61,7 +63,7 @@ def test_a_model_learns_what_the_documents_say(
 
 
 def test_the_improvements_go_together_and_each_changes_the_training(
-    make_classifier: Callable[..., LightXMLClassifier], data: Data
+    make_classifier: Make, data: Data
 ) -> None:
     X, y = data
     improvements = {"se_block": True, "loss_correction": True, "n_random_negatives": 7}
@@ -292,7 +294,7 @@ def test_the_estimate_counts_weights_moments_means_and_candidates(data: Data) ->
 @pytest.mark.gpu
 @HEADS
 def test_a_gpu_learns_as_a_cpu_does_and_both_rank_alike(
-    make_classifier: Callable[..., LightXMLClassifier], data: Data, head: dict[str, Any]
+    make_classifier: Make, data: Data, head: dict[str, Any]
 ) -> None:
     X, y = data
     params = {"features": TfidfVectorizer(), "feature_dim": 32, "max_epochs": 15, **head}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 import random
 import tracemalloc
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -98,12 +96,8 @@ def test_words_alone_rank_what_linear_classifiers_and_neighbors_say(
     np.testing.assert_array_equal(said, proposed(plain, X_NEW))
     assert 0 < said.mean() < 1
     truth = [tuple(int(label[-2:]) for label in own) for own in Y_NEW]
-    assert (
-        np.mean(
-            [top in own for [top], own in zip(plain.predict_topk(X_NEW, 1), truth, strict=True)]
-        )
-        > 0.9
-    )
+    best = plain.predict_topk(X_NEW, 1)[:, 0]
+    assert np.mean([label in own for label, own in zip(best, truth, strict=True)]) > 0.9
 
 
 def test_the_plain_mean_is_that_of_the_rankers_probabilities(plain: LightXMLClassifier) -> None:
@@ -203,8 +197,6 @@ def test_labels_of_a_numeric_matrix_are_described_by_its_columns() -> None:
     ("params", "given", "error", "message"),
     [
         ({}, {"label_texts": ["a", "b"]}, ValueError, "label_texts has 2 entries, but y has 24"),
-        ({}, {"label_texts": {99: "a"}}, ValueError, "label_texts has the label 99, which is no"),
-        ({}, {"label_texts": [None] * N_LABELS}, ValueError, "gives no label any text"),
         ({"rankers": ("trees",)}, {}, ValueError, "rankers is .* expected .*'linear', 'neighbors'"),
         ({"rankers": ()}, {}, ValueError, r"rankers is \(\); expected"),
         ({"rankers": "linear"}, {}, TypeError, "rankers is 'linear'; expected"),
@@ -219,7 +211,6 @@ def test_labels_of_a_numeric_matrix_are_described_by_its_columns() -> None:
          ValueError, "reads no label_texts, and there is one here. Add 'label_texts' to rankers"),
         ({"encoder": "tiny", "rankers": ("linear",)}, {}, ValueError,
          "reads no encoder, and there is one here. Add 'network' to rankers"),
-        ({}, {"X_val": X_NEW}, ValueError, "X_val and y_val go together"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_named_before_the_expensive_part(
@@ -375,22 +366,8 @@ def test_predict_gives_the_labels_of_a_half_or_more(model: LightXMLClassifier) -
 # A good citizen ---------------------------------------------------------------------------------
 
 
-def by_joblib(model: LightXMLClassifier, folder: Path) -> LightXMLClassifier:
-    joblib.dump(model, folder / "model.joblib")
-    return joblib.load(folder / "model.joblib")
-
-
-@pytest.mark.parametrize(
-    "copied",
-    [
-        lambda model, _: pickle.loads(pickle.dumps(model)),
-        by_joblib,
-        lambda model, _: copy.deepcopy(model),
-    ],
-    ids=["pickle", "joblib", "deepcopy"],
-)
-def test_a_copy_says_the_same(model: LightXMLClassifier, copied: Callable, tmp_path: Path) -> None:
-    twin = copied(model, tmp_path)
+def test_a_copy_says_the_same(model: LightXMLClassifier) -> None:
+    twin = pickle.loads(pickle.dumps(model))
     assert np.array_equal(twin.decision_function(X_NEW), model.decision_function(X_NEW))
     assert twin.label_texts_ == model.label_texts_
     assert names(twin) == names(model)
