@@ -114,12 +114,9 @@ def test_fit_refuses_what_is_no_labels_and_learns_nothing(
     ("y", "message"),
     [
         (np.zeros((3, 5)), "y has 5 columns, but LightXMLClassifier was fitted with 12 labels"),
-        (np.zeros((2, 12)), "y has 2 rows, but there are 3 documents"),
         ([["a"], ["b"], []], "y is a list of collections of labels, but the model was fitted on"),
-        (np.full((3, 12), 2), "y[0, 0] is 2; expected 0 or 1."),
-        (np.zeros(3), "y is 1-D with shape (3,); expected"),
     ],
-    ids=["columns", "rows", "form", "values", "1-D"],
+    ids=["columns", "form"],
 )
 def test_score_refuses_labels_that_do_not_fit(
     fitted: LightXMLClassifier, y: Any, message: str
@@ -139,17 +136,13 @@ EYE = np.eye(3, dtype=int)
         (EYE, ["a"], None, ValueError, "X_val and y_val go together; pass both or neither."),
         (EYE, None, EYE[:1], ValueError, "X_val and y_val go together; pass both or neither."),
         (EYE, ["a", None], EYE[:2], TypeError, "X_val[1] is None; expected str."),
-        (EYE, "a", EYE[:1], TypeError, "X_val is a single str; expected"),
-        (EYE, [], EYE[:0], ValueError, "X_val is empty; expected at least one document."),
         (EYE, ["a"], EYE, ValueError, "y_val has 3 rows, but there are 1 documents;"),
         (EYE, ["a"], np.eye(1, 2), ValueError, "y_val has 2 columns, but LightXMLClassifier was"),
-        (EYE, ["a"], 2 * EYE[:1], ValueError, "y_val[0, 0] is 2; expected 0 or 1."),
         (EYE, ["a"], [["a"]], ValueError, "y_val is a list of collections of labels, but the"),
         ([["a"], ["b"], []], ["a"], EYE[:1], ValueError, "y_val is an indicator matrix, but the"),
-        ([["a"], ["b"], []], ["a"], ["a"], ValueError, "y_val[0] is the single label 'a'; expect"),
     ],
-    ids=["no y_val", "no X_val", "None in X_val", "str as X_val", "empty X_val", "length",
-         "columns", "values", "lists after a matrix", "a matrix after lists", "single labels"],
+    ids=["no y_val", "no X_val", "None in X_val", "length", "columns", "lists after a matrix",
+         "a matrix after lists"],
 )  # fmt: skip
 def test_fit_refuses_validation_data_that_does_not_fit(
     make_classifier: Make, y: Any, X_val: Any, y_val: Any, error: type[Exception], message: str

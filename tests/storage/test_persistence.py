@@ -16,7 +16,6 @@ import torch
 from sklearn.pipeline import make_pipeline
 
 from lightxml import LightXMLClassifier, load
-from lightxml.exceptions import BundleError
 from tests.network.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
@@ -96,18 +95,6 @@ def test_a_random_state_object_is_kept_as_none_and_said_so(
     assert load(tmp_path / "model", "cpu").random_state is None
 
 
-def test_a_second_save_replaces_the_first(
-    make_classifier: Make, fitted: LightXMLClassifier, documents: Documents, tmp_path: Path
-) -> None:
-    fitted.save(tmp_path / "model")
-    other = make_classifier(max_epochs=1, random_state=5).fit(*documents)
-    other.save(tmp_path / "model")
-    X = documents[0]
-    found = load(tmp_path / "model", "cpu").decision_function(X)
-    assert np.array_equal(found, other.decision_function(X))
-    assert len(contents(tmp_path / "model")) == 3, "the first one's blobs are gone"
-
-
 def test_a_new_process_needs_neither_the_encoders_folder_nor_a_hub(
     make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
@@ -143,12 +130,3 @@ def test_loading_draws_nothing_from_the_callers_generators(
     before = torch.get_rng_state()
     load(tmp_path / "model", "cpu")
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_another_class_is_refused(fitted: LightXMLClassifier, tmp_path: Path) -> None:
-    class Other(LightXMLClassifier):
-        pass
-
-    fitted.save(tmp_path / "model")
-    with pytest.raises(BundleError, match=r"holds a LightXMLClassifier, not a Other"):
-        Other.load(tmp_path / "model")

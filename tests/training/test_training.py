@@ -16,7 +16,7 @@ import torch
 from lightxml import LightXMLClassifier
 from lightxml.data.documents import Documents as Read
 from lightxml.data.documents import tokenize
-from lightxml.exceptions import LongFitWarning, NonFiniteLossError
+from lightxml.exceptions import LongFitWarning
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
 from lightxml.network.network import LightXMLNetwork
@@ -102,18 +102,6 @@ def test_the_mean_of_the_weights_is_what_predicts(setting: tuple) -> None:
             mean = torch.stack([seen[i][name] for i in (1, 2, 3)]).mean(dim=0)
             torch.testing.assert_close(value, mean, atol=1e-6, rtol=1e-5)
             assert torch.equal(value, validated[name])
-
-
-def test_a_loss_that_is_not_finite_stops_the_fit_and_keeps_the_previous_one(
-    make_classifier: Make, documents: Documents
-) -> None:
-    X, y = documents
-    model = make_classifier(max_epochs=1).fit(X, y)
-    before = model.predict_proba(X)
-    model.set_params(learning_rate=1e30, max_epochs=3)
-    with pytest.raises(NonFiniteLossError, match=r"(?s)The .* step \d+, on .* Lower learning_rate"):
-        model.fit(X, y)
-    assert np.array_equal(model.predict_proba(X), before)
 
 
 def test_the_callers_random_states_are_left_alone(

@@ -312,16 +312,6 @@ def test_a_document_goes_through_each_encoder_once(
     assert sum(encoded) == 2 * 60
 
 
-def test_blocks_of_documents_change_nothing(
-    ensemble: LightXMLEnsemble, documents: Documents, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    X = documents[0]
-    expected = ensemble.predict_proba(X)
-    monkeypatch.setattr(averaging, "_DOCUMENTS_AT_ONCE", 7)
-    _, scores = ensemble.predict_topk(X, 12, return_scores=True)
-    np.testing.assert_allclose(scores, -np.sort(-expected, axis=1), atol=1e-5)
-
-
 @pytest.mark.parametrize("form", ["csr_array", "collections"])
 def test_predict_gives_the_labels_of_half_or_more_in_the_form_of_y(
     numbers: tuple[sp.csr_array, sp.csr_array], form: str

@@ -251,20 +251,6 @@ def test_a_saved_model_keeps_the_clusters_that_were_found_or_given(
     assert np.array_equal(refitted.decision_function(X), model.decision_function(X))
 
 
-@HEADS
-def test_rankings_begin_alike_and_scores_are_those_of_all_labels(data: Data, head: dict) -> None:
-    X, y = data
-    model = features_only(**head).fit(X, y)
-    topk, scores = model.predict_topk(X, 8, return_scores=True)
-    assert np.array_equal(model.predict_topk(X, 3), topk[:, :3])
-    proba = model.predict_proba(X)
-    np.testing.assert_allclose(np.take_along_axis(proba, topk, axis=1), scores, atol=1e-6)
-    assert np.array_equal(model.predict(X).toarray() != 0, proba >= 0.5)
-    few = model.predict_topk(X[7:8], 8, return_scores=True)
-    assert np.array_equal(few[0], topk[7:8])
-    np.testing.assert_allclose(few[1], scores[7:8], atol=1e-5)
-
-
 def test_a_training_that_may_not_fit_into_memory_says_what_to_lower(
     data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -247,12 +247,6 @@ def test_validation_documents_fit_the_final_ranker_and_never_join_the_rankers() 
     assert best[1] < 0.4
 
 
-def test_documents_held_out_join_the_rankers_in_the_end() -> None:
-    model = words(validation_fraction=40).fit(X, MATRIX)
-    assert ranker(model, "neighbors").rows.shape[0] == N_DOCUMENTS
-    np.testing.assert_array_equal(model._model.panel.counts, MATRIX.sum(axis=0))
-
-
 @pytest.fixture
 def held_out(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """The numbers of the documents that fits hold out, fit by fit."""
@@ -264,14 +258,6 @@ def held_out(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 
     monkeypatch.setattr(rankers, "fit_panel", watch)
     return numbers
-
-
-def test_equal_documents_are_held_out_together(held_out: list[np.ndarray]) -> None:
-    texts = [text for text in X[:50] for _ in range(3)]
-    words(validation_fraction=0.3).fit(texts, np.repeat(MATRIX[:50], 3, axis=0))
-    (numbers,) = held_out
-    assert 30 < len(numbers) <= 45
-    assert (np.bincount(numbers // 3)[numbers // 3] == 3).all()
 
 
 def test_a_network_never_learns_the_documents_held_out(
@@ -309,18 +295,6 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(
 ) -> None:
     again = words(n_jobs=2).fit(X, Y, label_texts=LABEL_TEXTS)
     assert np.array_equal(again.decision_function(X_NEW), model.decision_function(X_NEW))
-
-
-def test_a_document_says_the_same_in_any_company(model: LightXMLClassifier) -> None:
-    together = model.predict_proba(X_NEW)
-    alone = np.concatenate([model.predict_proba([text]) for text in X_NEW[:20]])
-    np.testing.assert_allclose(alone, together[:20], atol=1e-5)
-
-
-def test_the_first_five_of_twenty_are_those_of_five(model: LightXMLClassifier) -> None:
-    few, many = (model.predict_topk(X_NEW, k, return_scores=True) for k in (5, 20))
-    np.testing.assert_array_equal(few[0], many[0][:, :5])
-    np.testing.assert_array_equal(few[1], many[1][:, :5])
 
 
 def test_what_nobody_proposes_has_probability_0(model: LightXMLClassifier) -> None:
