@@ -131,7 +131,7 @@ JSON = st.recursive(
 
 
 @given(manifest=st.dictionaries(st.text(), JSON, max_size=4), blob=st.binary(max_size=50))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_json_and_any_bytes_load_equal(
     tmp_path_factory: pytest.TempPathFactory, manifest: dict[str, Any], blob: bytes
 ) -> None:

@@ -144,7 +144,7 @@ def test_predict_takes_the_scores_that_are_shown_as_a_half(
 # Ties ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(bias=st.lists(st.sampled_from([-1.0, 0.0, 2.0]), min_size=12, max_size=12))
 def test_labels_tied_at_any_place_come_in_the_order_of_classes(
     without_weights: LightXMLClassifier, bias: list[float]

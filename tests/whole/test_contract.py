@@ -143,9 +143,10 @@ TEXTS = Translated(
 QUICK = LightXMLClassifier(
     None,
     rankers=("network",),
-    max_epochs=15,
+    feature_dim=16,
+    max_epochs=6,
     batch_size=32,
-    head_learning_rate=5e-3,
+    head_learning_rate=3e-2,
     device="cpu",
     random_state=0,
 )
