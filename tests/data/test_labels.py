@@ -496,25 +496,6 @@ def nested_zeros_and_ones(y: list[list[Any]]) -> bool:
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    indicators,
-    st.sampled_from(FORMATS),
-    st.sampled_from(["array", "matrix"]),
-    st.sampled_from(["bool", "int8", "uint16", "int64", "float32", "float64"]),
-)
-def test_any_sparse_format_gives_the_dense_matrix_s_labels(
-    y: np.ndarray, fmt: str, kind: str, dtype: str
-) -> None:
-    sparse = getattr(sp, f"{fmt}_{kind}")(y.astype(dtype))
-    before = unchanged(sparse)
-    labels = encode(sparse, len(y))
-    assert same(labels, encode(y, len(y)))
-    assert labels.form == f"csr_{kind}"
-    assert np.array_equal(labels.matrix.toarray(), y)
-    assert unchanged(sparse) == before
-
-
-@settings(max_examples=30, deadline=None)
 @given(indicators, st.data())
 def test_order_repetition_and_zeros_of_the_entries_change_nothing(
     y: np.ndarray, data: st.DataObject
@@ -557,15 +538,6 @@ def test_any_container_gives_the_same_classes_and_labels(y: list[list[Any]], kin
     back = decode(labels.matrix, labels.classes, labels.form)
     assert back == [tuple(sorted(set(row))) for row in y]
     assert pickle.dumps(contained) == before
-
-
-@settings(max_examples=30, deadline=None)
-@given(label_rows)
-def test_training_labels_are_all_known(y: list[list[Any]]) -> None:
-    y = [set(row) for row in y]
-    labels = encode(y, len(y))
-    known = encode_known(y, labels.classes, labels.form, len(y))
-    assert np.array_equal(known.toarray(), labels.matrix.toarray())
 
 
 @settings(max_examples=30, deadline=None)

@@ -74,13 +74,6 @@ def test_labels_of_the_test_part_alone_are_counted_and_get_no_column(tmp_path):
     assert "2 of them (3 occurrences) not in train" in data.DESCR
 
 
-def test_an_unseen_label_that_sorts_after_all_others_is_no_label(tmp_path):
-    files = {**SMALL, "test_labels": "zzz\n0\n"}
-    data = load_xmc(write(tmp_path, **files))
-    assert data.y_test.nnz == 0
-    assert data.n_unseen_labels == {"test": 2}
-
-
 def test_without_a_test_or_dev_part_both_are_none(tmp_path):
     data = load_xmc(write(tmp_path, train_texts="a\n", train_labels="x\n"))
     assert data.X_test is data.y_test is data.X_validation is data.y_validation is None
@@ -147,12 +140,6 @@ def test_a_line_without_text_or_without_a_label_is_a_document_all_the_same(tmp_p
     data = load_xmc(write(tmp_path, train_texts="a\n\nc\n\n", train_labels="x\ny\n\n \t\n"))
     assert data.X_train == ["a", "", "c", ""]
     assert data.y_train.toarray().tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]]
-
-
-def test_a_test_part_whose_lines_hold_no_label_has_empty_rows(tmp_path):
-    data = load_xmc(write(tmp_path, **{**SMALL, "test_labels": "\n\n"}))
-    assert data.y_test.shape == (2, 3)
-    assert data.y_test.nnz == data.n_unseen_labels["test"] == 0
 
 
 def test_labels_are_separated_by_spaces_and_tabs_and_by_nothing_else(tmp_path):

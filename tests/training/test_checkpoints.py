@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 from collections import namedtuple
 from collections.abc import Callable
@@ -684,8 +683,6 @@ def seeding(*numbers, device):
     at[0] = numbers[1]
     if death == "step" and numbers[1] == int(step):
         os.kill(os.getpid(), signal.SIGKILL)
-    if death == "wait":
-        print("step", numbers[1], flush=True)
     seed(*numbers, device=device)
 
 def writing(folder, data, suffix):
@@ -701,29 +698,19 @@ model = LightXMLClassifier(
     head_learning_rate=2e-2, device="cpu", random_state=0,
     checkpoint_dir=None if folder == "none" else folder,
 )
-try:
-    model.fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
-except BaseException as error:
-    print(type(error).__name__, hasattr(model, "network_"), flush=True)
-    raise
+model.fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
 model.save(output)
 """
 
 
-def start(*arguments: Any) -> subprocess.Popen:
+def run(*arguments: Any) -> tuple[int, str]:
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=environment, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-
-
-def run(*arguments: Any) -> tuple[int, str]:
-    process = start(*arguments)
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out + err
+    command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
+    done = subprocess.run(
+        command, env=environment, cwd=root, timeout=300, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -742,27 +729,3 @@ def test_a_process_killed_three_times_ends_as_an_unbroken_one(
     model, other = (LightXMLClassifier.load(tmp_path / n) for n in ("resumed", "unbroken"))
     assert_equal(model, other, documents[0])
     assert subfolders(kept) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "name", "code"),
-    [(signal.SIGINT, "KeyboardInterrupt", -signal.SIGINT), (signal.SIGTERM, "SystemExit", 143)],
-)
-def test_a_process_told_to_end_writes_a_checkpoint_first(
-    number: int, name: str, code: int, documents: Documents, tmp_path: Path
-) -> None:
-    kept = tmp_path / "kept"
-    with start(kept, tmp_path / "never", "wait", 0) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line == "step 5\n":
-                process.send_signal(number)
-                break
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
-    assert f"{name} False" in out
-    assert run(kept, tmp_path / "resumed", "none", 0)[0] == 0
-    assert run("none", tmp_path / "unbroken", "none", 0)[0] == 0
-    model, other = (LightXMLClassifier.load(tmp_path / n) for n in ("resumed", "unbroken"))
-    assert_equal(model, other, documents[0])

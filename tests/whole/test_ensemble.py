@@ -22,7 +22,7 @@ from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.datasets import make_xmc
 from lightxml.exceptions import BundleError
 from lightxml.files.bundle import load_bundle
-from lightxml.metrics import make_topk_scorer, ndcg_at_k, precision_at_k
+from lightxml.metrics import make_topk_scorer, precision_at_k
 from lightxml.predicting import averaging
 from lightxml.rankers.base import Documents as Rows
 from tests.network.test_encoders import save_pretrained
@@ -225,29 +225,6 @@ def test_the_logit_of_the_mean_is_exact_at_either_end() -> None:
     np.testing.assert_allclose(averaging.logit_of_mean(logits), [-90, 60, 0], atol=1e-9)
 
 
-def test_the_ranking_is_that_of_the_dense_mean(
-    wide: LightXMLEnsemble, numbers: tuple[sp.csr_array, Any]
-) -> None:
-    X = numbers[0]
-    topk, scores = wide.predict_topk(X, 5, return_scores=True)
-    expected = dense_mean(wide, X)
-    assert np.array_equal(topk, best(expected, 5))
-    np.testing.assert_allclose(scores, np.take_along_axis(expected, topk, 1), atol=1e-6)
-    assert scores.dtype == np.float32
-
-
-def test_the_first_places_do_not_depend_on_how_many_are_asked_for(
-    wide: LightXMLEnsemble, numbers: tuple[sp.csr_array, Any]
-) -> None:
-    X = numbers[0]
-    labels, scores = wide.predict_topk(X, 10, return_scores=True)
-    for k in (1, 3, 5, 9):
-        found, values = wide.predict_topk(X, k, return_scores=True)
-        assert np.array_equal(found, labels[:, :k])
-        assert np.array_equal(values, scores[:, :k])
-    assert np.array_equal(wide.predict_topk(X, 300)[:, :10], labels)
-
-
 class Table:
     """What `averaging` asks of a fitted model, answered from a table of logits."""
 
@@ -330,15 +307,6 @@ def test_predict_gives_the_labels_of_half_or_more_in_the_form_of_y(
         assert found == [tuple(model.classes_[row].tolist()) for row in expected]
     else:
         assert np.array_equal(found.toarray(), expected)
-
-
-def test_score_is_precision_at_1(
-    wide: LightXMLEnsemble, numbers: tuple[sp.csr_array, sp.csr_array]
-) -> None:
-    X, y = numbers
-    assert wide.score(X, y) == precision_at_k(y, wide.predict_topk(X, 1), 1)
-    scorer = make_topk_scorer(ndcg_at_k, k=5)
-    assert scorer(wide, X, y) == ndcg_at_k(y, wide.predict_topk(X, 5), 5)
 
 
 def test_dense_scores_beyond_the_limit_are_refused(
