@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import doctest
 import importlib.metadata
 import json
 import os
@@ -22,7 +21,7 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from lightxml.datasets import label_sets, load_pydocs, load_xmc, make_xmc, parts, synthetic
+from lightxml.datasets import label_sets, load_pydocs, load_xmc, make_xmc, synthetic
 from lightxml.datasets.docstrings import prose
 
 EURLEX = Path(__file__).resolve().parents[3] / "shared" / "data" / "eurlex57k_15k.tar.xz"
@@ -265,13 +264,6 @@ def test_a_real_data_set_agrees_with_its_published_counts():
 def test_label_sets_names_the_columns_of_each_row():
     y = csr_array([[0, 1, 1], [0, 0, 0], [1, 0, 0]])
     assert label_sets(y, np.array(["a", "b", "c"])) == [("b", "c"), (), ("a",)]
-
-
-@pytest.mark.parametrize("module", [parts, synthetic], ids=["parts", "synthetic"])
-def test_the_examples_in_the_docstrings_are_right(module):
-    result = doctest.testmod(module)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 # --- load_pydocs -------------------------------------------------------------------------------

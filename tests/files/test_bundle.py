@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import pickle
-import shutil
 import signal
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -492,15 +491,6 @@ def test_any_bytes_are_json_or_the_error(data: bytes) -> None:
 # Tampering with a saved bundle: each row damages it and tells which file the error names
 
 Tamper = Callable[[Path], Path]
-TAMPERINGS: dict[str, tuple[Tamper, str]] = {}
-
-
-def row(name: str, message: str) -> Callable[[Tamper], Tamper]:
-    def add(tamper: Tamper) -> Tamper:
-        TAMPERINGS[name] = tamper, message
-        return tamper
-
-    return add
 
 
 def change_record(change: Callable[[dict[str, Any]], Any]) -> Tamper:
@@ -548,14 +538,12 @@ def replace_by(make: Callable[[Path], Any], name: str = "weights.safetensors") -
     return tamper
 
 
-@row("a blob truncated", "expected")
 def _truncated(folder: Path) -> Path:
     file = blob_path(folder)
     file.write_bytes(file.read_bytes()[:-1])
     return file
 
 
-@row("one bit flipped in a blob", "does not match its digest")
 def _flipped(folder: Path) -> Path:
     file = blob_path(folder)
     data = bytearray(file.read_bytes())
@@ -574,31 +562,13 @@ class Bomb:
         return os.mkdir, (str(self.trace),)
 
 
-@row("a blob of 1 TB that is mostly holes", "expected")
 def _sparse(folder: Path) -> Path:
     os.truncate(blob_path(folder), 2**40)
     return blob_path(folder)
 
 
-@row("a record of 100 MB", "at most")
 def _big_record(folder: Path) -> Path:
     os.truncate(folder / "lightxml.json", 100_000_000)
-    return folder / "lightxml.json"
-
-
-def _path_is_file(folder: Path) -> Path:
-    shutil.rmtree(folder)
-    folder.write_bytes(b"model")
-    return folder / "lightxml.json"
-
-
-def _path_is_missing(folder: Path) -> Path:
-    shutil.rmtree(folder)
-    return folder / "lightxml.json"
-
-
-def _only_blobs(folder: Path) -> Path:
-    (folder / "lightxml.json").unlink()
     return folder / "lightxml.json"
 
 
@@ -611,20 +581,18 @@ def _rename_blob(name: str) -> Tamper:
 
 
 HEX = "0" * 64
-TAMPERINGS |= {
-    "no such path": (_path_is_missing, "No such file"),
-    "a file where the folder should be": (_path_is_file, "Not a directory"),
-    "no record": (_only_blobs, "No such file"),
+TAMPERINGS: dict[str, tuple[Tamper, str]] = {
+    "a blob truncated": (_truncated, "expected"),
+    "one bit flipped in a blob": (_flipped, "does not match its digest"),
+    "a blob of 1 TB that is mostly holes": (_sparse, "expected"),
+    "a record of 100 MB": (_big_record, "at most"),
     "a blob missing": (replace_by(lambda file: None), "No such file"),
     "a folder for a blob": (replace_by(Path.mkdir), "not a regular file"),
-    "a folder for the record": (replace_by(Path.mkdir, "lightxml.json"), "not a regular file"),
-    "a pipe for a blob": (replace_by(os.mkfifo), "not a regular file"),
     "a pipe for the record": (replace_by(os.mkfifo, "lightxml.json"), "not a regular file"),
     "a link to itself": (replace_by(lambda f: f.symlink_to(f.name)), "symbolic links"),
     "a link to a device": (replace_by(lambda f: f.symlink_to("/dev/zero")), "not a regular"),
     "an empty record": (write_record(b""), "not JSON"),
     "a list for a record": (write_record(b"[]"), "not a record of lightxml"),
-    "10^5 nested brackets": (write_record(b"[" * 100_000 + b"]" * 100_000), "nested deeper"),
     "a space more in the record": (
         lambda folder: write_record((folder / "lightxml.json").read_bytes() + b"\n")(folder),
         "its own digest",
@@ -645,7 +613,6 @@ TAMPERINGS |= {
     "format true": (change_record(lambda r: r.update(format=True)), "whole number"),
     "format 0": (change_record(lambda r: r.update(format=0)), "whole number"),
     "no format": (_drop("format"), "a format"),
-    "no manifest": (_drop("manifest"), "has the keys"),
     "no blobs": (_drop("blobs"), "has the keys"),
     "a key more": (change_record(lambda r: r.update(trust_remote_code=True)), "has the keys"),
     "a list for the manifest": (change_record(lambda r: r.update(manifest=[])), "objects"),
@@ -658,7 +625,6 @@ TAMPERINGS |= {
     "a blob named with a line end": (_rename_blob("x.json\n"), "wrong form"),
     "a blob named in other letters": (_rename_blob("tökenizer.json"), "wrong form"),
     "a blob without a name": (_rename_blob(""), "wrong form"),
-    "a file outside": (set_entry("tokenizer.json", file="../secret.json"), "wrong form"),
     "a file with another digest": (set_entry("tokenizer.json", file=f"{HEX}.json"), "wrong form"),
     "a file and digest that are a path": (
         set_entry("tokenizer.json", file="../secret.json", sha256="../secret"),

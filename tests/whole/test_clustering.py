@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import pickle
 import warnings
 from typing import Any
@@ -373,7 +372,3 @@ def test_column_numbers_out_of_range_are_refused() -> None:
     X.indices[2] = 2**30
     with pytest.raises(ValueError, match=r"^X is a damaged sparse matrix \(.+\)\. Build it again"):
         BalancedKMeans(2).fit(X)
-
-
-def test_the_example_in_the_docstring_works() -> None:
-    assert doctest.testmod(clustering).failed == 0
