@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from lightxml.training.state import TrainingState
 from tests.network.test_encoders import save_pretrained
 
 Make = Callable[..., LightXMLClassifier]
-Stop = Callable[[int | None], None]
+Stop = Callable[[int], AbstractContextManager[None]]
 
 Documents = tuple[list[str], sp.csr_array]
 # All that makes a training hard to repeat: dropout and negatives drawn at random, label clusters,
@@ -72,23 +73,33 @@ def at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
-    """Return a function that sets the number of checkpoints after which a fit is stopped."""
-    left: list[int | None] = [None]
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Stop:
+    """Return a context in which a fit is stopped after so many checkpoints."""
+    left: list[int] = []
     write = Checkpoints.write
 
     def counted(self: Checkpoints, state: TrainingState) -> None:
         write(self, state)
-        if left[0] is not None:
+        if left:
             left[0] -= 1
             if left[0] == 0:
                 raise Stopped
 
-    def stop(n: int | None) -> None:
-        left[0] = n
+    @contextmanager
+    def stop(n: int) -> Iterator[None]:
+        left[:] = [n]
+        with pytest.raises(Stopped):
+            yield
+        left.clear()
 
     monkeypatch.setattr(Checkpoints, "write", counted)
     return stop
+
+
+@pytest.fixture
+def model(make_classifier: Make, tmp_path: Path) -> LightXMLClassifier:
+    """An estimator whose training is hard to repeat, with its checkpoints in `tmp_path`."""
+    return make_classifier(**HARD, checkpoint_dir=tmp_path)
 
 
 def fit(model: LightXMLClassifier, documents: Documents) -> LightXMLClassifier:
@@ -130,21 +141,18 @@ def unbroken(make_classifier: Make, documents: Documents) -> LightXMLClassifier:
 def test_a_fit_stopped_again_and_again_ends_as_an_unbroken_one(
     every: int,
     unbroken: LightXMLClassifier,
-    make_classifier: Make,
+    model: LightXMLClassifier,
     documents: Documents,
     stop_after: Stop,
     tmp_path: Path,
 ) -> None:
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     moments = [(step, step // 4 - n) for step in range(1, STEPS + 1) for n in (1, 0)
                if n == 0 or step % 4 == 0]  # fmt: skip
     for moment in moments[every - 1 :: every]:
-        stop_after(every)
-        with pytest.raises(Stopped):
+        with stop_after(every):
             fit(model, documents)
         assert age(slots_by_age(tmp_path)[-1]) == moment
         assert not hasattr(model, "network_"), "half-trained, but looks fitted"
-    stop_after(None)
     fit(model, documents)
     assert_equal(model, unbroken, documents[0])
     assert subfolders(tmp_path) == [], "a fit that is done needs no checkpoints"
@@ -157,10 +165,8 @@ def test_a_stopped_fit_of_several_rankers_goes_on_too(
     params = {"features": TfidfVectorizer(), "feature_dim": 16, "rankers": "auto"}
     expected = make_classifier(**params, validation_fraction=12).fit(X, y)
     model = make_classifier(**params, validation_fraction=12, checkpoint_dir=tmp_path)
-    stop_after(5)
-    with pytest.raises(Stopped):
+    with stop_after(5):
         model.fit(X, y)
-    stop_after(None)
     assert_equal(model.fit(X, y), expected, X)
     assert [ranker.name for ranker in model.rankers_] == ["linear", "neighbors", "network"]
     assert subfolders(tmp_path) == []
@@ -168,35 +174,28 @@ def test_a_stopped_fit_of_several_rankers_goes_on_too(
 
 def test_large_tables_are_files_of_their_own(
     unbroken: LightXMLClassifier,
-    make_classifier: Make,
+    model: LightXMLClassifier,
     documents: Documents,
     stop_after: Stop,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(checkpoints, "_LARGE", 8_000)
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
-    stop_after(9)
-    with pytest.raises(Stopped):
+    with stop_after(9):
         fit(model, documents)
     assert len(bundle.read_record(slots_by_age(tmp_path)[1])["blobs"]) > 5
-    stop_after(None)
     assert_equal(fit(model, documents), unbroken, documents[0])
 
 
 def test_clusters_come_from_the_checkpoint(
-    make_classifier: Make,
+    model: LightXMLClassifier,
     documents: Documents,
     unbroken: LightXMLClassifier,
     stop_after: Stop,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
-    stop_after(2)
-    with pytest.raises(Stopped):
+    with stop_after(2):
         fit(model, documents)
-    stop_after(None)
 
     def refuse(*arguments: Any) -> None:
         raise AssertionError("clustered anew")
@@ -232,10 +231,8 @@ def test_what_is_made_anew_before_the_training_is_the_same_again(
             monkeypatch.setitem(chunked.TRAINING_DTYPE, "cpu", torch.bfloat16)
     expected = make_classifier(**params).fit(X, y)
     model = make_classifier(**params, checkpoint_dir=tmp_path / "checkpoints")
-    stop_after(6)
-    with pytest.raises(Stopped):
+    with stop_after(6):
         model.fit(X, y)
-    stop_after(None)
     assert_equal(model.fit(X, y), expected, X)
 
 
@@ -247,10 +244,8 @@ def test_early_stopping_goes_on_too(
     assert expected.n_iter_ < 8
     model = make_classifier(**params, checkpoint_dir=tmp_path)
     for _ in range(expected.n_iter_):  # a checkpoint after each of 4 steps, and the epoch's
-        stop_after(5)
-        with pytest.raises(Stopped):
+        with stop_after(5):
             model.fit(*documents)
-    stop_after(None)
     assert_equal(model.fit(*documents), expected, documents[0])
 
 
@@ -265,10 +260,8 @@ def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(
     monkeypatch.setattr("lightxml.fitting.fit.draw_seed", lambda random_state: next(drawn))
     expected = fit(make_classifier(**HARD), documents)
     model = make_classifier(**HARD, checkpoint_dir=tmp_path, random_state=None)
-    stop_after(6)
-    with pytest.raises(Stopped):
+    with stop_after(6):
         fit(model, documents)
-    stop_after(None)
     assert_equal(fit(model, documents), expected, documents[0])
     assert list(drawn) == [], "drawn each time, but the checkpoint's counts"
 
@@ -298,14 +291,12 @@ def test_what_decides_the_fit_has_a_subfolder_of_its_own(
     ]
     for n, cases in ((1, same), (1 + len(other), other)):
         for params, X_case, y_case in cases:
-            stop_after(1)
-            with pytest.raises(Stopped):
+            with stop_after(1):
                 make_classifier(**{**base, "checkpoint_dir": tmp_path, **params}).fit(
                     X_case, y_case
                 )
         assert len(subfolders(tmp_path)) == n
-    stop_after(1)
-    with pytest.raises(Stopped):
+    with stop_after(1):
         make_classifier(**base, checkpoint_dir=tmp_path).fit(X, y, X_val=X, y_val=y)
     assert len(subfolders(tmp_path)) == 2 + len(other)
 
@@ -358,14 +349,11 @@ def test_the_clones_of_a_grid_search_share_the_folder(
 
 @pytest.fixture
 def stopped(
-    make_classifier: Make, documents: Documents, stop_after: Stop, tmp_path: Path
+    model: LightXMLClassifier, documents: Documents, stop_after: Stop, tmp_path: Path
 ) -> LightXMLClassifier:
     """An estimator whose fit was stopped when there were two checkpoints."""
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
-    stop_after(7)
-    with pytest.raises(Stopped):
+    with stop_after(7):
         fit(model, documents)
-    stop_after(None)
     assert len(slots_by_age(tmp_path)) == 2
     return model
 
@@ -426,16 +414,14 @@ def test_a_checkpoint_of_another_network_is_not_read(
 
 
 def test_a_first_checkpoint_that_was_never_finished_counts_as_none(
-    make_classifier: Make,
+    model: LightXMLClassifier,
     documents: Documents,
     unbroken: LightXMLClassifier,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     def cut(*args: Any) -> Path:
         raise Stopped
 
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(bundle, "_write_side", cut)
         with pytest.raises(Stopped):
@@ -482,15 +468,13 @@ def test_a_folder_that_cannot_be_made_is_named(
 
 
 def test_a_full_disk_is_warned_of_once_and_before(
-    make_classifier: Make,
+    model: LightXMLClassifier,
     documents: Documents,
     unbroken: LightXMLClassifier,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     usage = namedtuple("usage", ["total", "used", "free"])
     monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: usage(10**6, 0, 10**4))
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with pytest.warns(CheckpointWarning) as caught:
         fit(model, documents)
     (warning,) = caught
@@ -502,17 +486,15 @@ def test_a_full_disk_is_warned_of_once_and_before(
 
 
 def test_a_disk_that_refuses_does_not_end_the_training(
-    make_classifier: Make,
+    model: LightXMLClassifier,
     documents: Documents,
     unbroken: LightXMLClassifier,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     def refuse(*args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "save_bundle", refuse)
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with pytest.warns(CheckpointWarning, match=r"step \d+ could not be written .*No space left"):
         fit(model, documents)
     assert_equal(model, unbroken, documents[0])
@@ -558,14 +540,13 @@ def test_a_signal_waits_for_the_step_and_a_checkpoint(
     number: int,
     expected: type[BaseException],
     unbroken: LightXMLClassifier,
-    make_classifier: Make,
+    model: LightXMLClassifier,
     documents: Documents,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(Checkpoints, "is_due", lambda self, *, at_epoch_end: False)
     before = signal.getsignal(number)
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with monkeypatch.context() as patch:
         raise_in_step(patch, number, step=6)
         with pytest.raises(expected) as caught:
