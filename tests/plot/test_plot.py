@@ -154,11 +154,6 @@ class TestTopK:
         ensemble = LightXMLEnsemble(features_only(max_epochs=1), n_estimators=2).fit(X, y)
         assert len(TopKDisplay.from_estimator(ensemble, X, y, k=2).values) == 2
 
-    def test_rankings_from_anywhere_are_drawn(self) -> None:
-        y = np.array([[1, 0, 0], [0, 1, 1]])
-        display = TopKDisplay.from_predictions(y, [[0, 1, 2], [0, 1, 2]], name="a")
-        assert display.values == pytest.approx([0.5, 0.5, 0.5])
-
     def test_ticks_are_whole_numbers_and_no_percentage_is_negative(self) -> None:
         display = TopKDisplay.from_predictions(np.eye(2, dtype=int), [[1], [0]])
         low, high = display.ax_.get_ylim()

@@ -68,12 +68,6 @@ def test_scores_are_probabilities_and_predict_takes_those_of_at_least_a_half(
     assert 0 < (scores >= 0.5).sum() < scores.size
 
 
-def test_score_is_precision_at_1(fitted: LightXMLClassifier, documents: Documents) -> None:
-    X, y = documents
-    expected = precision_at_k(y, fitted.predict_topk(X, k=1), k=1)
-    assert fitted.score(X, y) == expected > 0.5
-
-
 @pytest.mark.parametrize(
     "convert",
     [sp.csr_matrix, sp.coo_array, lambda y: y.toarray()],

@@ -309,18 +309,6 @@ def test_predict_gives_the_labels_of_half_or_more_in_the_form_of_y(
         assert np.array_equal(found.toarray(), expected)
 
 
-def test_dense_scores_beyond_the_limit_are_refused(
-    wide: LightXMLEnsemble, numbers: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lightxml.base.MAX_DENSE_SCORES", 59_999)
-    for method in (wide.predict_proba, wide.decision_function):
-        with pytest.raises(ValueError, match=r"200 documents x 300 labels .* Use predict_topk"):
-            method(numbers[0])
-    with pytest.raises(ValueError, match="k=301 is more than the 300"):
-        wide.predict_topk(numbers[0], 301)
-    assert wide.predict_topk(numbers[0], 5).shape == (200, 5)
-
-
 # scikit-learn ---------------------------------------------------------------------------------
 
 

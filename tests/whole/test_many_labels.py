@@ -185,15 +185,6 @@ def test_more_candidate_clusters_than_there_are_take_all_with_a_warning(data: Da
     assert np.array_equal(model.predict_topk(X, 5), best)
 
 
-@pytest.mark.parametrize("name", ["loss_correction", "n_random_negatives"])
-@pytest.mark.parametrize("head", [{}, CHUNKED], ids=["one layer", "chunked"])
-def test_an_improvement_of_clusters_without_clusters_says_so(
-    data: Data, name: str, head: dict[str, Any]
-) -> None:
-    with pytest.warns(UserWarning, match=f"{name}=.* has no effect without label clusters"):
-        features_only(**{name: 1 if name == "n_random_negatives" else True}, **head).fit(*data)
-
-
 def test_auto_clusters_very_many_labels_and_narrows_before_a_very_large_layer(
     data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,6 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import expit
-from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -345,13 +344,6 @@ def test_a_copy_says_the_same(model: LightXMLClassifier) -> None:
     assert np.array_equal(twin.decision_function(X_NEW), model.decision_function(X_NEW))
     assert twin.label_texts_ == model.label_texts_
     assert names(twin) == names(model)
-
-
-def test_a_clone_is_unfitted_and_fits_to_the_same(plain: LightXMLClassifier) -> None:
-    twin = clone(plain)
-    assert not hasattr(twin, "rankers_")
-    twin.fit(X, MATRIX)
-    assert np.array_equal(twin.decision_function(X_NEW), plain.decision_function(X_NEW))
 
 
 def test_a_failed_fit_leaves_the_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
