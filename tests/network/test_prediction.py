@@ -201,7 +201,7 @@ def in_a_forked_child(work: Callable[[], Any], path: Path) -> Any:
 
     child = multiprocessing.get_context("fork").Process(target=report)
     child.start()
-    child.join(timeout=60)
+    child.join(timeout=120)
     if child.is_alive():
         child.kill()
         child.join()
