@@ -48,7 +48,7 @@ SMALL = {
 
 
 def test_texts_and_labels_are_read_line_by_line(tmp_path):
-    data = load_xmc(write(tmp_path, **SMALL))
+    data = load_xmc(str(write(tmp_path, **SMALL)))
     assert data.X_train == ["first text", "second text", "third text"]
     assert data.X_test == ["fourth text", "fifth text"]
     assert data.labels.tolist() == ["law", "sea", "trade"]
@@ -412,7 +412,7 @@ def test_labels_that_only_the_test_part_got_have_no_column(package):
 def test_nothing_that_is_read_is_imported(package):
     package("fakelib", {"a.py": functions("x", "a"), "sub/b.py": functions("y", "b")})
     before = set(sys.modules)
-    load_pydocs(["fakelib"])
+    load_pydocs("fakelib")
     assert not {name for name in set(sys.modules) - before if name.startswith("fakelib")}
 
 
@@ -474,7 +474,7 @@ def test_a_single_module_and_a_namespace_package_can_be_read(tmp_path, package):
     (tmp_path / "fakespace" / "__init__.py").unlink()
     (tmp_path / "fakemodule.py").write_text(functions("y", "module") + "\nraise RuntimeError")
     importlib.invalidate_caches()
-    data = load_pydocs(["fakespace", "fakemodule"])
+    data = load_pydocs(["fakespace", "fakemodule", "fakespace"])
     assert data.labels.tolist() == ["a", "fakemodule", "fakespace", "x", "y"]
 
 

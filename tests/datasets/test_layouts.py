@@ -471,6 +471,9 @@ def test_blanks_tabs_and_windows_line_ends_are_no_part_of_the_data(tmp_path: Pat
     [
         ("0 1", "expected \"label,label column:value column:value\"; found '0 1'"),
         ("0 1:", "expected"),
+        ("0 :1", "expected"),
+        ("0 -1:1", "expected"),
+        ("0 1:1e", "expected"),
         ("0 1:1:1", "expected"),
         ("0, 1:1", "expected"),
         ("-1 1:1", "expected"),

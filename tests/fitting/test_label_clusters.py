@@ -294,6 +294,8 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
      f"label_clusters[5] is missing (<NA>); {NUMBER}"),
     ("fraction", [0, 1, 0, 0.5, 1, 0], ValueError,
      f"label_clusters[3] is no whole number (0.5); {NUMBER}"),
+    ("infinite", [0, 1, 0, np.inf, 1, 0], ValueError,
+     f"label_clusters[3] is no whole number (inf); {NUMBER}"),
     ("texts", list("abcabc"), TypeError, "label_clusters has dtype <U1; expected int."),
     ("bools", [True, False] * 3, TypeError, "label_clusters has dtype bool; expected int."),
     ("False", False, TypeError, f"label_clusters is False; {EXPECTED}"),

@@ -255,6 +255,10 @@ class TestLabelFrequency:
         plain = features_only().fit(X[:160], y[:160])
         expected = LabelFrequencyDisplay.from_estimator(plain, X[160:], y[160:], y[:160])
         assert display.recall[1:] == pytest.approx(expected.recall[-len(display.recall) + 1 :])
+        of_names = TopKDisplay.from_estimator(named, X[160:], names[160:], k=3).values
+        assert of_names == pytest.approx(
+            TopKDisplay.from_estimator(plain, X[160:], y[160:], k=3).values
+        )
 
     def test_several_models_share_axes(self, data: Data, model: LightXMLClassifier) -> None:
         X, y = data

@@ -99,7 +99,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Stop:
 @pytest.fixture
 def model(make_classifier: Make, tmp_path: Path) -> LightXMLClassifier:
     """An estimator whose training is hard to repeat, with its checkpoints in `tmp_path`."""
-    return make_classifier(**HARD, checkpoint_dir=tmp_path)
+    return make_classifier(**HARD, checkpoint_dir=str(tmp_path))
 
 
 def fit(model: LightXMLClassifier, documents: Documents) -> LightXMLClassifier:

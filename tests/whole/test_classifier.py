@@ -304,6 +304,7 @@ def test_a_generator_decides_and_is_not_advanced(
         ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change is 0"),
         ({"early_stopping": "auto"}, TypeError, "early_stopping is 'auto'; expected True or F"),
         ({"checkpoint_minutes": 0}, ValueError, "checkpoint_minutes is 0"),
+        ({"validation_fraction": 0}, ValueError, "validation_fraction is 0"),
         ({"validation_fraction": 1.0}, ValueError, "validation_fraction is 1.0; expected a frac"),
         ({"label_clusters": "many"}, TypeError, "label_clusters is 'many'; expected 'auto', Fal"),
         ({"label_clusters": [0, 1]}, ValueError, r"label_clusters has shape \(2,\), but there are"),
