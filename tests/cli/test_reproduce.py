@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import signal
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from transformers import BertModel, PreTrainedTokenizerFast
 from typer.testing import CliRunner, Result
 
 from lightxml import LightXMLClassifier, LightXMLEnsemble, load
@@ -23,8 +21,9 @@ from lightxml.datasets import load_xmc, make_xmc
 from lightxml.fitting import decisions as parameters
 from lightxml.metrics import propensities
 from lightxml.metrics.tables import rank_metrics
-from lightxml.network import encoders
 from lightxml.network.tables import RowAdagrad
+from tests.cli.conftest import save_encoder
+from tests.datasets import test_layouts as layouts
 
 Make = Callable[..., LightXMLClassifier]
 
@@ -126,17 +125,11 @@ def write_raw_texts(folder: Path, part: str, texts: list[str], y: sp.csr_array) 
 
 
 def write_pecos(folder: Path, part: str, texts: list[str], y: sp.csr_array) -> None:
-    part = {"train": "trn", "test": "tst"}[part]
-    (folder / f"X.{part}.txt").write_text("".join(f"{text}\n" for text in texts))
-    sp.save_npz(folder / f"Y.{part}.npz", y)
+    layouts.write_pecos(folder, {"train": "trn", "test": "tst"}[part], texts, y)
 
 
 def write_json(folder: Path, part: str, texts: list[str], y: sp.csr_array) -> None:
-    part = {"train": "trn", "test": "tst"}[part]
-    with gzip.open(folder / f"{part}.json.gz", "wt", encoding="utf-8") as file:
-        for i, text in enumerate(texts):
-            record = {"title": text, "content": "", "target_ind": y[[i]].indices.tolist()}
-            file.write(json.dumps(record) + "\n")
+    layouts.write_json(folder, {"train": "trn", "test": "tst"}[part], texts, y.toarray())
 
 
 def write_rows(folder: Path, part: str, texts: list[str], y: sp.csr_array) -> None:
@@ -166,17 +159,8 @@ def run(*options: Any) -> Result:
 
 
 @pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory, make_classifier: Make) -> Path:
-    """A folder with the two-layer encoder, as `save_pretrained` writes it."""
-    folder = tmp_path_factory.mktemp("encoders") / "bert"
-    config = make_classifier().encoder
-    tokenizer = encoders.learn_vocabulary(make_texts()[0], config.vocab_size)
-    BertModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
-        unk_token="[UNK]", mask_token="[MASK]",
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_encoder(tmp_path_factory.mktemp("encoders") / "bert", make_texts()[0])
 
 
 @pytest.fixture
