@@ -139,18 +139,6 @@ def test_any_json_and_any_bytes_load_equal(
     assert load_bundle(folder) == Bundle(manifest, {"blob": blob})
 
 
-def test_the_same_bundle_gives_the_same_files_whatever_its_order(tmp_path: Path) -> None:
-    def reverse(items: dict[str, Any]) -> dict[str, Any]:
-        return dict(reversed(items.items()))
-
-    save_bundle(MODEL, tmp_path / "a")
-    save_bundle(Bundle(reverse(MODEL.manifest), reverse(MODEL.blobs)), tmp_path / "b")
-    contents = [
-        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab"
-    ]
-    assert contents[0] == contents[1]
-
-
 def test_a_save_over_a_model_of_format_1_leaves_nothing_of_it(tmp_path: Path) -> None:
     save_bundle(Bundle({}, {"old": b"old"}), tmp_path)
     record = json.loads((tmp_path / "lightxml.json").read_text("ascii"))
