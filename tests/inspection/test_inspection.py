@@ -50,7 +50,7 @@ def models(
 ) -> dict[str, Any]:
     """A fitted model of each kind; tests only read them."""
     exact = {"precision": "fp32"}  # bf16 rounds a document otherwise in another batch
-    trained = make_classifier(**exact, max_epochs=12).fit(*planted)
+    trained = make_classifier(**exact, max_epochs=8).fit(*planted)
     folder = str(tmp_path_factory.mktemp("pretrained"))  # frozen, it knows the words already
     trained.network_.encoder.save_pretrained(folder)
     PreTrainedTokenizerFast(

@@ -13,6 +13,7 @@ import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,6 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Stop:
     return stop
 
 
-@pytest.fixture
-def model(make_classifier: Make, tmp_path: Path) -> LightXMLClassifier:
-    """An estimator whose training is hard to repeat, with its checkpoints in `tmp_path`."""
-    return make_classifier(**HARD, checkpoint_dir=str(tmp_path))
-
-
 def fit(model: LightXMLClassifier, documents: Documents) -> LightXMLClassifier:
     X, y = documents
     return model.fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
@@ -137,24 +132,43 @@ def unbroken(make_classifier: Make, documents: Documents) -> LightXMLClassifier:
     return fit(make_classifier(**HARD), documents)
 
 
+@dataclass(frozen=True)
+class Hard:
+    """A training that is hard to repeat, and what it ends with if it is not stopped."""
+
+    model: LightXMLClassifier
+    documents: Documents
+    unbroken: LightXMLClassifier
+
+    def fit(self) -> None:
+        fit(self.model, self.documents)
+
+    def ends_as_unbroken(self) -> None:
+        self.fit()
+        assert_equal(self.model, self.unbroken, self.documents[0])
+
+
+@pytest.fixture
+def hard(
+    make_classifier: Make, documents: Documents, unbroken: LightXMLClassifier, tmp_path: Path
+) -> Hard:
+    """One with its checkpoints in `tmp_path`."""
+    model = make_classifier(**HARD, checkpoint_dir=str(tmp_path))
+    return Hard(model, documents, unbroken)
+
+
 @pytest.mark.parametrize("every", [1, 3, 7])
 def test_a_fit_stopped_again_and_again_ends_as_an_unbroken_one(
-    every: int,
-    unbroken: LightXMLClassifier,
-    model: LightXMLClassifier,
-    documents: Documents,
-    stop_after: Stop,
-    tmp_path: Path,
+    every: int, hard: Hard, stop_after: Stop, tmp_path: Path
 ) -> None:
     moments = [(step, step // 4 - n) for step in range(1, STEPS + 1) for n in (1, 0)
                if n == 0 or step % 4 == 0]  # fmt: skip
     for moment in moments[every - 1 :: every]:
         with stop_after(every):
-            fit(model, documents)
+            hard.fit()
         assert age(slots_by_age(tmp_path)[-1]) == moment
-        assert not hasattr(model, "network_"), "half-trained, but looks fitted"
-    fit(model, documents)
-    assert_equal(model, unbroken, documents[0])
+        assert not hasattr(hard.model, "network_"), "half-trained, but looks fitted"
+    hard.ends_as_unbroken()
     assert subfolders(tmp_path) == [], "a fit that is done needs no checkpoints"
 
 
@@ -173,35 +187,26 @@ def test_a_stopped_fit_of_several_rankers_goes_on_too(
 
 
 def test_large_tables_are_files_of_their_own(
-    unbroken: LightXMLClassifier,
-    model: LightXMLClassifier,
-    documents: Documents,
-    stop_after: Stop,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    hard: Hard, stop_after: Stop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(checkpoints, "_LARGE", 8_000)
     with stop_after(9):
-        fit(model, documents)
+        hard.fit()
     assert len(bundle.read_record(slots_by_age(tmp_path)[1])["blobs"]) > 5
-    assert_equal(fit(model, documents), unbroken, documents[0])
+    hard.ends_as_unbroken()
 
 
 def test_clusters_come_from_the_checkpoint(
-    model: LightXMLClassifier,
-    documents: Documents,
-    unbroken: LightXMLClassifier,
-    stop_after: Stop,
-    monkeypatch: pytest.MonkeyPatch,
+    hard: Hard, stop_after: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stop_after(2):
-        fit(model, documents)
+        hard.fit()
 
     def refuse(*arguments: Any) -> None:
         raise AssertionError("clustered anew")
 
     monkeypatch.setattr("lightxml.fitting.network.cluster_labels", refuse)
-    assert_equal(fit(model, documents), unbroken, documents[0])
+    hard.ends_as_unbroken()
 
 
 @pytest.mark.parametrize(
@@ -348,14 +353,12 @@ def test_the_clones_of_a_grid_search_share_the_folder(
 
 
 @pytest.fixture
-def stopped(
-    model: LightXMLClassifier, documents: Documents, stop_after: Stop, tmp_path: Path
-) -> LightXMLClassifier:
-    """An estimator whose fit was stopped when there were two checkpoints."""
+def stopped(hard: Hard, stop_after: Stop, tmp_path: Path) -> Hard:
+    """One that was stopped when there were two checkpoints."""
     with stop_after(7):
-        fit(model, documents)
+        hard.fit()
     assert len(slots_by_age(tmp_path)) == 2
-    return model
+    return hard
 
 
 def tear(file: Path) -> None:
@@ -364,60 +367,48 @@ def tear(file: Path) -> None:
 
 @pytest.mark.parametrize("what", ["record", "blob"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    what: str,
-    stopped: LightXMLClassifier,
-    unbroken: LightXMLClassifier,
-    documents: Documents,
-    tmp_path: Path,
+    what: str, stopped: Hard, tmp_path: Path
 ) -> None:
     newest = slots_by_age(tmp_path)[1]
     (file,) = newest.glob("*.json" if what == "record" else "*.bin")
     tear(file)
     with pytest.warns(CheckpointWarning, match=rf"{file.name}.* from the checkpoint before, after"):
-        fit(stopped, documents)
-    assert_equal(stopped, unbroken, documents[0])
+        stopped.ends_as_unbroken()
 
 
 def test_without_a_whole_checkpoint_the_error_says_what_to_do(
-    stopped: LightXMLClassifier, documents: Documents, tmp_path: Path
+    stopped: Hard, tmp_path: Path
 ) -> None:
     for slot in slots_by_age(tmp_path):
         tear(next(slot.glob("*.bin")))
     with pytest.raises(CheckpointError, match=r"none that can be used.* Delete the folder"):
-        fit(stopped, documents)
-    assert not hasattr(stopped, "network_")
+        stopped.fit()
+    assert not hasattr(stopped.model, "network_")
     shutil.rmtree(tmp_path)
-    fit(stopped, documents)
+    stopped.fit()
 
 
-def test_checkpoints_of_another_format_are_not_read(
-    stopped: LightXMLClassifier, documents: Documents, tmp_path: Path
-) -> None:
+def test_checkpoints_of_another_format_are_not_read(stopped: Hard, tmp_path: Path) -> None:
     for slot in slots_by_age(tmp_path):
         read = bundle.load_bundle(slot)
         read.manifest["checkpoint_format"] = 99
         bundle.save_bundle(read, slot)
     with pytest.raises(CheckpointError, match="format 99; this version of lightxml goes on from"):
-        fit(stopped, documents)
+        stopped.fit()
 
 
-def test_a_checkpoint_of_another_network_is_not_read(
-    stopped: LightXMLClassifier, documents: Documents, tmp_path: Path
-) -> None:
+def test_a_checkpoint_of_another_network_is_not_read(stopped: Hard, tmp_path: Path) -> None:
     """As a version that builds another network from the same arguments would find it."""
     for slot in slots_by_age(tmp_path):
         read = bundle.load_bundle(slot)
         read.manifest["tensors"][0][2].reverse()
         bundle.save_bundle(read, slot)
     with pytest.raises(CheckpointError, match=r"does not fit .*weights/0 has the shape"):
-        fit(stopped, documents)
+        stopped.fit()
 
 
 def test_a_first_checkpoint_that_was_never_finished_counts_as_none(
-    model: LightXMLClassifier,
-    documents: Documents,
-    unbroken: LightXMLClassifier,
-    monkeypatch: pytest.MonkeyPatch,
+    hard: Hard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut(*args: Any) -> Path:
         raise Stopped
@@ -425,8 +416,8 @@ def test_a_first_checkpoint_that_was_never_finished_counts_as_none(
     with monkeypatch.context() as patch:
         patch.setattr(bundle, "_write_side", cut)
         with pytest.raises(Stopped):
-            fit(model, documents)
-    assert_equal(fit(model, documents), unbroken, documents[0])
+            hard.fit()
+    hard.ends_as_unbroken()
 
 
 # What is kept besides the state, and the folder
@@ -468,36 +459,28 @@ def test_a_folder_that_cannot_be_made_is_named(
 
 
 def test_a_full_disk_is_warned_of_once_and_before(
-    model: LightXMLClassifier,
-    documents: Documents,
-    unbroken: LightXMLClassifier,
-    monkeypatch: pytest.MonkeyPatch,
+    hard: Hard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", ["total", "used", "free"])
     monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: usage(10**6, 0, 10**4))
     with pytest.warns(CheckpointWarning) as caught:
-        fit(model, documents)
+        hard.ends_as_unbroken()
     (warning,) = caught
     assert "want" in str(warning.message)
     assert "the disk has 0.00 GB free. Free some, or pass another checkpoint_dir" in str(
         warning.message
     )
-    assert_equal(model, unbroken, documents[0])
 
 
 def test_a_disk_that_refuses_does_not_end_the_training(
-    model: LightXMLClassifier,
-    documents: Documents,
-    unbroken: LightXMLClassifier,
-    monkeypatch: pytest.MonkeyPatch,
+    hard: Hard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "save_bundle", refuse)
     with pytest.warns(CheckpointWarning, match=r"step \d+ could not be written .*No space left"):
-        fit(model, documents)
-    assert_equal(model, unbroken, documents[0])
+        hard.ends_as_unbroken()
 
 
 def test_checkpoints_rest_fifty_times_what_they_took(
@@ -539,9 +522,7 @@ def test_checkpoints_rest_fifty_times_what_they_took(
 def test_a_signal_waits_for_the_step_and_a_checkpoint(
     number: int,
     expected: type[BaseException],
-    unbroken: LightXMLClassifier,
-    model: LightXMLClassifier,
-    documents: Documents,
+    hard: Hard,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -550,14 +531,14 @@ def test_a_signal_waits_for_the_step_and_a_checkpoint(
     with monkeypatch.context() as patch:
         raise_in_step(patch, number, step=6)
         with pytest.raises(expected) as caught:
-            fit(model, documents)
+            hard.fit()
     if expected is SystemExit:
         assert caught.value.code == 143
     assert signal.getsignal(number) is before
-    assert not hasattr(model, "network_")
+    assert not hasattr(hard.model, "network_")
     (slot,) = slots_by_age(tmp_path)
     assert age(slot)[0] == 7
-    assert_equal(fit(model, documents), unbroken, documents[0])
+    hard.ends_as_unbroken()
 
 
 def raise_in_step(patch: pytest.MonkeyPatch, number: int, step: int) -> None:
@@ -573,7 +554,7 @@ def raise_in_step(patch: pytest.MonkeyPatch, number: int, step: int) -> None:
 
 
 def test_a_handler_of_the_callers_is_called_afterwards(
-    make_classifier: Make, documents: Documents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    hard: Hard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[tuple[int, list[str]]] = []
 
@@ -584,7 +565,7 @@ def test_a_handler_of_the_callers_is_called_afterwards(
     try:
         raise_in_step(monkeypatch, signal.SIGTERM, step=0)
         with pytest.raises(SystemExit):
-            make_classifier(**HARD, checkpoint_dir=tmp_path).fit(*documents)
+            hard.fit()
         assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -592,7 +573,7 @@ def test_a_handler_of_the_callers_is_called_afterwards(
 
 
 def test_a_second_signal_does_not_wait(
-    make_classifier: Make, documents: Documents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    hard: Hard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seed = training.seed_generators
 
@@ -603,7 +584,7 @@ def test_a_second_signal_does_not_wait(
 
     monkeypatch.setattr(training, "seed_generators", seeding)
     with pytest.raises(KeyboardInterrupt):
-        make_classifier(**HARD, checkpoint_dir=tmp_path).fit(*documents)
+        hard.fit()
     (slot,) = slots_by_age(tmp_path)
     assert age(slot)[0] == 1
 

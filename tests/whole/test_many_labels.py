@@ -53,7 +53,7 @@ def test_a_model_learns_what_the_documents_say(
         model = features_only(**head, max_epochs=15)
     else:
         features = {"features": TfidfVectorizer(), "feature_dim": 32}
-        model = make_classifier(**features, max_epochs=25, **head)
+        model = make_classifier(**features, max_epochs=10, **head)
     X, y = data
     model.fit(X, y)
     kind = ClusteredHead if head is CLUSTERED else ChunkedHead
