@@ -216,9 +216,7 @@ def _no_sync() -> Iterator[None]:
     "make_fault", [refused_at, failed_after, killed_at, killed_half_way, full_at]
 )
 def test_a_fault_at_any_call_leaves_the_old_model_or_the_new_one(
-    tmp_path: Path,
-    start: Callable[[Path], None],
-    make_fault: Callable[[int], Callable[..., Any]],
+    tmp_path: Path, start: Callable[[Path], None], make_fault: Callable[[int], Callable[..., Any]]
 ) -> None:
     calls = count_calls(start, tmp_path / "counted" / "model")
     points = [i for i, (name, _) in enumerate(calls, 1) if make_fault != full_at or name == "write"]
@@ -521,47 +519,6 @@ def test_a_reader_with_open_blobs_is_not_disturbed_by_a_sweep(
 # The same with real processes
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("before", [True, False])
-def test_a_process_that_dies_at_any_call_leaves_the_old_model_or_the_new_one(
-    tmp_path: Path, start: Callable[[Path], None], before: bool
-) -> None:
-    calls = count_calls(start, tmp_path / "counted" / "model")
-
-    def die_at(point: int) -> Callable[..., Any]:
-        def fault(disk: Disk, real: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-            if disk.count == point and before:
-                os._exit(9)
-            try:
-                return real(*args)
-            finally:
-                if disk.count == point:
-                    os._exit(9)
-
-        return fault
-
-    for point in range(1, len(calls) + 1):
-        folder = tmp_path / str(point) / "model"
-        if start != start_nothing:
-            folder.parent.mkdir()
-        start(folder)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the child only saves
-            child = os.fork()
-        if child == 0:
-            try:
-                with Disk(die_at(point)).in_use():
-                    save_bundle(NEW, folder)
-            finally:
-                os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-        assert loaded(folder) in STARTS[start]
-        save_bundle(THIRD, folder)
-        assert load_bundle(folder) == THIRD
-        assert holds_only_its_model(folder)
-
-
 SAVER = """
 import sys
 from lightxml.files.bundle import Bundle
@@ -585,26 +542,6 @@ def start_saver(name: str, folder: Path, times: int) -> subprocess.Popen[bytes]:
 def is_whole(model: Bundle) -> bool:
     name = f"{model.manifest['saver']} {model.manifest['i']}".encode()
     return model.blobs == {"weights.bin": name * 50_000, "tokenizer.json": b"shared"}
-
-
-@pytest.mark.slow
-def test_savers_in_processes_end_with_one_whole_model_and_readers_always_succeed(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / "model"
-    start_saver("first", folder, 1).communicate()
-    savers = [start_saver(name, folder, 100) for name in ("a", "b", "c")]
-    seen = set()
-    while any(saver.poll() is None for saver in savers):
-        model = load_bundle(folder)
-        assert is_whole(model)
-        seen.add(model.manifest["saver"])
-    assert [saver.wait() for saver in savers] == [0, 0, 0]
-    for saver in savers:
-        saver.communicate()
-    assert len(seen) > 1
-    assert is_whole(load_bundle(folder))
-    assert holds_only_its_model(folder)
 
 
 @pytest.mark.slow

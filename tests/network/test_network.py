@@ -13,6 +13,8 @@ from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.network.batches import collate
 from lightxml.network.network import SqueezeExcitation
 
+Make = Callable[..., LightXMLClassifier]
+
 Documents = tuple[list[str], object]
 
 
@@ -42,7 +44,7 @@ def test_the_se_block_has_one_gate_a_layer_between_zero_and_two() -> None:
 
 
 def test_the_se_block_leaves_the_first_step_as_it_is_and_learns_after(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents
+    make_classifier: Make, documents: Documents
 ) -> None:
     X, y = documents
     # One step a fit: the same seed gives the same encoder, so only the block could differ.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -164,22 +163,6 @@ def test_arrays_that_are_none_of_its_own_are_refused(
         arrays[name] = harm(arrays[name])
     with pytest.raises(ValueError, match=complaint):
         Linear.made_of(settings, arrays)
-
-
-def test_nothing_of_documents_times_labels_is_made() -> None:
-    n, n_features, n_labels = 3_000, 2_000, 20_000  # 240 MB of float32
-    rng = np.random.default_rng(0)
-    rows = normalized(sp.csr_array(sp.random_array((n, n_features), density=0.005, rng=rng)))
-    weights = sp.random_array((n_labels, n_features), density=0.005, rng=rng, dtype=np.float32)
-    ranker = Linear(sp.csr_array(weights), np.full(n_labels, -1, dtype=np.float32))
-    tracemalloc.start()
-    try:
-        documents = Documents(rows)
-        ranker.score(documents, ranker.propose(documents, 50))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 60e6
 
 
 def test_it_predicts_without_numba(ranker: Linear) -> None:

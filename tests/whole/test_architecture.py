@@ -88,7 +88,7 @@ def test_what_is_not_heavy_loads_without_torch() -> None:
 import importlib, sys
 for name in {[name for name in light if name != "lightxml.__main__"]}:
     importlib.import_module(name)
-    heavy = {{"torch", "transformers", "numba"}} & sys.modules.keys()
+    heavy = {{"torch", "transformers", "numba", "matplotlib"}} & sys.modules.keys()
     assert not heavy, f"{{name}} imports {{heavy}}"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
