@@ -1,11 +1,9 @@
-"""Rankers on disk: what they say comes back bit for bit, and torch stays where there is none."""
+"""Rankers on disk: what they say comes back bit for bit."""
 
 from __future__ import annotations
 
 import copy
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -128,27 +126,6 @@ def test_an_own_final_ranker_comes_back_as_the_argument_too(
     argument = load(tmp_path, "cpu").final_ranker
     assert argument.C == 3
     assert not hasattr(argument, "coef_")
-
-
-def test_a_model_of_words_is_loaded_and_asked_without_torch(
-    documents: Documents, labels: list[tuple[str, ...]], tmp_path: Path
-) -> None:
-    model = of_words(documents, labels)
-    model.save(tmp_path / "model")
-    code = (
-        "import sys\n"
-        "from lightxml.files.load import load_bundle\n"
-        "from lightxml.storage.estimator import unpack\n"
-        "_, fitted = unpack(load_bundle(sys.argv[1]))\n"
-        f"columns, _ = fitted.topk(fitted.read({documents[0][:3]!r}), 3)\n"
-        "print(columns.tolist(), {'torch', 'transformers', 'numba'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "model")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    columns, _ = model._model.topk(model._model.read(documents[0][:3]), 3)
-    assert done.stdout.strip() == f"{columns.tolist()} set()", done.stderr
 
 
 @pytest.mark.slow
