@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs
 from lightxml.fitting import decisions
-from lightxml.fitting.network import encoded, fit_network
+from lightxml.fitting.network import fit_network, vectors_of
 from lightxml.fitting.rare_labels import RareLabels
 from lightxml.fitting.task import Task
 from lightxml.network.ranker import NetworkRanker
@@ -30,20 +30,20 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     """
     params, y = task.params, task.labels.matrix
     inputs = task.reader.fit(task.inputs)
-    documents = Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
+    documents, new = as_read(inputs), None
     held = held_out_rows(task, documents, seed)
+    if held is not None:
+        task = replace(task, validation=(inputs.only(held), y[held]))
+    if task.validation is not None and params["final_ranker"] is not None:
+        new = as_read(task.reader.featurize(task.validation[0]))
     model = FittedModel(task.reader, task.labels.classes, task.labels.form, None, None, [])
     if "network" in task.rankers:
-        learned = inputs.only(rest(y, held))
-        model = fit_network(held_from(task, inputs, held), learned, seed, checkpoints, None)
-        if model.network is not None and model.network.is_frozen:
-            documents = replace(documents, vectors=read(model, inputs, task).vectors)
+        model, documents, new = with_network(task, inputs, held, documents, new, seed, checkpoints)
     validation = held_out = None
-    if params["final_ranker"] is not None and task.validation is not None:
-        new = task.reader.featurize(task.validation[0])
-        validation = read(model, new, task), task.validation[1]
-    elif held is not None and params["final_ranker"] is not None:
-        held_out = held, read(model, inputs.only(held), task)
+    if new is not None and held is not None:
+        held_out = held, new
+    elif new is not None and task.validation is not None:
+        validation = new, task.validation[1]
     make_network = None if model.network is None else network_ranker(model)
     panel = task.ranks.from_first(
         lambda: without_network(
@@ -56,6 +56,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
                 validation=validation,
                 held_out=held_out,
                 network=make_network,
+                label_vectors=label_vectors(task, model),
                 seed=seed,
                 n_jobs=params["n_jobs"],
             ).panel
@@ -69,14 +70,56 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     return replace(model, panel=panel, label_texts=texts)
 
 
-def read(model: FittedModel, inputs: Inputs, task: Task) -> Documents:
-    """Return documents as the rankers read them, the network among them."""
-    documents = Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
-    if model.network is None:
-        return documents
-    return represented(
-        model.network, replace(documents, encoded=encoded(model, inputs, task.params))
+def as_read(inputs: Inputs) -> Documents:
+    """Return documents as the rankers of words read them."""
+    return Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
+
+
+def with_network(
+    task: Task,
+    inputs: Inputs,
+    held: np.ndarray | None,
+    documents: Documents,
+    new: Documents | None,
+    seed: int,
+    checkpoints: Checkpoints | None,
+) -> tuple[FittedModel, Documents, Documents | None]:
+    """Train the network on what is not held out.
+
+    Returns
+    -------
+    model : FittedModel
+    documents : Documents
+        With a frozen encoder's vectors of all, those held out too: no document goes through it
+        again.
+    new : Documents or None
+        As the network represents them.
+    """
+    y = task.labels.matrix
+    learned = rest(y, held)
+    labels = replace(task.labels, matrix=y[learned])
+    trained = fit_network(
+        replace(task, labels=labels), inputs.only(learned), seed, checkpoints, None
     )
+    if new is not None:
+        new = represented(trained.model.network, replace(new, encoded=trained.new))
+    if (summaries := trained.learned.summaries) is not None:
+        vectors = np.empty((len(documents), summaries.shape[2]), dtype=summaries.dtype)
+        vectors[learned] = summaries[:, -1]
+        if held is not None:
+            assert trained.new is not None
+            assert trained.new.summaries is not None
+            vectors[held] = trained.new.summaries[:, -1]
+        documents = replace(documents, vectors=vectors)
+    return trained.model, documents, new
+
+
+def label_vectors(task: Task, model: FittedModel) -> np.ndarray | None:
+    """Return a frozen encoder's vectors of the labels' texts, label by label; None without."""
+    texts = task.label_texts
+    if not isinstance(texts, tuple) or model.network is None or not model.network.is_frozen:
+        return None
+    return vectors_of(model, [text for each in texts for text in each], task.params)
 
 
 def network_ranker(model: FittedModel) -> Callable[[np.ndarray], Ranker]:
@@ -119,15 +162,6 @@ def rest(y: sp.csr_array, rows: np.ndarray | None) -> np.ndarray:
     """Return the numbers of the documents that are not among these."""
     numbers = np.arange(y.shape[0])
     return numbers if rows is None else np.setdiff1d(numbers, rows)
-
-
-def held_from(task: Task, inputs: Inputs, rows: np.ndarray | None) -> Task:
-    """Return the task of the network, which does not learn from these documents."""
-    if rows is None:
-        return task
-    y = task.labels.matrix
-    labels = replace(task.labels, matrix=y[rest(y, rows)])
-    return replace(task, labels=labels, validation=(inputs.only(rows), y[rows]))
 
 
 def without_network(panel: Panel) -> Panel:

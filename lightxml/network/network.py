@@ -49,6 +49,21 @@ class SqueezeExcitation(nn.Module):
         return layers * gates.unsqueeze(2)
 
 
+def mean_of_tokens(hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return the mean of each document's tokens, without padding: float32 of (batch, width).
+
+    Parameters
+    ----------
+    hidden : Tensor, shape (batch, length, width)
+    mask : Tensor of int64, shape (batch, length), or None
+        1 where there is a token; None: everywhere.
+    """
+    if mask is None:
+        return hidden.float().mean(dim=1)
+    present = mask.unsqueeze(2).float()
+    return (hidden.float() * present).sum(dim=1) / present.sum(dim=1)
+
+
 class LightXMLNetwork(nn.Module):
     """A text representation, and a head that ranks labels by it.
 
@@ -86,7 +101,7 @@ class LightXMLNetwork(nn.Module):
             of_encoder = encoder.model.config
             self.encoder = encoder.model.requires_grad_(not config.frozen)
             self.n_feature_layers = min(config.n_feature_layers, of_encoder.num_hidden_layers)
-            self.summary = encoder.summary
+            self.summary, self.pooling = encoder.summary, encoder.pooling
             self.pad_id = encoder.pad_id
             if config.frozen:
                 self.standardise = Standardise(self.n_feature_layers, of_encoder.hidden_size)
@@ -151,7 +166,8 @@ class LightXMLNetwork(nn.Module):
         Returns
         -------
         Tensor, shape (batch, n_layers, width)
-            float32; float16 of a frozen encoder.
+            float32. Of a frozen encoder float16, and with one vector more, which documents are
+            compared by: the last layer, pooled as the encoder's own files say.
         """
         assert self.encoder is not None
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
@@ -163,13 +179,19 @@ class LightXMLNetwork(nn.Module):
             inputs["token_type_ids"] = 2 * (position == last).long()
         dtype = self.autocast_dtype
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            hidden = self.encoder(**inputs, output_hidden_states=True).hidden_states
+            output = self.encoder(**inputs, output_hidden_states=True)
+        hidden = output.hidden_states
         layers = [hidden[-1 - i] for i in range(self.n_feature_layers)]
         if self.summary == "first":
             summaries = [layer[:, 0] for layer in layers]
         else:
             index = last[:, :, None].expand(-1, 1, layers[0].shape[2])
             summaries = [layer.gather(1, index)[:, 0] for layer in layers]
+        if self.is_frozen:
+            pooled = summaries[0]
+            if self.pooling == "mean":
+                pooled = mean_of_tokens(output.last_hidden_state, batch.attention_mask)
+            summaries.append(pooled)
         joined = torch.stack([s.float() for s in summaries], dim=1)
         return joined.clamp(-_HALF_MAX, _HALF_MAX).half() if self.is_frozen else joined
 
@@ -188,7 +210,7 @@ class LightXMLNetwork(nn.Module):
                 assert batch.tokens is not None
                 layers = self.summarise(batch.tokens)
             if self.standardise is not None:
-                layers = self.standardise(layers)
+                layers = self.standardise(layers[:, : self.n_feature_layers])
             if self.se_block is not None:
                 layers = self.se_block(layers)
             text = layers.flatten(1)

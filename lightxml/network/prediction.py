@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -102,6 +103,23 @@ def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tenso
     for rows, represented in representations(network, documents):
         out[torch.from_numpy(rows).to(out.device)] = represented
     return out
+
+
+def summarised(network: LightXMLNetwork, documents: Documents) -> Documents:
+    """Return the documents with what a frozen encoder makes of them, if they have it not yet."""
+    if documents.summaries is not None:
+        return documents
+    assert network.encoder is not None
+
+    def summarise(batch: Batch) -> torch.Tensor:
+        assert batch.tokens is not None
+        return network.summarise(batch.tokens)
+
+    shape = (len(documents), network.n_feature_layers + 1, network.encoder.config.hidden_size)
+    summaries = np.empty(shape, dtype=np.float16)
+    for rows, made in _each(network, documents, summarise):
+        summaries[rows] = made.cpu().numpy()
+    return replace(documents, summaries=summaries)
 
 
 def represented(network: LightXMLNetwork, documents: Documents) -> Documents:

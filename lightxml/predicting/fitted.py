@@ -223,11 +223,12 @@ def represented(network: LightXMLNetwork | None, documents: Documents) -> Docume
         return documents
     from lightxml.network import prediction
 
-    encoded = prediction.represented(network, documents.encoded)
-    vectors = None
+    encoded, vectors = documents.encoded, None
     if network.is_frozen:
-        assert encoded.representations is not None
-        vectors = encoded.representations[:, : network.widths[0]]
+        encoded = prediction.summarised(network, encoded)
+        assert encoded.summaries is not None
+        vectors = encoded.summaries[:, -1]
+    encoded = prediction.represented(network, encoded)
     return replace(documents, vectors=vectors, encoded=encoded, memo={})
 
 

@@ -58,8 +58,9 @@ def summarise_all(
 
     Returns
     -------
-    ndarray of float16, shape (n_documents, n_layers, width)
-        Mapped from a file where it would take more than a quarter of the free memory.
+    ndarray of float16, shape (n_documents, n_layers + 1, width)
+        As `LightXMLNetwork.summarise` gives them. Mapped from a file where it would take more than
+        a quarter of the free memory.
 
     Raises
     ------
@@ -100,6 +101,7 @@ def encoder_digest(network: LightXMLNetwork) -> str:
         "config": config_to_dict(network.encoder.config),
         "n_feature_layers": network.n_feature_layers,
         "summary": network.summary,
+        "pooling": network.pooling,
         "dtype": str(network.autocast_dtype),
         "device": network.device.type,
     }
@@ -113,7 +115,7 @@ def encoder_digest(network: LightXMLNetwork) -> str:
 def _empty(network: LightXMLNetwork, n_documents: int) -> np.ndarray:
     assert network.encoder is not None
     width = network.encoder.config.hidden_size
-    return make_array((n_documents, network.n_feature_layers, width), np.float16)
+    return make_array((n_documents, network.n_feature_layers + 1, width), np.float16)
 
 
 def _encode(

@@ -21,7 +21,7 @@ class Documents:
         indices sorted.
     texts : sequence of str, or None
         None where the documents are numbers.
-    vectors : ndarray of float32, shape (n_documents, width), or None
+    vectors : ndarray of float16, shape (n_documents, width), or None
         A frozen encoder's.
     encoded : Any
         What a network reads of them, with a length and `part` as here; None without a network.

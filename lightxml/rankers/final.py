@@ -32,6 +32,7 @@ _PROBABILITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "vectors": lambda said: said.mean(axis=1),
     "centroids": lambda said: said[:, 0].clip(0, 1),
     "label_texts": lambda said: said[:, 0].clip(0, 1),
+    "label_vectors": lambda said: said[:, 0].clip(0, 1),
     "network": lambda said: expit(said[:, 0]),
 }
 
@@ -83,7 +84,7 @@ class Mean:
     """The plain mean of the rankers' probabilities, where nothing is learned.
 
     A margin m of "linear" counts as the logit ``4 m``; "neighbors" and "vectors" say the mean of
-    their shares, "label_texts" and "centroids" the cosine.
+    their shares, "label_texts", "label_vectors" and "centroids" the cosine.
 
     Attributes
     ----------

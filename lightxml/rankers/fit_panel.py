@@ -17,6 +17,7 @@ from lightxml.rankers.centroids import MOST_NEIGHBORS, Centroids, fit_centroids
 from lightxml.rankers.final import FinalRanker, mean_of
 from lightxml.rankers.fit_final import choose_final
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
+from lightxml.rankers.label_vectors import fit_label_vectors
 from lightxml.rankers.linear import N_LIKELY, Linear, fit_linear
 from lightxml.rankers.neighbors import Neighbors, fit_neighbors
 from lightxml.rankers.opinions import Opinions, opinions
@@ -47,6 +48,8 @@ class Training:
     n_jobs : int or None
     network : callable or None
         Given which labels have a training document, (n_labels,), it returns the ranker "network".
+    label_vectors : ndarray of float, shape (n_texts, width), or None
+        An encoder's, of all texts, label by label.
     """
 
     documents: Documents
@@ -57,6 +60,7 @@ class Training:
     seed: int
     n_jobs: int | None
     network: Callable[[np.ndarray], Ranker] | None = None
+    label_vectors: np.ndarray | None = None
 
     def rows(self, numbers: np.ndarray) -> Training:
         """Return some of the documents."""
@@ -103,6 +107,7 @@ def fit_panel(
     validation: tuple[Documents, sp.csr_array] | None = None,
     held_out: tuple[np.ndarray, Documents] | None = None,
     network: Callable[[np.ndarray], Ranker] | None = None,
+    label_vectors: np.ndarray | None = None,
     sample_weight: np.ndarray | None = None,
     seed: int,
     n_jobs: int | None = None,
@@ -131,6 +136,9 @@ def fit_panel(
         Of the ranker "network", which is fitted before, on what is not held out: given which
         labels have a training document, bool of shape (n_labels,), it returns it. With it come
         `held_out` or `validation`, unless `final_ranker` is None.
+    label_vectors : ndarray of float, shape (n_texts, width), or None
+        An encoder's, of all label texts, label by label: with them, "label_texts" compares
+        vectors too.
     sample_weight : ndarray of float, shape (n_documents,), or None
     seed : int
         It draws documents and labels, and is that of every ranker.
@@ -141,7 +149,9 @@ def fit_panel(
     Fitted
     """
     weights = np.ones(len(documents)) if sample_weight is None else sample_weight
-    training = Training(documents, y, weights, names, label_texts, seed, n_jobs, network)
+    training = Training(
+        documents, y, weights, names, label_texts, seed, n_jobs, network, label_vectors
+    )
     if final_ranker is None:
         rankers = fit_rankers(training)
         return Fitted(_panel(training, rankers, mean_of(rankers)), None, None)
@@ -221,6 +231,9 @@ def _others(training: Training) -> list[Ranker]:
         rankers.append(fit_vectors(documents, y, sample_weight=training.weights))
     if "label_texts" in training.names:
         rankers.append(_fit_texts(training))
+        if training.label_vectors is not None:
+            assert training.label_texts is not None
+            rankers.append(fit_label_vectors(training.label_texts, training.label_vectors))
     if training.network is not None:
         rankers.append(training.network(counts_of(y) > 0))
     return rankers

@@ -97,11 +97,7 @@ class Vectors:
         n, width, n_labels = (
             count(settings, name, least=1) for name in ("n_documents", "width", "n_labels")
         )
-        keys = arrays.get("keys")
-        if keys is None:
-            raise ValueError("keys is missing")
-        if keys.dtype != np.float16 or keys.shape != (n, width) or not np.isfinite(keys).all():
-            raise ValueError("keys are not finite numbers of the right shape")
+        keys = checked(arrays, "keys", np.float16, (n, width))
         votes = checked(arrays, "votes", np.float32, n)
         if votes.min(initial=0) < 0:
             raise ValueError("votes are negative")

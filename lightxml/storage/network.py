@@ -33,7 +33,11 @@ def pack_network(network: LightXMLNetwork, tokenizer: Tokenizer | None) -> Bundl
     }
     blobs = {WEIGHTS: encode_arrays(weights)}
     if tokenizer is not None:
-        manifest |= {"pad_id": network.pad_id, "summary": network.summary}
+        manifest |= {
+            "pad_id": network.pad_id,
+            "summary": network.summary,
+            "pooling": network.pooling,
+        }
         blobs[_TOKENIZER] = tokenizer.to_str().encode()
     return Bundle(manifest, blobs)
 
@@ -96,12 +100,15 @@ def _build_encoder(
     check_counts(values, pad_id=0)
     if values["summary"] not in ("first", "last"):
         raise ValueError(f"summary is {values['summary']!r}")
+    if values["pooling"] not in ("mean", "cls"):
+        raise ValueError(f"pooling is {values['pooling']!r}")
     return encoders.assemble(
         encoders.model_from_config(config),
         tokenizer,
         pad_id=values["pad_id"],
         summary=values["summary"],
         max_length=max_length_of(tokenizer),
+        pooling=values["pooling"],
     )
 
 

@@ -14,6 +14,7 @@ from lightxml.rankers.base import Ranker
 from lightxml.rankers.centroids import Centroids
 from lightxml.rankers.final import FinalRanker, OfScikitLearn
 from lightxml.rankers.label_texts import LabelTexts
+from lightxml.rankers.label_vectors import LabelVectors
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.neighbors import Neighbors
 from lightxml.rankers.panel import Panel
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from lightxml.network.network import LightXMLNetwork
 
 # By their names; the network's ranker is made of the network.
-_KINDS = {kind.name: kind for kind in (Linear, Neighbors, Centroids, Vectors, LabelTexts)}
+_KINDS = {
+    kind.name: kind for kind in (Linear, Neighbors, Centroids, Vectors, LabelTexts, LabelVectors)
+}
 _NETWORK = "network"
 _OF_PANEL, _OF_FINAL = "panel", "final"
 _OWN = {"kind": "scikit-learn"}
@@ -181,10 +184,10 @@ def _check_settings(
     """Refuse a ranker of other labels or other features, before its arrays are looked at."""
     name = settings["name"]
     expected = {"n_labels": n_labels, "n_features": n_features}
-    if name == Vectors.name:
-        if network is None or not network.is_frozen:
+    if name in (Vectors.name, LabelVectors.name):
+        if network is None or network.encoder is None or not network.is_frozen:
             raise ValueError(f"its ranker {name} has no encoder that makes them")
-        expected["width"] = network.widths[0]
+        expected["width"] = network.encoder.config.hidden_size
     for key, value in expected.items():
         if key in settings and settings[key] != value:
             raise ValueError(f"its ranker {name} has {key}={settings[key]!r}; expected {value}")

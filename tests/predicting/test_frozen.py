@@ -90,7 +90,8 @@ def test_prediction_sees_what_training_saw(
     assert summaries.shape == (60, 3, 16)
     fitted = model._model
     kept = copy.copy(fitted.read(X).encoded)
-    object.__setattr__(kept, "summaries", summaries)
+    pooled = np.zeros((60, 1, 16), np.float16)  # not read by the network
+    object.__setattr__(kept, "summaries", np.concatenate([summaries, pooled], axis=1))
     expected = lightxml.network.prediction.predict_logits(model.network_, kept)
     np.testing.assert_allclose(model.decision_function(X), expected, atol=2e-3)
     standardised = model.network_.standardise(torch.from_numpy(summaries))
@@ -182,12 +183,12 @@ def test_many_summaries_go_to_a_nameless_file(
         return arrays[-1]
 
     monkeypatch.setattr("lightxml.predicting.frozen.make_array", watch)
-    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 3 * 16 * 2 - 1)
+    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 4 * 16 * 2 - 1)
     model = make().fit(X, y)
     assert isinstance(arrays[0], np.memmap)
     assert model.history_ == expected.history_
     assert np.array_equal(model.decision_function(X), expected.decision_function(X))
-    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 3 * 16 * 2)
+    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 4 * 16 * 2)
     make().fit(X, y)
     assert not isinstance(arrays[-1], np.memmap)
 

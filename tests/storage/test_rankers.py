@@ -84,12 +84,13 @@ def test_a_frozen_encoders_vectors_and_the_network_among_rankers(
 ) -> None:
     X, y = documents
     encoder = save_pretrained(tmp_path / "encoder", "bert")
-    model = make_classifier(
-        encoder=encoder, freeze_encoder=True, max_epochs=1, rankers=("neighbors", "network")
-    )
-    loaded = assert_same(model.fit(X, y), tmp_path, X)
-    assert [ranker.name for ranker in loaded._model.panel.rankers] == ["vectors", "network"]
-    assert loaded.rankers == ("neighbors", "network")
+    model = make_classifier(encoder=encoder, freeze_encoder=True, max_epochs=1, rankers="auto")
+    texts = ["a sea", None, "history"] + [f"name {j}" for j in range(3, y.shape[1])]
+    loaded = assert_same(model.fit(X, y, label_texts=texts), tmp_path, X)
+    assert [ranker.name for ranker in loaded._model.panel.rankers] == [
+        "vectors", "label_texts", "label_vectors", "network"
+    ]  # fmt: skip
+    assert loaded.network_.pooling == "mean"
 
 
 def test_numbers_with_rows_for_labels_and_centroids(tmp_path: Path) -> None:
