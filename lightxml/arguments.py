@@ -214,6 +214,9 @@ CLUSTERS_OF_THE_FIT = Need("label clusters made by fit", lambda s: s.makes_clust
 SEVERAL_JOBS = Need("label clusters made by fit, or the ranker 'linear'",
                     lambda s: s.makes_clusters or s.fits_linear,
                     "Pass label_clusters=True, or features=TfidfVectorizer()")  # fmt: skip
+WHAT_TAKES_LONG = Need("a network, or the ranker 'linear'",
+                       lambda s: s.has_network or s.fits_linear,
+                       "Pass an encoder, or features=TfidfVectorizer()")  # fmt: skip
 AN_AVERAGE = Need("averaged weights", lambda s: s.averages, "Pass swa_start=0.5")
 EARLY_STOPPING = Need("early stopping", lambda s: s.stops_early, "Pass early_stopping=True")
 HELD_OUT_DOCUMENTS = Need("documents held out of X", lambda s: s.holds_out,
@@ -327,7 +330,7 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
         Argument("n_jobs", None, JOBS, SEVERAL_JOBS, changes_result=False),
         Argument("memory", None, MEMORY, A_FROZEN_ENCODER, changes_result=False, saved="no"),
         Argument(
-            "checkpoint_dir", None, FOLDER | NONE, A_NETWORK, changes_result=False, saved="no"
+            "checkpoint_dir", None, FOLDER | NONE, WHAT_TAKES_LONG, changes_result=False, saved="no"
         ),
         Argument("checkpoint_minutes", 10, POSITIVE, CHECKPOINTS, changes_result=False),
         Argument("verbose", 0, VERBOSE, changes_result=False),

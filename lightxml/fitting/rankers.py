@@ -16,10 +16,12 @@ from lightxml.fitting.task import Task
 from lightxml.network.ranker import NetworkRanker
 from lightxml.predicting.fitted import FittedModel, represented, rows_of
 from lightxml.rankers.base import Documents, Ranker
-from lightxml.rankers.fit_panel import fit_panel
+from lightxml.rankers.fit_panel import Keep, fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
+from lightxml.rankers.linear import Linear
 from lightxml.rankers.panel import Panel
 from lightxml.training.checkpoints import Checkpoints
+from lightxml.training.parts import Part
 
 
 def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
@@ -57,6 +59,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
                 held_out=held_out,
                 network=make_network,
                 label_vectors=label_vectors(task, model),
+                keep=None if checkpoints is None else keep_in(checkpoints),
                 seed=seed,
                 n_jobs=params["n_jobs"],
             ).panel
@@ -120,6 +123,16 @@ def label_vectors(task: Task, model: FittedModel) -> np.ndarray | None:
     if not isinstance(texts, tuple) or model.network is None or not model.network.is_frozen:
         return None
     return vectors_of(model, [text for each in texts for text in each], task.params)
+
+
+def keep_in(checkpoints: Checkpoints) -> Keep:
+    """Return what keeps linear classifiers beside the checkpoints of the network."""
+
+    def keep(name: str, fit: Callable[[], Linear]) -> Linear:
+        part = checkpoints.part(name, lambda: Part(*fit().describe()))
+        return Linear.made_of(part.settings, part.arrays)
+
+    return keep
 
 
 def network_ranker(model: FittedModel) -> Callable[[np.ndarray], Ranker]:

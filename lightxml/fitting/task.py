@@ -136,7 +136,13 @@ def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints 
             params, known, task.inputs.given, task.labels, validation, task.label_texts
         )
         folder = Path(params["checkpoint_dir"]) / name
-    return checkpoints_in(folder, 60 * params["checkpoint_minutes"], seed, task.ranks)
+    return checkpoints_in(
+        folder,
+        60 * params["checkpoint_minutes"],
+        seed,
+        task.ranks,
+        more_follows=task.rankers != ("network",),
+    )
 
 
 def _given(

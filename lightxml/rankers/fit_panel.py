@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,6 +28,10 @@ from lightxml.rankers.vectors import fit_vectors
 
 _N_FOLDS = 5  # where documents are few
 _N_FOLDS_OF_PAIRS = 3  # for calibration
+
+
+# Given a name and what fits, it fits, or returns what was fitted before.
+Keep: TypeAlias = Callable[[str, Callable[[], Linear]], Linear]
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,9 @@ class Training:
         Given which labels have a training document, (n_labels,), it returns the ranker "network".
     label_vectors : ndarray of float, shape (n_texts, width), or None
         An encoder's, of all texts, label by label.
+    keep : callable or None
+        Given a name and what fits linear classifiers, it returns them; as they were fitted before,
+        where it has kept them.
     """
 
     documents: Documents
@@ -61,6 +69,7 @@ class Training:
     n_jobs: int | None
     network: Callable[[np.ndarray], Ranker] | None = None
     label_vectors: np.ndarray | None = None
+    keep: Keep | None = None
 
     def rows(self, numbers: np.ndarray) -> Training:
         """Return some of the documents."""
@@ -108,6 +117,7 @@ def fit_panel(
     held_out: tuple[np.ndarray, Documents] | None = None,
     network: Callable[[np.ndarray], Ranker] | None = None,
     label_vectors: np.ndarray | None = None,
+    keep: Keep | None = None,
     sample_weight: np.ndarray | None = None,
     seed: int,
     n_jobs: int | None = None,
@@ -139,6 +149,9 @@ def fit_panel(
     label_vectors : ndarray of float, shape (n_texts, width), or None
         An encoder's, of all label texts, label by label: with them, "label_texts" compares
         vectors too.
+    keep : callable or None
+        As `Training` has it, so that a fit that was killed goes on. Not asked for folds, which are
+        of few documents.
     sample_weight : ndarray of float, shape (n_documents,), or None
     seed : int
         It draws documents and labels, and is that of every ranker.
@@ -150,13 +163,13 @@ def fit_panel(
     """
     weights = np.ones(len(documents)) if sample_weight is None else sample_weight
     training = Training(
-        documents, y, weights, names, label_texts, seed, n_jobs, network, label_vectors
+        documents, y, weights, names, label_texts, seed, n_jobs, network, label_vectors, keep
     )
     if final_ranker is None:
         rankers = fit_rankers(training)
         return Fitted(_panel(training, rankers, mean_of(rankers)), None, None)
     if validation is None and held_out is None and len(documents) < drawn.SMALL:
-        return _fit_by_folds(training, final_ranker)
+        return _fit_by_folds(replace(training, keep=None), final_ranker)
     rng = np.random.default_rng(seed)
     if validation is None:
         if held_out is None:
@@ -215,9 +228,10 @@ def _join(
         }
         before = next((each for each in earlier if isinstance(each, Linear)), None)
         if before is None:
-            rankers.append(fit_linear(documents, y, likely, **more))
+            name, fit = "linear-first", partial(fit_linear, documents, y, likely, **more)
         else:
-            rankers.append(before.update(documents, y, likely, labels, **more))
+            name, fit = "linear", partial(before.update, documents, y, likely, labels, **more)
+        rankers.append(fit() if training.keep is None else training.keep(name, fit))
     if "neighbors" in training.names:
         rankers.append(neighbors)
     return (*rankers, *_others(training))
