@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +21,7 @@ from lightxml.rankers.fit_panel import Keep, fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.panel import Panel
+from lightxml.runtime.progress import say
 from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.parts import Part
 
@@ -60,6 +62,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
                 network=make_network,
                 label_vectors=label_vectors(task, model),
                 keep=None if checkpoints is None else keep_in(checkpoints),
+                say=partial(say, verbose=params["verbose"]),
                 seed=seed,
                 n_jobs=params["n_jobs"],
             ).panel

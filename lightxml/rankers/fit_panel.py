@@ -58,6 +58,8 @@ class Training:
     keep : callable or None
         Given a name and what fits linear classifiers, it returns them; as they were fitted before,
         where it has kept them.
+    say : callable
+        It is told what is about to be done.
     """
 
     documents: Documents
@@ -70,6 +72,7 @@ class Training:
     network: Callable[[np.ndarray], Ranker] | None = None
     label_vectors: np.ndarray | None = None
     keep: Keep | None = None
+    say: Callable[[str], None] = lambda text: None
 
     def rows(self, numbers: np.ndarray) -> Training:
         """Return some of the documents."""
@@ -118,6 +121,7 @@ def fit_panel(
     network: Callable[[np.ndarray], Ranker] | None = None,
     label_vectors: np.ndarray | None = None,
     keep: Keep | None = None,
+    say: Callable[[str], None] = lambda text: None,
     sample_weight: np.ndarray | None = None,
     seed: int,
     n_jobs: int | None = None,
@@ -152,6 +156,8 @@ def fit_panel(
     keep : callable or None
         As `Training` has it, so that a fit that was killed goes on. Not asked for folds, which are
         of few documents.
+    say : callable
+        As `Training` has it.
     sample_weight : ndarray of float, shape (n_documents,), or None
     seed : int
         It draws documents and labels, and is that of every ranker.
@@ -163,7 +169,7 @@ def fit_panel(
     """
     weights = np.ones(len(documents)) if sample_weight is None else sample_weight
     training = Training(
-        documents, y, weights, names, label_texts, seed, n_jobs, network, label_vectors, keep
+        documents, y, weights, names, label_texts, seed, n_jobs, network, label_vectors, keep, say
     )
     if final_ranker is None:
         rankers = fit_rankers(training)
@@ -187,9 +193,11 @@ def fit_panel(
         hidden = drawn.draw_hidden(counts_of(learned.y), rng)
         learned = learned.without(hidden)
     rankers = fit_rankers(learned)
+    say(f"What the rankers say of {len(new):,} documents that they have not learned from")
     said = opinions(rankers, new, counts_of(learned.y), N_PROPOSALS)
     fold = drawn.draw_folds(new, rng, _N_FOLDS_OF_PAIRS)
     is_small = len(new) < drawn.FEWEST
+    say(f"The final ranker, from {len(said.columns):,} pairs of document and label")
     final, scored = choose_final(
         final_ranker, rankers, said, y_new, weights_new, fold, seed, alone=is_small
     )
@@ -212,6 +220,7 @@ def _join(
     neighbors: Neighbors | Centroids
     if not documents.rows.shape[1]:  # vectors alone, or a network
         return tuple(_others(training))
+    training.say(f"Neighbors of {len(documents):,} documents")
     if len(documents) > MOST_NEIGHBORS:
         neighbors = fit_centroids(documents, y, sample_weight=weights)
     else:
@@ -228,8 +237,10 @@ def _join(
         }
         before = next((each for each in earlier if isinstance(each, Linear)), None)
         if before is None:
+            training.say(f"Linear classifiers of {y.shape[1]:,} labels")
             name, fit = "linear-first", partial(fit_linear, documents, y, likely, **more)
         else:
+            training.say(f"Linear classifiers of {len(labels):,} labels, with all documents")
             name, fit = "linear", partial(before.update, documents, y, likely, labels, **more)
         rankers.append(fit() if training.keep is None else training.keep(name, fit))
     if "neighbors" in training.names:
@@ -247,7 +258,9 @@ def _others(training: Training) -> list[Ranker]:
         rankers.append(_fit_texts(training))
         if training.label_vectors is not None:
             assert training.label_texts is not None
-            rankers.append(fit_label_vectors(training.label_texts, training.label_vectors))
+            rankers.append(
+                fit_label_vectors(training.label_texts, training.label_vectors, documents)
+            )
     if training.network is not None:
         rankers.append(training.network(counts_of(y) > 0))
     return rankers
@@ -271,6 +284,7 @@ def _fit_by_folds(training: Training, final_ranker: Any) -> Fitted:
     fold = drawn.draw_folds(training.documents, rng, _N_FOLDS)
     parts: list[Opinions] = []
     for number in np.unique(fold):
+        training.say(f"Fold {number + 1} of {_N_FOLDS}")
         learned = training.rows(np.flatnonzero(fold != number))
         if "label_texts" in training.names:
             learned = learned.without(drawn.draw_hidden(counts_of(learned.y), rng))

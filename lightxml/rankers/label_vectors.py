@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from lightxml.rankers.base import Documents
 from lightxml.rankers.sparse import best_of_owners, blocks, grouped, largest, ranges, stacked
 from lightxml.rankers.stored import checked, count, numbers_below
+from lightxml.rankers.vectors import centre_of, directions
 
 _COSINES_AT_ONCE = 2**24
 _NUMBERS_AT_ONCE = 2**22
@@ -22,16 +23,18 @@ _NUMBERS_AT_ONCE = 2**22
 class LabelVectors:
     """The vectors of the labels' texts; what they say is the cosine with the document's vector.
 
-    Of several texts of a label the best one counts. Meanings are compared, not words: this finds
-    "cars" for a document about automobiles.
+    It is ``cos(x - c, t - c)`` of document x and text t, with c the mean of the training documents'
+    vectors, which says nothing of any. Of several texts of a label the best one counts.
 
     Attributes
     ----------
     n_labels : int
     owners : ndarray of int32, shape (n_texts,)
         The label of each text, in rising order. Labels may have no text, or several.
+    centre : ndarray of float32, shape (width,)
     keys : ndarray of float32, shape (n_texts, width)
-        Of length 1, with the values that float16 has, in which they are saved.
+        The texts' vectors less the centre, of length 1, with the values that float16 has, in which
+        they are saved.
 
     References
     ----------
@@ -43,6 +46,7 @@ class LabelVectors:
 
     n_labels: int
     owners: np.ndarray
+    centre: np.ndarray
     keys: np.ndarray
 
     @property
@@ -57,7 +61,7 @@ class LabelVectors:
             return sp.csr_array((len(documents), self.n_labels), dtype=np.float32)
         found = []
         for begin, end in blocks(len(documents), max(1, _COSINES_AT_ONCE // len(self.keys))):
-            cosines = _directions(documents, begin, end) @ self.keys.T
+            cosines = self._directions(documents.part(begin, end)) @ self.keys.T
             nearest = np.argpartition(-cosines, n_texts - 1, axis=1)[:, :n_texts]
             entries = (
                 np.take_along_axis(cosines, nearest, axis=1).ravel(),
@@ -74,7 +78,7 @@ class LabelVectors:
         row = np.repeat(np.arange(len(documents)), np.diff(candidates.indptr))
         label = candidates.indices
         has_text = np.flatnonzero(self._starts[label] < self._starts[label + 1])
-        queries = _directions(documents, 0, len(documents))
+        queries = self._directions(documents)
         n_texts = self._starts[label[has_text] + 1] - self._starts[label[has_text]]
         for begin, end in grouped(n_texts * self.keys.shape[1], _NUMBERS_AT_ONCE):
             pairs = has_text[begin:end]
@@ -87,7 +91,11 @@ class LabelVectors:
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays, as `Ranker.describe` does."""
         settings = {"n_labels": self.n_labels, "width": int(self.keys.shape[1])}
-        return settings, {"owners": self.owners, "keys": self.keys.astype(np.float16)}
+        return settings, {
+            "owners": self.owners,
+            "centre": self.centre,
+            "keys": self.keys.astype(np.float16),
+        }
 
     @classmethod
     def made_of(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> LabelVectors:
@@ -105,7 +113,7 @@ class LabelVectors:
         keys = checked(arrays, "keys", np.float16, (len(owners), width)).astype(np.float32)
         if not np.allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-2):
             raise ValueError("its keys are not of length 1")
-        return cls(n_labels, owners, keys)
+        return cls(n_labels, owners, checked(arrays, "centre", np.float32, width), keys)
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -116,8 +124,14 @@ class LabelVectors:
     def _most_texts(self) -> int:
         return int(np.diff(self._starts).max(initial=1))
 
+    def _directions(self, documents: Documents) -> np.ndarray:
+        assert documents.vectors is not None
+        return directions(documents.vectors, self.centre)
 
-def fit_label_vectors(texts: Sequence[Sequence[str]], vectors: np.ndarray) -> LabelVectors:
+
+def fit_label_vectors(
+    texts: Sequence[Sequence[str]], vectors: np.ndarray, documents: Documents
+) -> LabelVectors:
     """Return the ranker of these labels.
 
     Parameters
@@ -126,20 +140,13 @@ def fit_label_vectors(texts: Sequence[Sequence[str]], vectors: np.ndarray) -> La
         The texts of each label, or none.
     vectors : ndarray of float, shape (n_texts, width)
         Of all texts, label by label.
+    documents : Documents
+        For training; with vectors.
     """
     owners = np.repeat(np.arange(len(texts), dtype=np.int32), [len(each) for each in texts])
-    keys = _unit(vectors)
-    filled = np.flatnonzero(keys.any(axis=1))  # nothing is near a vector of zeros
-    return LabelVectors(len(texts), owners[filled], keys[filled].astype(np.float16).astype("f4"))
-
-
-def _directions(documents: Documents, begin: int, end: int) -> np.ndarray:
-    assert documents.vectors is not None
-    return _unit(documents.vectors[begin:end])
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors with length 1, float32; those of zeros stay so."""
-    vectors = vectors.astype(np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    centre = centre_of(documents)
+    keys = directions(vectors, centre)
+    filled = np.flatnonzero(keys.any(axis=1))  # nothing is near a text at the centre
+    return LabelVectors(
+        len(texts), owners[filled], centre, keys[filled].astype(np.float16).astype(np.float32)
+    )

@@ -162,12 +162,18 @@ def fit_vectors(
         Their votes; None: 1 each.
     """
     assert documents.vectors is not None
-    centre = documents.vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centre = centre_of(documents)
     keys = directions(documents.vectors, centre).astype(np.float16)
     votes = np.ones(len(documents)) if sample_weight is None else sample_weight
     ones = np.ones(y.nnz, dtype=np.float32)
     truth = narrow(sp.csr_array((ones, y.indices, y.indptr), shape=y.shape))
     return Vectors(centre, keys, truth, votes.astype(np.float32))
+
+
+def centre_of(documents: Documents) -> np.ndarray:
+    """Return the mean of the documents' vectors, float32 of shape (width,)."""
+    assert documents.vectors is not None
+    return documents.vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def directions(vectors: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -30,19 +30,21 @@ def keys() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def ranker(keys: np.ndarray) -> LabelVectors:
-    return fit_label_vectors(TEXTS, keys)
+def documents() -> Documents:
+    return read(3 * np.random.default_rng(1).normal(size=(20, WIDTH)) + 1)
 
 
 @pytest.fixture(scope="module")
-def documents() -> Documents:
-    return read(3 * np.random.default_rng(1).normal(size=(20, WIDTH)))
+def ranker(keys: np.ndarray, documents: Documents) -> LabelVectors:
+    return fit_label_vectors(TEXTS, keys, documents)
 
 
 def best_cosines(documents: Documents, keys: np.ndarray) -> np.ndarray:
     """The best cosine of each label's texts by its definition, 0 without a text."""
     assert documents.vectors is not None
     queries = documents.vectors.astype(np.float64)
+    centre = queries.mean(axis=0)
+    queries, keys = queries - centre, keys - centre
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     cosines = queries @ (keys / np.linalg.norm(keys, axis=1, keepdims=True)).T
     found = np.zeros((len(documents), N_LABELS))
@@ -94,16 +96,16 @@ def test_what_is_said_of_a_label_depends_on_no_other_candidate(
 
 def test_no_label_has_a_text_or_a_vector() -> None:
     for texts, vectors in (([(), ()], np.empty((0, WIDTH))), ([("a",), ()], np.zeros((1, WIDTH)))):
-        ranker = fit_label_vectors(texts, vectors)
-        documents = read(np.ones((3, WIDTH)))
+        documents = read(np.outer([1, -1, 0], np.ones(WIDTH)))  # their mean is 0
+        ranker = fit_label_vectors(texts, vectors, documents)
         assert ranker.propose(documents, 2).shape == (3, 2)
         assert ranker.propose(documents, 2).nnz == 0
         everything = sp.csr_array(np.ones((3, 2), np.float32))
         assert not ranker.score(documents, everything).any()
 
 
-def test_a_document_without_a_direction_is_near_nothing(ranker: LabelVectors) -> None:
-    documents = read(np.zeros((1, WIDTH)))
+def test_a_document_at_the_centre_is_near_nothing(ranker: LabelVectors) -> None:
+    documents = Documents(sp.csr_array((1, 0), dtype=np.float32), vectors=ranker.centre[None])
     assert not ranker.score(documents, sp.csr_array(np.ones((1, N_LABELS), np.float32))).any()
     assert np.isfinite(ranker.propose(documents, 2).data).all()
 
@@ -129,6 +131,8 @@ def changed(array: np.ndarray, value: Any) -> np.ndarray:
         (lambda s, a: a.update(keys=2 * a["keys"]), "keys are not of length 1"),
         (lambda s, a: a.pop("keys"), "keys is missing"),
         (lambda s, a: s.update(width=WIDTH + 1), "keys is float16"),
+        (lambda s, a: a.update(centre=changed(a["centre"], np.inf)), "centre holds NaN"),
+        (lambda s, a: a.update(centre=a["centre"][1:]), "centre is float32 of shape"),
         (lambda s, a: s.update(n_labels=4), "owners are out of range"),
         (lambda s, a: s.update(n_labels="5"), "n_labels is '5'"),
         (lambda s, a: a.update(owners=changed(a["owners"], -1)), "owners are out of range"),
