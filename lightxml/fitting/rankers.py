@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs
 from lightxml.fitting import decisions
+from lightxml.fitting.footprint import warn_if_rankers_are_short
 from lightxml.fitting.network import fit_network, vectors_of
 from lightxml.fitting.rare_labels import RareLabels
 from lightxml.fitting.task import Task
@@ -48,6 +49,9 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
         held_out = held, new
     elif new is not None and task.validation is not None:
         validation = new, task.validation[1]
+    n_texts = sum(map(len, task.label_texts)) if isinstance(task.label_texts, tuple) else 0
+    n_new = len(new) if new is not None else n_held_out(len(documents))
+    warn_if_rankers_are_short(documents, y, task.rankers, n_new, n_texts)
     make_network = None if model.network is None else network_ranker(model)
     panel = task.ranks.from_first(
         lambda: without_network(

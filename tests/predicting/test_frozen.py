@@ -52,6 +52,23 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.parametrize("given", [{}, {"final_ranker": None}])
+def test_every_document_and_every_label_text_is_encoded_once_whoever_ranks(
+    make: Make, documents: Documents, encoded: list[int], given: dict[str, Any]
+) -> None:
+    X, y = documents
+    texts = [f"label {j}" for j in range(y.shape[1])]
+    more = {"features": TfidfVectorizer(), "feature_dim": 8, "rankers": "auto", **given}
+    model = make(max_epochs=2, **more).fit(X, y, label_texts=texts)
+    assert [ranker.name for ranker in model.rankers_] == [
+        "linear", "neighbors", "vectors", "label_texts", "label_vectors", "network"
+    ]  # fmt: skip
+    assert sum(encoded) == len(X) + len(texts)
+    encoded.clear()
+    model.predict_topk(X, 2)
+    assert sum(encoded) == len(X)
+
+
 def test_every_document_is_encoded_once_whatever_the_epochs(
     make: Make, documents: Documents, encoded: list[int]
 ) -> None:

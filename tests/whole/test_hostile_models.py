@@ -209,6 +209,7 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     ),
     "padding below 0": (with_manifest("network", "pad_id", value=-1), "lightxml.json"),
     "no feature layers": (with_manifest("network", "n_feature_layers", value=0), "lightxml.json"),
+    "an unknown pooling": (with_manifest("network", "pooling", value="max"), "lightxml.json"),
     "a summary in the middle": (with_manifest("network", "summary", value="mid"), "lightxml.json"),
     "dropout of 7": (with_manifest("network", "dropout", value=7), "lightxml.json"),
     "an SE block without weights": (
