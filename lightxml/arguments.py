@@ -203,6 +203,9 @@ A_FROZEN_ENCODER = Need("a frozen encoder", lambda s: s.has_encoder and not s.tr
 A_TRAINED_ENCODER = Need("a trained encoder", lambda s: s.trains_encoder,
                          "Pass head_learning_rate, which is for all else")  # fmt: skip
 A_NETWORK = Need("a network", lambda s: s.has_network, "Pass an encoder, or rankers=('network',)")
+A_NETWORK_OF_TEXT = Need("a network that reads an encoder",
+                         lambda s: s.has_encoder and s.has_network,
+                         "Pass an encoder, and rankers='auto' or with 'network'")  # fmt: skip
 A_NETWORK_OF_FEATURES = Need("a network that reads features",
                              lambda s: s.has_features and s.has_network,
                              "Pass features and an encoder, or rankers=('network',)")  # fmt: skip
@@ -282,9 +285,9 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
         Argument("max_length", 512, whole(1), AN_ENCODER),
     ),
     "representation": (
-        Argument("n_feature_layers", 5, whole(1), AN_ENCODER),
+        Argument("n_feature_layers", 5, whole(1), A_NETWORK_OF_TEXT),
         Argument("feature_dim", "auto", whole(1) | AUTO, A_NETWORK_OF_FEATURES),
-        Argument("se_block", False, FLAG, AN_ENCODER, is_refused=True),
+        Argument("se_block", False, FLAG, A_NETWORK_OF_TEXT, is_refused=True),
         Argument("dropout", 0.5, FRACTION, A_NETWORK),
     ),
     "labels": (

@@ -444,9 +444,9 @@ class LightXMLClassifier(TopKEstimator):
         documents = model.read(X)
         if not model.reads_texts:
             validate_data(self, X, skip_check_array=True, reset=False)  # a data frame's names
-        if model.network is None or self.memory is None:
+        if model.text_reader is None or self.memory is None:
             return documents
-        encoded = frozen.with_kept_summaries(model.network, documents.encoded, self.memory)
+        encoded = frozen.with_kept_summaries(model.text_reader, documents.encoded, self.memory)
         return replace(documents, encoded=encoded)
 
     def _members(self, X: Any) -> Members:

@@ -184,11 +184,11 @@ def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> Docum
 
 def vectors_of(model: FittedModel, texts: list[str], params: dict[str, Any]) -> np.ndarray:
     """Return the frozen encoder's vectors of some texts, float16 of shape (n_texts, width)."""
-    assert model.network is not None
+    assert model.text_reader is not None
     assert model.tokenizer is not None
     tokens = tokenize(texts, model.tokenizer)
     folder = cache_folder(params["memory"])
-    found = summarise_all(model.network, tokens, folder, verbose=params["verbose"])
+    found = summarise_all(model.text_reader, tokens, folder, verbose=params["verbose"])
     return found[:, -1].copy()  # and the layers' vectors go
 
 

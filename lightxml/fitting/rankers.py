@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,8 +16,10 @@ from lightxml.fitting.footprint import warn_if_rankers_are_short
 from lightxml.fitting.network import fit_network, vectors_of
 from lightxml.fitting.rare_labels import RareLabels
 from lightxml.fitting.task import Task
+from lightxml.network.encoders import build_encoder
 from lightxml.network.ranker import NetworkRanker
-from lightxml.predicting.fitted import FittedModel, represented, rows_of
+from lightxml.network.text_reader import frozen_encoder
+from lightxml.predicting.fitted import FittedModel, place, represented, rows_of
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.fit_panel import Keep, fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
@@ -44,6 +47,14 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     model = FittedModel(task.reader, task.labels.classes, task.labels.form, None, None, [])
     if "network" in task.rankers:
         model, documents, new = with_network(task, inputs, held, documents, new, seed, checkpoints)
+    elif (source := decisions.encoder(params, reads_texts=task.reader.reads_texts)) is not None:
+        model = with_encoder(model, source, task)
+        documents = with_vectors(model, documents, params)
+        if new is not None and held is not None:
+            assert documents.vectors is not None
+            new = replace(new, vectors=documents.vectors[held])
+        elif new is not None:
+            new = with_vectors(model, new, params)
     validation = held_out = None
     if new is not None and held is not None:
         held_out = held, new
@@ -112,7 +123,7 @@ def with_network(
         replace(task, labels=labels), inputs.only(learned), seed, checkpoints, None
     )
     if new is not None:
-        new = represented(trained.model.network, replace(new, encoded=trained.new))
+        new = represented(trained.model, replace(new, encoded=trained.new))
     if (summaries := trained.learned.summaries) is not None:
         vectors = np.empty((len(documents), summaries.shape[2]), dtype=summaries.dtype)
         vectors[learned] = summaries[:, -1]
@@ -124,10 +135,24 @@ def with_network(
     return trained.model, documents, new
 
 
+def with_encoder(model: FittedModel, source: Any, task: Task) -> FittedModel:
+    """Return the model with a frozen encoder, for its vectors alone."""
+    encoder = build_encoder(source, [], int(task.params["max_length"]))
+    model = replace(model, encoder=frozen_encoder(encoder), tokenizer=encoder.tokenizer)
+    place(model, task.params["precision"], task.device)
+    return model
+
+
+def with_vectors(model: FittedModel, documents: Documents, params: dict[str, Any]) -> Documents:
+    """Return documents with a frozen encoder's vectors."""
+    assert documents.texts is not None
+    return replace(documents, vectors=vectors_of(model, list(documents.texts), params))
+
+
 def label_vectors(task: Task, model: FittedModel) -> np.ndarray | None:
     """Return a frozen encoder's vectors of the labels' texts, label by label; None without."""
     texts = task.label_texts
-    if not isinstance(texts, tuple) or model.network is None or not model.network.is_frozen:
+    if not isinstance(texts, tuple) or model.text_reader is None or not model.text_reader.is_frozen:
         return None
     return vectors_of(model, [text for each in texts for text in each], task.params)
 

@@ -99,7 +99,7 @@ def check_task(
     decisions.check_effects(params, setting)
     if "network" in rankers:
         check_given_clusters(params["label_clusters"], len(labels.classes))
-        check_encoder(encoder)
+    check_encoder(encoder)
     task = Task(params, reader, inputs, labels, validation, rankers, texts, device, ranks)
     if ranks.size > 1:
         ranks.check_same(common_ground(params, inputs.given, labels, _given(validation), texts))

@@ -14,6 +14,7 @@ from scipy.special import expit
 from lightxml.data.documents import Documents
 from lightxml.network.batches import Batch, collate, prediction_batches
 from lightxml.network.network import LightXMLNetwork
+from lightxml.network.text_reader import TextReader
 from lightxml.runtime.devices import use_one_thread_if_forked
 
 # Enough to fill the hardware; more only costs memory.
@@ -34,7 +35,8 @@ def predict_topk(
     """
     columns = np.empty((len(documents), k), dtype=np.int64)
     values = np.empty((len(documents), k), dtype=np.float32)
-    for rows, (best, where) in _each(network, documents, lambda batch: network.rank(batch, k)):
+    ranked = _each(network, documents, lambda batch: network.rank(batch, k), network.head.n_logits)
+    for rows, (best, where) in ranked:
         columns[rows], values[rows] = where.cpu().numpy(), best.cpu().numpy()
     return columns, values
 
@@ -76,7 +78,9 @@ def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_a
     columns: list[np.ndarray] = []
     # Slightly too many, so that the scores themselves decide, as `predict_proba` gives them.
     least = -1e-3
-    for rows_of_batch, found in _each(network, documents, lambda b: network.positive(b, least)):
+    n_logits = network.head.n_logits
+    positive = _each(network, documents, lambda b: network.positive(b, least), n_logits)
+    for rows_of_batch, found in positive:
         where, column, logits = (part.cpu().numpy() for part in found)
         chosen = sigmoid(logits) >= 0.5
         rows.append(rows_of_batch[where[chosen]])
@@ -94,7 +98,7 @@ def representations(
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     """Yield some documents' numbers and what the head reads of them, until all have come."""
     network.eval()
-    return _each(network, documents, network.represent)
+    return _each(network, documents, network.represent, network.head.n_logits)
 
 
 def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tensor:
@@ -105,19 +109,18 @@ def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tenso
     return out
 
 
-def summarised(network: LightXMLNetwork, documents: Documents) -> Documents:
+def summarised(reader: TextReader, documents: Documents) -> Documents:
     """Return the documents with what a frozen encoder makes of them, if they have it not yet."""
     if documents.summaries is not None:
         return documents
-    assert network.encoder is not None
 
     def summarise(batch: Batch) -> torch.Tensor:
         assert batch.tokens is not None
-        return network.summarise(batch.tokens)
+        return reader.summarise(batch.tokens)
 
-    shape = (len(documents), network.n_feature_layers + 1, network.encoder.config.hidden_size)
+    shape = (len(documents), reader.n_feature_layers + 1, reader.encoder.config.hidden_size)
     summaries = np.empty(shape, dtype=np.float16)
-    for rows, made in _each(network, documents, summarise):
+    for rows, made in _each(reader, documents, summarise, n_logits=1):
         summaries[rows] = made.cpu().numpy()
     return replace(documents, summaries=summaries)
 
@@ -137,16 +140,13 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _each(
-    network: LightXMLNetwork,
-    documents: Documents,
-    make: Callable[[Batch], Made],
-    n_logits: int | None = None,
+    reader: TextReader, documents: Documents, make: Callable[[Batch], Made], n_logits: int
 ) -> Iterator[tuple[np.ndarray, Made]]:
     """Yield some documents' numbers and what is made of them, until all have come.
 
-    So many documents at a time as `n_logits` numbers each (by default, what ranking needs) allow.
+    So many documents at a time as `n_logits` numbers each allow.
     """
-    for rows, batch in _batches(network, documents, n_logits or network.head.n_logits):
+    for rows, batch in _batches(reader, documents, n_logits):
         # Entered anew for each batch: a generator must not leave the mode on for its caller.
         with torch.inference_mode():
             made = make(batch)
@@ -154,12 +154,12 @@ def _each(
 
 
 def _batches(
-    network: LightXMLNetwork, documents: Documents, n_logits: int
+    reader: TextReader, documents: Documents, n_logits: int
 ) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield some documents' numbers and their batch, until all have come."""
     use_one_thread_if_forked()
-    device, max_documents = network.device, max(1, _MAX_LOGITS // n_logits)
+    device, max_documents = reader.device, max(1, _MAX_LOGITS // n_logits)
     for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
         with torch.inference_mode():
-            batch = collate(documents, rows, network.pad_id, device)
+            batch = collate(documents, rows, reader.pad_id, device)
         yield rows, batch

@@ -97,8 +97,7 @@ def _asked(members: Members, k: int) -> Iterator[tuple[int, sp.csr_array, list[n
     """Yield where some documents begin, their candidates, and each member's logits of these."""
     for begin, end in blocks(len(members[0][1]), _DOCUMENTS_AT_ONCE):
         some = [
-            (model, represented(model.network, documents.part(begin, end)))
-            for model, documents in members
+            (model, represented(model, documents.part(begin, end))) for model, documents in members
         ]
         # So few at once that a panel takes them whole: what its rankers found of them when they
         # proposed is there when they score.

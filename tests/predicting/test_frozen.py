@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 import lightxml.runtime.memory
 from lightxml import LightXMLClassifier, load
 from lightxml.metrics import make_topk_scorer, precision_at_k
-from lightxml.network.network import LightXMLNetwork
+from lightxml.network.text_reader import TextReader
 from lightxml.predicting.frozen import encoder_digest
 from tests.network.test_encoders import save_pretrained
 
@@ -42,13 +42,13 @@ def make(make_classifier: Make, pretrained: str) -> Make:
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of documents that went through the encoder, batch by batch."""
     sizes: list[int] = []
-    summarise = LightXMLNetwork.summarise
+    summarise = TextReader.summarise
 
-    def watch(network: LightXMLNetwork, batch: Any) -> torch.Tensor:
+    def watch(network: TextReader, batch: Any) -> torch.Tensor:
         sizes.append(len(batch.input_ids))
         return summarise(network, batch)
 
-    monkeypatch.setattr(LightXMLNetwork, "summarise", watch)
+    monkeypatch.setattr(TextReader, "summarise", watch)
     return sizes
 
 

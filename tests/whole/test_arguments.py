@@ -161,7 +161,7 @@ def test_the_line_is_the_callers_through_pipelines_and_searches() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"se_block": True}, "se_block=True is about an encoder, which this fit is without. Pass"),
+        ({"se_block": True}, "se_block=True is about a network that reads an encoder, which this"),
         ({"freeze_encoder": True}, "freeze_encoder=True is about an encoder, which this fit"),
     ],
 )
