@@ -1,7 +1,7 @@
 """Extreme multi-label text classification as a scikit-learn estimator.
 
-The public names are loaded on first use, so that ``import lightxml`` and
-``import lightxml.metrics.measures`` stay light: neither imports torch.
+The public names are loaded on first use, so that ``import lightxml`` takes no time. torch is
+imported where there is a network: not before one is fitted or loaded.
 """
 
 from __future__ import annotations

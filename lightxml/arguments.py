@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -112,6 +113,10 @@ def _is_device(value: Any) -> bool:
     return isinstance(value, str) or (kind.__module__, kind.__name__) == ("torch", "device")
 
 
+def _names_device(value: Any) -> bool:  # whether this machine has it, a network asks
+    return re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", str(value)) is not None
+
+
 def _is_vectorizer(value: Any) -> bool:
     methods = hasattr(value, "fit_transform") and hasattr(value, "transform")
     return methods and not isinstance(value, type)
@@ -149,7 +154,7 @@ RANKERS = Kind(
 CLASSIFIER = Kind("a classifier with predict_proba", _is_classifier)
 CLUSTERS = Kind(f"'auto', False, {EXPECTED_CLUSTERS}", _may_be_clusters)
 MEMORY = FOLDER | Kind("a joblib.Memory", _is_memory) | NONE
-DEVICE = Kind("'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'", _is_device)
+DEVICE = Kind("'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'", _is_device, _names_device)
 SEED = (
     Kind("an int from 0 to 2**32 - 1", _is_int, lambda value: 0 <= value < 2**32)
     | Kind("a RandomState", lambda value: isinstance(value, np.random.RandomState))

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from lightxml.arguments import whole
 from lightxml.data.labels import decode, encode_known
-from lightxml.files.bundle import Bundle, load_bundle, save_bundle
+from lightxml.files.bundle import Bundle
+from lightxml.files.load import load_bundle
+from lightxml.files.save import save_bundle
 from lightxml.metrics.measures import precision_at_k
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel
+
+if TYPE_CHECKING:
+    import torch
 
 # The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
 MAX_DENSE_SCORES = 2**28

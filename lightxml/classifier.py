@@ -5,32 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from joblib import Memory
 from scipy.special import expit
 from sklearn.utils.validation import validate_data
-from tokenizers import Tokenizer
 
+from lightxml.arguments import ARGUMENTS
 from lightxml.base import TopKEstimator
 from lightxml.data.random import RandomState
 from lightxml.exceptions import BundleError
 from lightxml.files.bundle import RECORD, Bundle
 from lightxml.fitting.decisions import check_params
-from lightxml.fitting.fit import fit_model
-from lightxml.network.encoders import EncoderConfig
-from lightxml.network.network import LightXMLNetwork
-from lightxml.predicting import frozen
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import FinalRanker
-from lightxml.runtime.devices import choose_device, use_one_thread_if_forked
 from lightxml.storage import estimator as storage
 from lightxml.storage.model import for_pickle, from_pickle
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+    from lightxml.network.encoders import EncoderConfig
+    from lightxml.network.network import LightXMLNetwork
 
 
 class LightXMLClassifier(TopKEstimator):
@@ -167,7 +168,8 @@ class LightXMLClassifier(TopKEstimator):
     n_iter_no_change : int, default=3
         Epochs without a better one after which early stopping ends the training.
     device : str or torch.device, default="auto"
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes a GPU where there is one.
+        Where the network computes, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"``
+        takes a GPU where there is one. All other rankers are on the CPU.
     precision : {"auto", "bf16", "fp32"}, default="auto"
         Of the encoder; ``"auto"`` is bf16 where the hardware computes in it. Scores are always
         computed in float32 from the text representation on.
@@ -381,7 +383,8 @@ class LightXMLClassifier(TopKEstimator):
         CheckpointWarning
             If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """
-        use_one_thread_if_forked()
+        from lightxml.fitting.fit import fit_model  # a model that is loaded does without
+
         self._model = fit_model(self.get_params(deep=False), X, y, X_val, y_val, label_texts)
         return self
 
@@ -446,6 +449,8 @@ class LightXMLClassifier(TopKEstimator):
             validate_data(self, X, skip_check_array=True, reset=False)  # a data frame's names
         if model.text_reader is None or self.memory is None:
             return documents
+        from lightxml.predicting import frozen
+
         encoded = frozen.with_kept_summaries(model.text_reader, documents.encoded, self.memory)
         return replace(documents, encoded=encoded)
 
@@ -474,13 +479,14 @@ class LightXMLClassifier(TopKEstimator):
     @classmethod
     def _unpack(cls, bundle: Bundle, device: str | torch.device) -> Self:
         storage.check_class(bundle, cls.__name__)
+        ARGUMENTS["device"].kind.check("device", device)
         params, fitted = storage.unpack(bundle)
         try:
             estimator = cls(**{**params, "device": device})
             check_params(estimator.get_params(deep=False))
         except (TypeError, ValueError) as error:
             raise BundleError(f"{RECORD}: its arguments are wrong ({error}).") from error
-        place(fitted, estimator.precision, choose_device(device))
+        place(fitted, estimator.precision, device)
         estimator._model = fitted
         return estimator
 
@@ -500,8 +506,7 @@ class LightXMLClassifier(TopKEstimator):
             return
         fitted = from_pickle(packed)
         try:
-            device = choose_device(self.device)
+            place(fitted, self.precision, self.device)
         except ValueError:  # trained on a device that this machine lacks
-            device = choose_device("auto")
-        place(fitted, self.precision, device)
+            place(fitted, self.precision, "auto")
         self._model = fitted

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,12 +17,16 @@ from lightxml.base import TopKEstimator
 from lightxml.classifier import LightXMLClassifier
 from lightxml.data.random import RandomState, draw_seed
 from lightxml.exceptions import BundleError
-from lightxml.files.bundle import RECORD, Bundle, join, load_bundle, split
+from lightxml.files.bundle import RECORD, Bundle, join, split
+from lightxml.files.load import load_bundle
 from lightxml.fitting.decisions import check_params
 from lightxml.predicting import averaging
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel
 from lightxml.storage import estimator as storage
+
+if TYPE_CHECKING:
+    import torch
 
 
 class LightXMLEnsemble(TopKEstimator):

@@ -27,7 +27,7 @@ import torch
 from many_labels import clock, training_config
 
 from lightxml import LightXMLClassifier
-from lightxml.data.documents import Documents, tokenize
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.datasets import load_xmc
 from lightxml.network.batches import TokenBatch, collate, prediction_batches, training_batches
 from lightxml.network.encoders import build_encoder, choose_attention
@@ -79,7 +79,7 @@ def forward(bare: Any, batch: TokenBatch | None, dtype: torch.dtype | None) -> t
 def compare_training(
     network: LightXMLNetwork,
     bare: Any,
-    documents: Documents,
+    documents: EncodedDocuments,
     y: sp.csr_array,
     config: TrainingConfig,
     rounds: int,
@@ -132,7 +132,7 @@ def main() -> None:
 
     # Training.
     n_documents = arguments.steps * arguments.batch_size
-    store = Documents(tokenize(data.X_train[:n_documents], model.tokenizer_))
+    store = EncodedDocuments(tokenize(data.X_train[:n_documents], model.tokenizer_))
     config = training_config(
         arguments.batch_size, schedule="linear", swa_start=0.5, swa_every=arguments.steps
     )
@@ -144,7 +144,7 @@ def main() -> None:
     network.eval()
     bare.eval()
     texts = data.X_test[: 2 * n_documents]
-    store_test = Documents(tokenize(texts, model.tokenizer_))
+    store_test = EncodedDocuments(tokenize(texts, model.tokenizer_))
     ready = [
         collate(store_test, rows, network.pad_id, device).tokens
         for rows in prediction_batches(store_test.lengths, MAX_TOKENS[device.type], len(texts))

@@ -31,7 +31,7 @@ from data import machine, read, vectorizer
 from peers.outcome import timed
 
 from lightxml import LightXMLClassifier
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.fitting.decisions import training_config
 from lightxml.network.batches import SparseBatch, SparseRows, collate, training_batches
 from lightxml.network.features import SparseEmbedding
@@ -89,7 +89,7 @@ def shapes_of(model: LightXMLClassifier, features: sp.csr_array, y: sp.csr_array
 def products(shapes: Shapes) -> tuple[float, float]:
     """Return the seconds of an epoch's sparse sums and of its dense products."""
     sparse_s = dense_s = 0.0
-    documents, weight = Documents(features=shapes.documents), shapes.weight
+    documents, weight = EncodedDocuments(features=shapes.documents), shapes.weight
     for rows in shapes.batches:
         batch = collate(documents, rows, 0, torch.device("cpu"), training=True).features
         assert isinstance(batch, SparseBatch)

@@ -110,7 +110,9 @@ def jobs(part: str, arguments: argparse.Namespace, rows: list[Row], left: float)
         chosen = (
             ["-m", "not slow and not gpu", "-k", "last_bit"] if arguments.dry else ["-m", "gpu"]
         )
-        options = ["-q", "-p", "no:cacheprovider", "--tb=short", *chosen]
+        # In place of those of pyproject.toml, which want pytest-xdist: one process has the GPU.
+        own = ["-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider"]
+        options = [*own, "-q", "-ra", "--tb=short", *chosen]
         yield Job(part, "pytest", ["-m", "pytest", *options, *files], 120)
     elif part == "agree":
         encoder = [] if arguments.encoder is None else ["--encoder", arguments.encoder]

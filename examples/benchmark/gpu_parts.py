@@ -30,7 +30,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lightxml import LightXMLClassifier, load
 from lightxml.datasets import make_xmc
 from lightxml.runtime.devices import choose_device, seeded
-from lightxml.runtime.distributed import ALONE, Ranks
+from lightxml.runtime.distributed import Group
+from lightxml.runtime.ranks import ALONE
 from lightxml.training.loop import train
 
 HEADS: dict[str, dict[str, Any]] = {
@@ -143,7 +144,7 @@ def processes(arguments: argparse.Namespace) -> None:
         rank = int(os.environ["RANK"])
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend)
-        ranks = Ranks(rank, dist.get_world_size(), dist.group.WORLD)
+        ranks = Group(rank, dist.get_world_size(), group=dist.group.WORLD)
     texts, y = make_xmc(64, 300, n_labels_per_document=3, n_words_per_document=12, random_state=0)
     for head in ("one_vs_all", "dense", "clustered"):
         with seeded(0, device):

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from transformers import BertConfig
 
-from lightxml.data.documents import Documents, tokenize
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.datasets import make_xmc
 from lightxml.fitting.footprint import training_memory
 from lightxml.network.config import NetworkConfig
@@ -49,7 +49,7 @@ LABEL_DIM, CLUSTER_SIZE = 400, 82
 
 def build(
     shape: str, head: str, n_labels: int, texts: list[str], max_length: int, device: torch.device
-) -> tuple[LightXMLNetwork, Documents]:
+) -> tuple[LightXMLNetwork, EncodedDocuments]:
     """Return a network with random weights, ready on the device, and what it reads of the texts.
 
     The device's generator decides the weights.
@@ -71,7 +71,7 @@ def build(
         network.head.set_clusters(clusters)
     network.autocast_dtype = choose_autocast("auto", device)
     choose_attention(encoder.model, max_length, device, network.autocast_dtype is not None)
-    return network.to(device), Documents(tokenize(texts, encoder.tokenizer))
+    return network.to(device), EncodedDocuments(tokenize(texts, encoder.tokenizer))
 
 
 def training_config(batch_size: int, **changes: Any) -> TrainingConfig:

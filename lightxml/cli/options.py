@@ -85,7 +85,7 @@ def check_device(device: str) -> None:
 
 def check_model(model: Path) -> None:
     """Refuse a folder that holds no model."""
-    from lightxml.files.bundle import read_record
+    from lightxml.files.load import read_record
 
     read_record(model)
 

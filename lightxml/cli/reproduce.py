@@ -71,7 +71,7 @@ def reproduce(
     folder = check_data(data, recipe)
     from lightxml.cli import reproduction
     from lightxml.datasets import label_sets
-    from lightxml.runtime.distributed import is_first_process
+    from lightxml.runtime.ranks import is_first_process
 
     model = reproduction.make_ensemble(
         recipe,

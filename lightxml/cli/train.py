@@ -122,7 +122,7 @@ def _fit(
 ) -> None:
     from lightxml import LightXMLClassifier
     from lightxml.datasets import label_sets
-    from lightxml.runtime.distributed import is_first_process
+    from lightxml.runtime.ranks import is_first_process
     from lightxml.storage.description import DEFAULTS
 
     model = LightXMLClassifier(**params)

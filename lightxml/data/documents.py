@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from lightxml.data.matrices import FeatureMatrix
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _DOCUMENTS_AT_ONCE = 1_000  # bounds the tokenizer's own objects, some 100 bytes a token
 _CHARACTERS_A_TOKEN = 16  # few texts have longer tokens; those that do are read whole
@@ -42,7 +45,7 @@ class TokenStore:
 
 
 @dataclass(frozen=True)
-class Documents:
+class EncodedDocuments:
     """The documents as the network reads them; None where it does not read that part.
 
     Attributes
@@ -68,10 +71,10 @@ class Documents:
         assert self.tokens is not None
         return len(self.tokens)
 
-    def part(self, begin: int, end: int) -> Documents:
+    def part(self, begin: int, end: int) -> EncodedDocuments:
         """Return the documents from `begin` to before `end`."""
         arrays = (self.features, self.summaries, self.representations)
-        return Documents(
+        return EncodedDocuments(
             None if self.tokens is None else self.tokens.part(begin, end),
             *(None if array is None else array[begin:end] for array in arrays),
         )

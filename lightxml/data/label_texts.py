@@ -14,7 +14,7 @@ _TEXT = "a str, a list of str, or None"
 
 
 @dataclass(frozen=True)
-class LabelTexts:
+class ClassTexts:
     """The canonical form of `label_texts`.
 
     Attributes
@@ -34,7 +34,7 @@ class LabelTexts:
 
 def check_label_texts(
     label_texts: Any, classes: np.ndarray, *, indicator: bool, name: str = "label_texts"
-) -> LabelTexts:
+) -> ClassTexts:
     """Check the texts of labels; the caller's object is left as it is.
 
     Parameters
@@ -70,7 +70,7 @@ def check_label_texts(
         raise ValueError(f"{name} gives no label any text. Leave it out, or give some texts.")
     together = sorted([*known, *new]) if new else known
     place = {label: i for i, label in enumerate(together)}
-    return LabelTexts(
+    return ClassTexts(
         _as_classes(together) if new else classes,
         np.array([place[label] for label in known], dtype=np.int64),
         tuple(found.get(label, ()) for label in together),

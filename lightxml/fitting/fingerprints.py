@@ -15,9 +15,8 @@ from sklearn.base import clone
 from lightxml.arguments import ARGUMENTS
 from lightxml.data.labels import Labels
 from lightxml.data.matrices import FeatureMatrix
-from lightxml.network.encoders import EncoderConfig, config_to_dict
 
-LabelTexts: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None
+TextsOrRows: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None
 
 # Where and how noisily a fit runs, what it keeps on disk; the random state is told as a seed.
 _LEFT_OUT = {name for name, argument in ARGUMENTS.items() if not argument.changes_result}
@@ -30,7 +29,7 @@ def fingerprint(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
-    label_texts: LabelTexts = None,
+    label_texts: TextsOrRows = None,
 ) -> str:
     """Return the name of a fit: the same for the same arguments and data, 32 hex digits.
 
@@ -73,7 +72,7 @@ def common_ground(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
-    label_texts: LabelTexts = None,
+    label_texts: TextsOrRows = None,
 ) -> dict[str, Any]:
     """Return what the processes of one training must all be given alike, by name.
 
@@ -105,7 +104,7 @@ def _with_data(
     X: list[str] | FeatureMatrix,
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
-    label_texts: LabelTexts,
+    label_texts: TextsOrRows,
 ) -> str:
     digest = hashlib.sha256(arguments.encode())
     _add_documents(digest, X)
@@ -120,9 +119,13 @@ def _with_data(
 
 
 def _encoder(encoder: Any) -> Any:
-    if isinstance(encoder, EncoderConfig):
+    if encoder is None:
+        return None
+    if not isinstance(encoder, (str, os.PathLike)):
+        from lightxml.network.encoders import config_to_dict
+
         return config_to_dict(encoder)
-    if encoder is None or not os.path.isdir(encoder):
+    if not os.path.isdir(encoder):
         return encoder
     files = sorted(file for file in Path(encoder).iterdir() if file.is_file())
     contents = {}

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import gc
+import sys
 import traceback
 from typing import Any
-
-import torch
 
 from lightxml.data.random import draw_seed
 from lightxml.exceptions import DeviceMemoryError
 from lightxml.fitting import decisions
-from lightxml.fitting.network import fit_network_alone
 from lightxml.fitting.rankers import fit_rankers
 from lightxml.fitting.task import check_task, checkpoints_of
 from lightxml.predicting.fitted import FittedModel
-from lightxml.runtime.distributed import joined
+from lightxml.runtime.ranks import joined
 
 
 def fit_model(
@@ -42,12 +40,14 @@ def fit_model(
     """
     try:
         return _fit_model(params, X, y, X_val, y_val, label_texts)
-    except torch.OutOfMemoryError as error:
+    except _out_of_memory() as error:
         # The frames that the error came through hold the network and the batch.
         traceback.clear_frames(error.__traceback__)
         cause = str(error).strip().splitlines()[0]
     # Out here the error is gone, and what went round in circles with it can go too.
     gc.collect()
+    import torch
+
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     raise DeviceMemoryError(
@@ -69,7 +69,17 @@ def _fit_model(
         with checkpoints_of(task, seed) as checkpoints:
             if checkpoints is not None:
                 seed = checkpoints.seed
-            fit = fit_network_alone if task.rankers == ("network",) else fit_rankers
-            model = fit(task, seed, checkpoints)
+            if task.rankers == ("network",):
+                from lightxml.fitting.network import fit_network_alone
+
+                model = fit_network_alone(task, seed, checkpoints)
+            else:
+                model = fit_rankers(task, seed, checkpoints)
             ranks.gather(None)  # all are done before the checkpoints are deleted
             return model
+
+
+def _out_of_memory() -> tuple[type[Exception], ...]:
+    """Return torch's error for it; none where torch was not needed."""
+    torch = sys.modules.get("torch")
+    return () if torch is None else (torch.OutOfMemoryError,)

@@ -1,21 +1,13 @@
-"""How much memory a fit will take, before it begins."""
+"""How much memory a training will take, before it begins."""
 
 from __future__ import annotations
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 
-from lightxml.exceptions import warn
+from lightxml.fitting.panel_footprint import warn_if_more
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.pending import ADAMW_BYTES
-from lightxml.rankers.base import Documents
-from lightxml.rankers.panel import N_PROPOSALS
 from lightxml.runtime.memory import free_memory
-
-_ENTRY = 8  # bytes of a value and its column
-_COLUMNS = {"linear": 1, "neighbors": 2, "label_texts": 4, "network": 1}
-_WITH_VECTORS = {"neighbors", "label_texts"}  # one more
 
 
 def training_memory(
@@ -62,67 +54,6 @@ def training_memory(
     return needed
 
 
-def rankers_memory(
-    documents: Documents, y: sp.csr_array, rankers: tuple[str, ...], n_held_out: int, n_texts: int
-) -> dict[str, int]:
-    """Estimate the bytes that fitting all rankers but the network takes, by what they are for.
-
-    Parameters
-    ----------
-    documents : Documents
-    y : csr_array, shape (n_documents, n_labels)
-    rankers : tuple of str
-    n_held_out : int
-        Documents that fit the final ranker.
-    n_texts : int
-        Of labels, with vectors.
-
-    Returns
-    -------
-    dict of int
-        ``"rows"``, ``"linear"``, ``"vectors"`` and ``"candidates"``.
-    """
-    rows, n_labels = documents.rows, y.shape[1]
-    needed = dict.fromkeys(("rows", "linear", "vectors", "candidates"), 0)
-    if {"linear", "neighbors"} & set(rankers) and rows.shape[1]:
-        # Of what is not held out and of all: rows, what is searched of them, 81 likely labels or
-        # neighbors of each.
-        needed["rows"] = 2 * _ENTRY * (2 * rows.nnz + 81 * len(documents))
-    if "linear" in rankers:
-        # The features of a label's documents, once where they are fitted and once where they join.
-        of_labels = int(np.diff(rows.indptr) @ np.diff(y.indptr))
-        needed["linear"] = 2 * _ENTRY * of_labels
-    has_vectors = documents.vectors is not None
-    if documents.vectors is not None:
-        # As float16 and, to be searched, as float32.
-        needed["vectors"] = 2 * 6 * (len(documents) + n_texts) * documents.vectors.shape[1]
-    said = sum(_COLUMNS[name] + (has_vectors and name in _WITH_VECTORS) for name in rankers)
-    n_candidates = min(N_PROPOSALS * (len(rankers) + 1), n_labels)
-    # What is said, how far below the best it is, and two columns more; held three times.
-    needed["candidates"] = 3 * 4 * (2 * said + 2) * n_held_out * n_candidates
-    return needed
-
-
-def warn_if_rankers_are_short(
-    documents: Documents, y: sp.csr_array, rankers: tuple[str, ...], n_held_out: int, n_texts: int
-) -> None:
-    """Warn if fitting the rankers is likely to take more memory than is free.
-
-    Warns
-    -----
-    UserWarning
-        With the estimate, what is free, and the arguments to change.
-    """
-    needed = rankers_memory(documents, y, rankers, n_held_out, n_texts)
-    advice = {
-        "rows": "rows and neighbors (fewer features: min_df, max_features of the vectorizer)",
-        "linear": "linear classifiers (rankers without 'linear')",
-        "vectors": "vectors of documents and label texts (a narrower encoder)",
-        "candidates": "what the rankers say of documents held out (a smaller validation_fraction)",
-    }
-    _warn("Fitting the rankers", needed, free_memory(), advice)
-
-
 def warn_if_short(
     network: LightXMLNetwork, batch_size: int, length: int, *, averages: bool
 ) -> None:
@@ -140,22 +71,7 @@ def warn_if_short(
         "encoder": "the encoder (a smaller batch_size with accumulate, a smaller max_length)",
         "output": "logits (a smaller batch_size with accumulate; fewer n_candidate_clusters)",
     }
-    _warn("Training", needed, free_on(network.device), advice)
-
-
-def _warn(what: str, needed: dict[str, int], free: int | None, advice: dict[str, str]) -> None:
-    total = sum(needed.values())
-    if free is None or total <= free:
-        return
-    parts = ", ".join(
-        f"{size / 2**30:.1f} for {advice[name]}"
-        for name, size in sorted(needed.items(), key=lambda item: -item[1])
-        if size
-    )
-    warn(
-        f"{what} may take {total / 2**30:.1f} GiB more memory, and {free / 2**30:.1f} GiB are "
-        f"free. Of it, {parts}."
-    )
+    warn_if_more("Training", needed, free_on(network.device), advice)
 
 
 def free_on(device: torch.device) -> int | None:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from lightxml.data.documents import Documents, tokenize
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import cluster_labels
 from lightxml.fitting.footprint import warn_if_short
-from lightxml.fitting.rare_labels import RareLabels
+from lightxml.fitting.measurement import Measurement, lift
+from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
-from lightxml.fitting.validation import Measurement, hold_out
+from lightxml.fitting.validation import hold_out
 from lightxml.network import prediction
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
 from lightxml.network.features import describe_features
 from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
+from lightxml.network.ranker import NetworkRanker
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.predicting.frozen import cache_folder, summarise_all
-from lightxml.runtime.devices import seeded
+from lightxml.rankers.base import Ranker
+from lightxml.runtime.devices import choose_device, seeded
+from lightxml.runtime.forks import use_one_thread_if_forked
 from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.loop import train
 
@@ -37,15 +43,15 @@ class Trained:
     Attributes
     ----------
     model : FittedModel
-    learned : Documents
+    learned : EncodedDocuments
         For training.
-    new : Documents or None
+    new : EncodedDocuments or None
         Those that it did not learn from: of the task's validation.
     """
 
     model: FittedModel
-    learned: Documents
-    new: Documents | None
+    learned: EncodedDocuments
+    new: EncodedDocuments | None
 
 
 def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
@@ -53,11 +59,11 @@ def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) ->
     task = with_held_out(task, seed)
     inputs = task.reader.fit(task.inputs)
     weight = float(task.params["propensity_weight"])
-    rare = RareLabels(task.labels.matrix, weight) if weight else None
-    model = fit_network(task, inputs, seed, checkpoints, rare).model
-    if rare is not None:
+    preferred = preference(task.labels.matrix, weight) if weight else None
+    model = fit_network(task, inputs, seed, checkpoints, preferred).model
+    if preferred is not None:
         assert model.network is not None
-        rare.lift(model.network.head)
+        lift(model.network.head, preferred)
     return model
 
 
@@ -66,13 +72,15 @@ def fit_network(
     inputs: Inputs,
     seed: int,
     checkpoints: Checkpoints | None,
-    rare: RareLabels | None,
+    preferred: np.ndarray | None,
 ) -> Trained:
     """Train the network on documents with their features, or go on where its checkpoints end.
 
     Anew each time, on resume too: the documents held out, the features, the network's first
     weights. Kept in checkpoints: the clusters, the batches of a step, and what `train` keeps.
     """
+    use_one_thread_if_forked()
+    device = choose_device(task.params["device"])
     kept = {} if checkpoints is None else checkpoints.extra
     clusters = clusters_of(task, inputs, seed, kept)
     # With another number of processes, too, a fit goes on with the steps that it began with.
@@ -80,9 +88,9 @@ def fit_network(
         "batches_a_step", np.array(task.params["accumulate"] * task.ranks.size)
     )
     params = {**task.params, "accumulate": int(batches)}
-    with seeded(seed, task.device):
+    with seeded(seed, device):
         model = build(params, task.reader, inputs, task.labels, clusters)
-        place(model, params["precision"], task.device)
+        place(model, params["precision"], device)
     network = model.network
     assert network is not None
     documents = encoded(model, inputs, params)
@@ -90,13 +98,19 @@ def fit_network(
     new = after_epoch = None
     if task.validation is not None:
         new = encoded(model, task.reader.featurize(task.validation[0]), params)
-        after_epoch = Measurement(new, task.validation[1], rare, task.ranks)
+        after_epoch = Measurement(new, task.validation[1], preferred, task.ranks)
     # Seeded anew: what an argument adds to the network does not shift the dropout.
-    with seeded(seed, task.device):
+    with seeded(seed, device):
         history = train_network(
             network, task, params, documents, inputs.numbers, seed, after_epoch, checkpoints
         )
     return Trained(replace(model, history=history), documents, new)
+
+
+def ranker_of(model: FittedModel) -> Callable[[np.ndarray], Ranker]:
+    """Return what makes the ranker "network", given which labels have a training document."""
+    assert model.network is not None
+    return partial(NetworkRanker, model.network)
 
 
 def with_held_out(task: Task, seed: int) -> Task:
@@ -170,9 +184,9 @@ def build(
     return FittedModel(reader, labels.classes, labels.form, network, tokenizer, [])
 
 
-def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> Documents:
+def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> EncodedDocuments:
     """Return documents as the network reads them; a frozen encoder's pass is made here, once."""
-    documents: Documents = model.documents(inputs).encoded
+    documents: EncodedDocuments = model.documents(inputs).encoded
     assert model.network is not None
     if not model.network.is_frozen:
         return documents
@@ -192,7 +206,7 @@ def vectors_of(model: FittedModel, texts: list[str], params: dict[str, Any]) -> 
     return found[:, -1].copy()  # and the layers' vectors go
 
 
-def start(network: LightXMLNetwork, documents: Documents, y: sp.csr_array) -> None:
+def start(network: LightXMLNetwork, documents: EncodedDocuments, y: sp.csr_array) -> None:
     """Give the network what it takes from the training documents before the first step."""
     if network.standardise is not None:
         assert documents.summaries is not None
@@ -206,7 +220,7 @@ def train_network(
     network: LightXMLNetwork,
     task: Task,
     params: dict[str, Any],
-    documents: Documents,
+    documents: EncodedDocuments,
     numbers: np.ndarray | None,
     seed: int,
     after_epoch: Measurement | None,

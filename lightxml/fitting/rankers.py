@@ -5,29 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs
 from lightxml.fitting import decisions
-from lightxml.fitting.footprint import warn_if_rankers_are_short
-from lightxml.fitting.network import fit_network, vectors_of
-from lightxml.fitting.rare_labels import RareLabels
+from lightxml.fitting.panel_footprint import warn_if_rankers_are_short
+from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
-from lightxml.network.encoders import build_encoder
-from lightxml.network.ranker import NetworkRanker
-from lightxml.network.text_reader import frozen_encoder
 from lightxml.predicting.fitted import FittedModel, place, represented, rows_of
-from lightxml.rankers.base import Documents, Ranker
+from lightxml.rankers.base import Documents
 from lightxml.rankers.fit_panel import Keep, fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.panel import Panel
 from lightxml.runtime.progress import say
-from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.parts import Part
+
+if TYPE_CHECKING:
+    from lightxml.training.checkpoints import Checkpoints
 
 
 def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
@@ -45,10 +43,14 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     if task.validation is not None and params["final_ranker"] is not None:
         new = as_read(task.reader.featurize(task.validation[0]))
     model = FittedModel(task.reader, task.labels.classes, task.labels.form, None, None, [])
-    if "network" in task.rankers:
+    make_network = None
+    if "network" in task.rankers:  # the others are fitted without torch
+        from lightxml.fitting.network import ranker_of
+
         model, documents, new = with_network(task, inputs, held, documents, new, seed, checkpoints)
+        make_network = ranker_of(model)
     elif (source := decisions.encoder(params, reads_texts=task.reader.reads_texts)) is not None:
-        model = with_encoder(model, source, task)
+        model = with_encoder(model, source, params)
         documents = with_vectors(model, documents, params)
         if new is not None and held is not None:
             assert documents.vectors is not None
@@ -63,7 +65,6 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     n_texts = sum(map(len, task.label_texts)) if isinstance(task.label_texts, tuple) else 0
     n_new = len(new) if new is not None else n_held_out(len(documents))
     warn_if_rankers_are_short(documents, y, task.rankers, n_new, n_texts)
-    make_network = None if model.network is None else network_ranker(model)
     panel = task.ranks.from_first(
         lambda: without_network(
             fit_panel(
@@ -86,7 +87,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     if make_network is not None:
         panel = replace(panel, rankers=(*panel.rankers, make_network(panel.counts > 0)))
     if weight := float(params["propensity_weight"]):
-        panel = replace(panel, raised=RareLabels(y, weight, unseen_as_one=True).added)
+        panel = replace(panel, raised=preference(y, weight, unseen_as_one=True))
     texts = task.label_texts if isinstance(task.label_texts, tuple) else None
     return replace(model, panel=panel, label_texts=texts)
 
@@ -116,6 +117,8 @@ def with_network(
     new : Documents or None
         As the network represents them.
     """
+    from lightxml.fitting.network import fit_network
+
     y = task.labels.matrix
     learned = rest(y, held)
     labels = replace(task.labels, matrix=y[learned])
@@ -135,16 +138,21 @@ def with_network(
     return trained.model, documents, new
 
 
-def with_encoder(model: FittedModel, source: Any, task: Task) -> FittedModel:
+def with_encoder(model: FittedModel, source: Any, params: dict[str, Any]) -> FittedModel:
     """Return the model with a frozen encoder, for its vectors alone."""
-    encoder = build_encoder(source, [], int(task.params["max_length"]))
+    from lightxml.network.encoders import build_encoder
+    from lightxml.network.text_reader import frozen_encoder
+
+    encoder = build_encoder(source, [], int(params["max_length"]))
     model = replace(model, encoder=frozen_encoder(encoder), tokenizer=encoder.tokenizer)
-    place(model, task.params["precision"], task.device)
+    place(model, params["precision"], params["device"])
     return model
 
 
 def with_vectors(model: FittedModel, documents: Documents, params: dict[str, Any]) -> Documents:
     """Return documents with a frozen encoder's vectors."""
+    from lightxml.fitting.network import vectors_of
+
     assert documents.texts is not None
     return replace(documents, vectors=vectors_of(model, list(documents.texts), params))
 
@@ -154,6 +162,8 @@ def label_vectors(task: Task, model: FittedModel) -> np.ndarray | None:
     texts = task.label_texts
     if not isinstance(texts, tuple) or model.text_reader is None or not model.text_reader.is_frozen:
         return None
+    from lightxml.fitting.network import vectors_of
+
     return vectors_of(model, [text for each in texts for text in each], task.params)
 
 
@@ -165,17 +175,6 @@ def keep_in(checkpoints: Checkpoints) -> Keep:
         return Linear.made_of(part.settings, part.arrays)
 
     return keep
-
-
-def network_ranker(model: FittedModel) -> Callable[[np.ndarray], Ranker]:
-    """Return what makes the ranker "network", given which labels have a training document."""
-    network = model.network
-    assert network is not None
-
-    def make(seen: np.ndarray) -> Ranker:
-        return NetworkRanker(network, seen)
-
-    return make
 
 
 def held_out_rows(task: Task, documents: Documents, seed: int) -> np.ndarray | None:
@@ -211,5 +210,5 @@ def rest(y: sp.csr_array, rows: np.ndarray | None) -> np.ndarray:
 
 def without_network(panel: Panel) -> Panel:
     """Return a panel that can be sent to other processes, which have the network themselves."""
-    rankers = tuple(r for r in panel.rankers if r.name != NetworkRanker.name)
+    rankers = tuple(r for r in panel.rankers if r.name != "network")
     return replace(panel, rankers=rankers)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import scipy.sparse as sp
-import torch
 
 from lightxml.metrics.measures import propensities
-from lightxml.network.heads.base import Head
 
 
-class RareLabels:
-    """What is added to the labels' logits so that rare labels rank higher.
+def preference(y: sp.csr_array, weight: float, *, unseen_as_one: bool = False) -> np.ndarray:
+    """Return what is added to the labels' logits so that rare labels rank higher.
 
     With the propensity p_l of label l after Jain et al. [1]_ and a weight w it is::
 
@@ -31,6 +26,10 @@ class RareLabels:
     unseen_as_one : bool
         Whether labels without documents count as such with one. Else nothing is added to them.
 
+    Returns
+    -------
+    ndarray of float32, shape (n_labels,)
+
     Raises
     ------
     ValueError
@@ -42,33 +41,17 @@ class RareLabels:
        Ranking & Other Missing Label Applications", KDD 2016.
     .. [2] Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021, equation 9.
     """
-
-    def __init__(self, y: sp.csr_array, weight: float, *, unseen_as_one: bool = False) -> None:
-        if y.shape[0] < 3:
-            raise ValueError(
-                f"propensity_weight={weight} asks for the labels' propensities, which {y.shape[0]} "
-                "documents do not have; expected 3 at least, or propensity_weight=0."
-            )
-        added = -weight * np.log(propensities(y))
-        unseen = np.bincount(y.indices, minlength=y.shape[1]) == 0
-        if unseen_as_one and unseen.any():
-            of_one = sp.csr_array(([1], ([0], [0])), shape=(y.shape[0], 1))
-            added[unseen] = -weight * np.log(propensities(of_one)[0])
-        elif unseen.any():
-            added[unseen] = 0  # nothing was learnt of it
-        self.added = added.astype(np.float32)
-
-    @torch.no_grad()
-    def lift(self, head: Head) -> None:
-        """Add it to the labels' biases."""
-        head.label_bias.add_(torch.from_numpy(self.added).to(head.label_bias.device))
-
-    @contextmanager
-    def lifted(self, head: Head) -> Iterator[None]:
-        """Add it for a while; afterwards the biases are what they were, to the last bit."""
-        before = head.label_bias.clone()
-        self.lift(head)
-        try:
-            yield
-        finally:
-            head.label_bias.copy_(before)
+    if y.shape[0] < 3:
+        raise ValueError(
+            f"propensity_weight={weight} asks for the labels' propensities, which {y.shape[0]} "
+            "documents do not have; expected 3 at least, or propensity_weight=0."
+        )
+    added = -weight * np.log(propensities(y))
+    unseen = np.bincount(y.indices, minlength=y.shape[1]) == 0
+    if unseen_as_one and unseen.any():
+        of_one = sp.csr_array(([1], ([0], [0])), shape=(y.shape[0], 1))
+        added[unseen] = -weight * np.log(propensities(of_one)[0])
+    elif unseen.any():
+        added[unseen] = 0  # nothing was learnt of it
+    preferred: np.ndarray = added.astype(np.float32)
+    return preferred

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import scipy.sparse as sp
-import torch
 
 from lightxml.data.inputs import Inputs, Reader, reader_of
 from lightxml.data.label_texts import check_label_rows, check_label_texts
@@ -18,10 +17,10 @@ from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
 from lightxml.fitting.fingerprints import common_ground, fingerprint
 from lightxml.fitting.validation import Validation, check_validation
-from lightxml.network.encoders import check_encoder
-from lightxml.runtime.devices import choose_device
-from lightxml.runtime.distributed import Ranks
-from lightxml.training.checkpoints import Checkpoints, checkpoints_in
+from lightxml.runtime.ranks import Ranks
+
+if TYPE_CHECKING:
+    from lightxml.training.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,6 @@ class Task:
         Who proposes and scores labels.
     label_texts : tuple of tuples of str, csr_array or None
         The texts of each label; where X is numeric, a row for each.
-    device : torch.device
     ranks : Ranks
         The processes that train together.
     """
@@ -54,7 +52,6 @@ class Task:
     validation: Validation | None
     rankers: tuple[str, ...]
     label_texts: tuple[tuple[str, ...], ...] | sp.csr_array | None
-    device: torch.device
     ranks: Ranks
 
 
@@ -75,7 +72,6 @@ def check_task(
     texts = None
     if label_texts is not None:
         labels, texts = with_label_texts(labels, label_texts, inputs)
-    device = choose_device(params["device"])
     validation = None
     if X_val is not None:
         validation = check_validation(X_val, y_val, reader, labels)
@@ -99,11 +95,21 @@ def check_task(
     decisions.check_effects(params, setting)
     if "network" in rankers:
         check_given_clusters(params["label_clusters"], len(labels.classes))
-    check_encoder(encoder)
-    task = Task(params, reader, inputs, labels, validation, rankers, texts, device, ranks)
+    if encoder is not None or "network" in rankers:
+        check_network(encoder, params["device"])
+    task = Task(params, reader, inputs, labels, validation, rankers, texts, ranks)
     if ranks.size > 1:
         ranks.check_same(common_ground(params, inputs.given, labels, _given(validation), texts))
     return task
+
+
+def check_network(encoder: Any, device: Any) -> None:
+    """Check an encoder, and where it or a network is to be: here torch is first imported."""
+    from lightxml.network.encoders import check_encoder
+    from lightxml.runtime.devices import choose_device
+
+    choose_device(device)
+    check_encoder(encoder)
 
 
 def with_label_texts(
@@ -128,21 +134,17 @@ def with_label_texts(
 
 def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints | None]:
     """Return the checkpoints of this fit, as a context; None without a folder for them."""
-    params, folder = task.params, None
-    if params["checkpoint_dir"] is not None:
-        known = None if params["random_state"] is None else seed
-        validation = _given(task.validation)
-        name = fingerprint(
-            params, known, task.inputs.given, task.labels, validation, task.label_texts
-        )
-        folder = Path(params["checkpoint_dir"]) / name
-    return checkpoints_in(
-        folder,
-        60 * params["checkpoint_minutes"],
-        seed,
-        task.ranks,
-        more_follows=task.rankers != ("network",),
-    )
+    params = task.params
+    if params["checkpoint_dir"] is None or not {"network", "linear"} & set(task.rankers):
+        return nullcontext()
+    from lightxml.training.checkpoints import checkpoints_in
+
+    known = None if params["random_state"] is None else seed
+    validation = _given(task.validation)
+    name = fingerprint(params, known, task.inputs.given, task.labels, validation, task.label_texts)
+    folder = Path(params["checkpoint_dir"]) / name
+    seconds, more_follows = 60 * params["checkpoint_minutes"], task.rankers != ("network",)
+    return checkpoints_in(folder, seconds, seed, task.ranks, more_follows=more_follows)
 
 
 def _given(

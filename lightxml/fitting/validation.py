@@ -1,22 +1,15 @@
-"""Documents that the network does not learn from: checked, set aside, measured."""
+"""Documents that the network does not learn from: checked, set aside."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
-from lightxml.data.documents import Documents
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels, encode_known
-from lightxml.fitting.rare_labels import RareLabels
-from lightxml.metrics.measures import precision_at_k
-from lightxml.network import prediction
-from lightxml.network.network import LightXMLNetwork
-from lightxml.runtime.distributed import Ranks
 
 # Documents, and their labels as a csr_array of shape (n_documents, n_labels).
 Validation: TypeAlias = tuple[Inputs, sp.csr_array]
@@ -59,36 +52,3 @@ def hold_out(
         )
     held = (inputs.only(rows_val), labels.matrix[rows_val])
     return inputs.only(rows), replace(labels, matrix=matrix), held
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """P@1, P@3 and P@5 of a network on held-out documents, as prediction would rank them.
-
-    Attributes
-    ----------
-    documents : Documents
-        Held out, as the network reads them.
-    y : csr_array of shape (len(documents), n_labels)
-    rare : RareLabels or None
-        What prediction adds to the labels' biases.
-    ranks : Ranks
-        Each process measures its share.
-    """
-
-    documents: Documents
-    y: sp.csr_array
-    rare: RareLabels | None
-    ranks: Ranks
-
-    def __call__(self, network: LightXMLNetwork) -> dict[str, float]:
-        """Return the figures that join an epoch's history."""
-        ks = [k for k in (1, 3, 5) if k <= self.y.shape[1]]
-        begin, end = (
-            len(self.documents) * n // self.ranks.size
-            for n in (self.ranks.rank, self.ranks.rank + 1)
-        )
-        with nullcontext() if self.rare is None else self.rare.lifted(network.head):
-            share, _ = prediction.predict_topk(network, self.documents.part(begin, end), ks[-1])
-        columns = np.concatenate(self.ranks.gather(share))
-        return {f"precision_at_{k}": precision_at_k(self.y, columns, k) for k in ks}

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from lightxml.data.documents import Documents, TokenStore
+from lightxml.data.documents import EncodedDocuments, TokenStore
 
 _POOL = 32  # batches that are sorted by length together in training
 
@@ -69,7 +69,7 @@ class SparseBatch:
 
 @dataclass(frozen=True)
 class Batch:
-    """Documents on a device; as in `Documents`, what is not read is None."""
+    """Documents on a device; as in `EncodedDocuments`, what is not read is None."""
 
     tokens: TokenBatch | None = None
     features: SparseBatch | torch.Tensor | None = None
@@ -78,7 +78,7 @@ class Batch:
 
 
 def collate(
-    documents: Documents,
+    documents: EncodedDocuments,
     rows: np.ndarray,
     pad_id: int,
     device: torch.device,
@@ -89,7 +89,7 @@ def collate(
 
     Parameters
     ----------
-    documents : Documents
+    documents : EncodedDocuments
     rows : ndarray of int64
         Which documents, in this order.
     pad_id : int

@@ -11,11 +11,11 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import Batch, collate, prediction_batches
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.text_reader import TextReader
-from lightxml.runtime.devices import use_one_thread_if_forked
+from lightxml.runtime.forks import use_one_thread_if_forked
 
 # Enough to fill the hardware; more only costs memory.
 MAX_TOKENS = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}
@@ -24,7 +24,7 @@ Made = TypeVar("Made")
 
 
 def predict_topk(
-    network: LightXMLNetwork, documents: Documents, k: int
+    network: LightXMLNetwork, documents: EncodedDocuments, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the columns of the k best labels of each document, best first, and their logits.
 
@@ -41,7 +41,7 @@ def predict_topk(
     return columns, values
 
 
-def predict_logits(network: LightXMLNetwork, documents: Documents) -> np.ndarray:
+def predict_logits(network: LightXMLNetwork, documents: EncodedDocuments) -> np.ndarray:
     """Return every logit, a dense float32 array of shape (n_documents, n_labels)."""
     n_labels = network.head.n_labels
     out = np.empty((len(documents), n_labels), dtype=np.float32)
@@ -51,7 +51,7 @@ def predict_logits(network: LightXMLNetwork, documents: Documents) -> np.ndarray
 
 
 def predict_logits_of(
-    network: LightXMLNetwork, documents: Documents, columns: np.ndarray
+    network: LightXMLNetwork, documents: EncodedDocuments, columns: np.ndarray
 ) -> np.ndarray:
     """Return the logits of some labels, of each document its own.
 
@@ -72,7 +72,7 @@ def predict_logits_of(
     return out
 
 
-def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_array:
+def predict_positive(network: LightXMLNetwork, documents: EncodedDocuments) -> sp.csr_array:
     """Return the labels with a score of at least 0.5, a csr_array of (n_documents, n_labels)."""
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
@@ -94,14 +94,14 @@ def predict_positive(network: LightXMLNetwork, documents: Documents) -> sp.csr_a
 
 
 def representations(
-    network: LightXMLNetwork, documents: Documents
+    network: LightXMLNetwork, documents: EncodedDocuments
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     """Yield some documents' numbers and what the head reads of them, until all have come."""
     network.eval()
     return _each(network, documents, network.represent, network.head.n_logits)
 
 
-def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tensor:
+def represent_all(network: LightXMLNetwork, documents: EncodedDocuments) -> torch.Tensor:
     """Return what the head reads of all documents, float32 of shape (n_documents, width)."""
     out = torch.empty(len(documents), network.width, device=network.device)
     for rows, represented in representations(network, documents):
@@ -109,7 +109,7 @@ def represent_all(network: LightXMLNetwork, documents: Documents) -> torch.Tenso
     return out
 
 
-def summarised(reader: TextReader, documents: Documents) -> Documents:
+def summarised(reader: TextReader, documents: EncodedDocuments) -> EncodedDocuments:
     """Return the documents with what a frozen encoder makes of them, if they have it not yet."""
     if documents.summaries is not None:
         return documents
@@ -125,10 +125,10 @@ def summarised(reader: TextReader, documents: Documents) -> Documents:
     return replace(documents, summaries=summaries)
 
 
-def represented(network: LightXMLNetwork, documents: Documents) -> Documents:
+def represented(network: LightXMLNetwork, documents: EncodedDocuments) -> EncodedDocuments:
     """Return the documents as what the head reads of them, so that they can be ranked twice."""
     use_one_thread_if_forked()
-    return Documents(representations=represent_all(network, documents).cpu().numpy())
+    return EncodedDocuments(representations=represent_all(network, documents).cpu().numpy())
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _each(
-    reader: TextReader, documents: Documents, make: Callable[[Batch], Made], n_logits: int
+    reader: TextReader, documents: EncodedDocuments, make: Callable[[Batch], Made], n_logits: int
 ) -> Iterator[tuple[np.ndarray, Made]]:
     """Yield some documents' numbers and what is made of them, until all have come.
 
@@ -154,7 +154,7 @@ def _each(
 
 
 def _batches(
-    reader: TextReader, documents: Documents, n_logits: int
+    reader: TextReader, documents: EncodedDocuments, n_logits: int
 ) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield some documents' numbers and their batch, until all have come."""
     use_one_thread_if_forked()

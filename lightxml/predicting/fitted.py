@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from lightxml.data.documents import Documents as Encoded
-from lightxml.data.documents import max_length_of, tokenize
+from lightxml.data.documents import EncodedDocuments, max_length_of, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import LabelForm
 from lightxml.data.matrices import FeatureMatrix
@@ -18,6 +17,7 @@ from lightxml.rankers.base import Documents
 from lightxml.rankers.final import LOWEST
 from lightxml.rankers.panel import Panel
 from lightxml.rankers.sparse import blocks, narrow, normalized, stacked
+from lightxml.runtime.forks import use_one_thread_if_forked
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -114,7 +114,7 @@ class FittedModel:
             if self.network is not None and self.network.features is not None:
                 assert inputs.matrix is not None
                 features = self.network.features.prepare(inputs.matrix)
-            encoded = Encoded(tokens, features)
+            encoded = EncodedDocuments(tokens, features)
         # Where the network alone ranks, no ranker reads rows.
         matrix = None if self.panel is None else inputs.matrix
         return Documents(rows_of(matrix, len(inputs)), inputs.texts, None, encoded)
@@ -266,18 +266,24 @@ def place(model: FittedModel, precision: str, device: Any) -> None:
     Parameters
     ----------
     model : FittedModel
-    precision : str
-        The argument.
-    device : torch.device
+    precision, device
+        The arguments of `LightXMLClassifier`.
+
+    Raises
+    ------
+    ValueError
+        If the network is to be on a device that this machine has not.
     """
     reader = model.text_reader
     if reader is None:
         return
     from lightxml.network.encoders import choose_attention
-    from lightxml.runtime.devices import choose_autocast
+    from lightxml.runtime.devices import choose_autocast, choose_device
 
-    reader.autocast_dtype = choose_autocast(precision, device)
+    use_one_thread_if_forked()
+    chosen = choose_device(device)
+    reader.autocast_dtype = choose_autocast(precision, chosen)
     if reader.encoder is not None:
         bf16 = reader.autocast_dtype is not None
-        choose_attention(reader.encoder, model.max_length, device, bf16)
-    reader.to(device)
+        choose_attention(reader.encoder, model.max_length, chosen, bf16)
+    reader.to(chosen)

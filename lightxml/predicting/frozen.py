@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from joblib import Memory
 
-from lightxml.data.documents import Documents, TokenStore
+from lightxml.data.documents import EncodedDocuments, TokenStore
 from lightxml.exceptions import warn
 from lightxml.network.batches import collate, prediction_batches
 from lightxml.network.encoders import config_to_dict
@@ -81,8 +81,10 @@ def summarise_all(
 
 
 def with_kept_summaries(
-    reader: TextReader, documents: Documents, memory: str | os.PathLike[str] | Memory | None
-) -> Documents:
+    reader: TextReader,
+    documents: EncodedDocuments,
+    memory: str | os.PathLike[str] | Memory | None,
+) -> EncodedDocuments:
     """Add the summary vectors, if earlier fits have kept those of all the documents."""
     folder = cache_folder(memory)
     if folder is None or not reader.is_frozen or not folder.is_dir():
@@ -126,7 +128,7 @@ def _encode(
     """Write the vectors of some documents into their rows."""
     device = reader.device
     lengths = tokens.lengths[rows]
-    documents = Documents(tokens=tokens)
+    documents = EncodedDocuments(tokens=tokens)
     progress = Progress(
         f"{len(rows):,} documents to encode once",
         n_documents=len(rows),

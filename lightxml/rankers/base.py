@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,14 @@ class Documents:
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
+
+    def once(self, ranker: Any, find: Callable[[], Found]) -> Found:
+        """Return what a ranker finds in these documents; asked again, what it found before."""
+        if id(ranker) not in self.memo:
+            # With the ranker itself, so that its id is nobody else's for as long.
+            self.memo[id(ranker)] = ranker, find()
+        found: Found = self.memo[id(ranker)][1]
+        return found
 
     def part(self, begin: int, end: int) -> Documents:
         """Return the documents from `begin` to before `end`; themselves, if that is all."""

@@ -16,12 +16,14 @@ from lightxml.rankers.sparse import (
     heaviest,
     largest_of_product,
     narrow,
+    normalized,
+    ones_of,
     products_at,
-    row_sums,
+    scaled,
     stacked,
     transposed,
 )
-from lightxml.rankers.stored import as_halves, checked, count, packed, unpacked
+from lightxml.rankers.stored import as_halves, count, packed, unpacked
 
 MOST_NEIGHBORS = 200_000  # documents; a search among more takes too long
 _N_TERMS = 60
@@ -39,14 +41,11 @@ class Centroids:
     ----------
     centroids : csr_array of float32, shape (n_labels, n_features)
         The 60 heaviest terms of each, with the values that float16 has; indices sorted.
-    lengths : ndarray of float32, shape (n_labels,)
-        Of the sums.
     """
 
     name: ClassVar[str] = "centroids"
 
     centroids: sp.csr_array
-    lengths: np.ndarray
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -69,7 +68,7 @@ class Centroids:
         """Return settings and arrays, as `Ranker.describe` does."""
         n_labels, n_features = self.centroids.shape
         settings = {"n_labels": int(n_labels), "n_features": int(n_features)}
-        return settings, {**packed("centroids", self.centroids), "lengths": self.lengths}
+        return settings, packed("centroids", self.centroids)
 
     @classmethod
     def made_of(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Centroids:
@@ -81,9 +80,7 @@ class Centroids:
             If the arrays are not such as `describe` gives them.
         """
         shape = count(settings, "n_labels"), count(settings, "n_features")
-        return cls(
-            unpacked("centroids", arrays, shape), checked(arrays, "lengths", np.float32, shape[0])
-        )
+        return cls(unpacked("centroids", arrays, shape))
 
 
 def fit_centroids(
@@ -103,31 +100,14 @@ def fit_centroids(
     ----------
     Rocchio, "Relevance Feedback in Information Retrieval", 1971, without the negative part.
     """
-    nothing = sp.csr_array((y.shape[1], documents.rows.shape[1]), dtype=np.float32)
-    return _summed(documents, y, sample_weight, nothing)
-
-
-def _summed(
-    documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None, old: sp.csr_array
-) -> Centroids:
-    ones = sp.csr_array((np.ones(y.nnz, dtype=np.float32), y.indices, y.indptr), shape=y.shape)
+    ones = ones_of(y)
     if sample_weight is not None:
-        ones = scaled(ones, sample_weight.astype(np.float32))
+        ones = scaled(ones, sample_weight)
     of_label, rows = transposed(ones), narrow(documents.rows)
-    kept, lengths = [], []
+    kept = []
     for begin, end in blocks(y.shape[1], _LABELS_AT_ONCE):
-        sums = sp.csr_array(of_label[begin:end] @ rows + old[begin:end])
-        sums.sort_indices()
-        length = np.sqrt(row_sums(sums.data**2, sums.indptr))
-        unit = scaled(sums, 1 / np.where(length, length, 1))
-        kept.append(heaviest(unit, _N_TERMS))
-        lengths.append(length)
+        sums = normalized(sp.csr_array(of_label[begin:end] @ rows))
+        kept.append(heaviest(sums, _N_TERMS))
     centroids = stacked(kept, rows.shape[1])
     centroids.data = as_halves(centroids.data)
-    return Centroids(centroids, np.concatenate([np.empty(0, dtype=np.float32), *lengths]))
-
-
-def scaled(matrix: sp.csr_array, factors: np.ndarray) -> sp.csr_array:
-    """Return each row times its factor, in float32."""
-    data = (matrix.data * np.repeat(factors, np.diff(matrix.indptr))).astype(np.float32)
-    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return Centroids(centroids)

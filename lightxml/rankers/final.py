@@ -12,22 +12,19 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy.special import expit
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from lightxml.rankers.base import Ranker
 from lightxml.rankers.stored import checked
-from lightxml.rankers.trees import Trees, read_out
+from lightxml.rankers.trees import Trees
 
 LOWEST = -100.0  # the logit of a label that no ranker proposes; its probability is 0
 _LOGITS_A_MARGIN = 4.0  # of a linear classifier: its probabilities are then about right
-_N_TREES, _RATE, _N_LEAVES, _SMALLEST_LEAF = 100, 0.08, 8, 50
 
 
 # What a ranker's columns say as a probability, by the ranker's name.
 _PROBABILITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda said: expit(_LOGITS_A_MARGIN * said[:, 0]),
+    "label_tree": lambda said: np.exp(said[:, 0]),
     "neighbors": lambda said: said.mean(axis=1),
     "vectors": lambda said: said.mean(axis=1),
     "centroids": lambda said: said[:, 0].clip(0, 1),
@@ -83,8 +80,9 @@ class Logistic:
 class Mean:
     """The plain mean of the rankers' probabilities, where nothing is learned.
 
-    A margin m of "linear" counts as the logit ``4 m``; "neighbors" and "vectors" say the mean of
-    their shares, "label_texts", "label_vectors" and "centroids" the cosine.
+    A margin m of "linear" counts as the logit ``4 m``, a path p of "label_tree" as the probability
+    ``exp(p)``; "neighbors" and "vectors" say the mean of their shares, "label_texts",
+    "label_vectors" and "centroids" the cosine.
 
     Attributes
     ----------
@@ -137,60 +135,6 @@ def mean_of(rankers: Sequence[Ranker]) -> Mean:
     return Mean(
         tuple(ranker.name for ranker in rankers), tuple(len(ranker.columns) for ranker in rankers)
     )
-
-
-def fit_trees(columns: np.ndarray, y: np.ndarray, weights: np.ndarray, *, seed: int) -> Trees:
-    """Fit gradient-boosted trees.
-
-    Parameters
-    ----------
-    columns : ndarray of float32, shape (n_pairs, n_columns)
-    y : ndarray of bool, shape (n_pairs,)
-        Whether the label is one of the document's.
-    weights : ndarray of float, shape (n_pairs,)
-    seed : int
-
-    References
-    ----------
-    Friedman, "Greedy function approximation: a gradient boosting machine", 2001, with histograms
-    as in Ke et al., "LightGBM", NeurIPS 2017.
-    """
-    model = HistGradientBoostingClassifier(
-        learning_rate=_RATE,
-        max_iter=_N_TREES,
-        max_leaf_nodes=_N_LEAVES,
-        min_samples_leaf=_SMALLEST_LEAF,
-        early_stopping=False,
-        random_state=seed,
-    )
-    # Given weights, it sorts every column with them first, which takes longer than all the trees.
-    told = None if (weights == 1).all() else weights
-    # With more threads its sums end in other bits.
-    with threadpool_limits(1, user_api="openmp"):
-        model.fit(columns, y, sample_weight=told)
-    return read_out(model)
-
-
-def fit_logistic(
-    columns: np.ndarray, y: np.ndarray, weights: np.ndarray, used: np.ndarray
-) -> Logistic:
-    """Fit a logistic regression on some of the columns, which are standardized first.
-
-    Parameters
-    ----------
-    columns, y, weights
-        As `fit_trees` takes them.
-    used : ndarray of int32
-        The columns to read.
-    """
-    read = columns[:, used].astype(np.float64)
-    mean, scale = read.mean(axis=0), read.std(axis=0)
-    scale[scale == 0] = 1
-    model = LogisticRegression(max_iter=1000)
-    with threadpool_limits(1):
-        model.fit((read - mean) / scale, y, sample_weight=weights)
-    slopes = model.coef_[0] / scale
-    return Logistic(used.astype(np.int32), slopes, float(model.intercept_[0] - slopes @ mean))
 
 
 def describe(final: FinalRanker) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -17,14 +18,14 @@ from lightxml.rankers.final import (
     FinalRanker,
     Logistic,
     OfScikitLearn,
-    fit_logistic,
-    fit_trees,
     mean_of,
 )
 from lightxml.rankers.opinions import Opinions, column_names
 from lightxml.rankers.panel import best
-from lightxml.rankers.sparse import values_at
-from lightxml.rankers.trees import Trees
+from lightxml.rankers.sparse import ones_of, values_at
+from lightxml.rankers.trees import Trees, read_out
+
+_N_TREES, _RATE, _N_LEAVES, _SMALLEST_LEAF = 100, 0.08, 8, 50
 
 
 def choose_final(
@@ -96,6 +97,60 @@ def _fit_final(
     return OfScikitLearn(clone(final_ranker).fit(columns, right))
 
 
+def fit_trees(columns: np.ndarray, y: np.ndarray, weights: np.ndarray, *, seed: int) -> Trees:
+    """Fit gradient-boosted trees.
+
+    Parameters
+    ----------
+    columns : ndarray of float32, shape (n_pairs, n_columns)
+    y : ndarray of bool, shape (n_pairs,)
+        Whether the label is one of the document's.
+    weights : ndarray of float, shape (n_pairs,)
+    seed : int
+
+    References
+    ----------
+    Friedman, "Greedy function approximation: a gradient boosting machine", 2001, with histograms
+    as in Ke et al., "LightGBM", NeurIPS 2017.
+    """
+    model = HistGradientBoostingClassifier(
+        learning_rate=_RATE,
+        max_iter=_N_TREES,
+        max_leaf_nodes=_N_LEAVES,
+        min_samples_leaf=_SMALLEST_LEAF,
+        early_stopping=False,
+        random_state=seed,
+    )
+    # Given weights, it sorts every column with them first, which takes longer than all the trees.
+    told = None if (weights == 1).all() else weights
+    # With more threads its sums end in other bits.
+    with threadpool_limits(1, user_api="openmp"):
+        model.fit(columns, y, sample_weight=told)
+    return read_out(model)
+
+
+def fit_logistic(
+    columns: np.ndarray, y: np.ndarray, weights: np.ndarray, used: np.ndarray
+) -> Logistic:
+    """Fit a logistic regression on some of the columns, which are standardized first.
+
+    Parameters
+    ----------
+    columns, y, weights
+        As `fit_trees` takes them.
+    used : ndarray of int32
+        The columns to read.
+    """
+    read = columns[:, used].astype(np.float64)
+    mean, scale = read.mean(axis=0), read.std(axis=0)
+    scale[scale == 0] = 1
+    model = LogisticRegression(max_iter=1000)
+    with threadpool_limits(1):
+        model.fit((read - mean) / scale, y, sample_weight=weights)
+    slopes = model.coef_[0] / scale
+    return Logistic(used.astype(np.int32), slopes, float(model.intercept_[0] - slopes @ mean))
+
+
 def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     """Return the slope and the offset that make the logits of the best five right (Platt, 1999).
 
@@ -117,9 +172,7 @@ def _calibrate(scored: sp.csr_array, right: np.ndarray, weights: np.ndarray) -> 
 
 def is_right(candidates: sp.csr_array, y: sp.csr_array) -> np.ndarray:
     """Return which candidates are labels of their documents, of bool."""
-    ones = np.ones(y.nnz, dtype=np.float32)
-    true = sp.csr_array((ones, y.indices.copy(), y.indptr), shape=y.shape)
-    true.sort_indices()
+    true = ones_of(y).sorted_indices()
     return values_at(true, candidates) > 0
 
 

@@ -18,6 +18,7 @@ from lightxml.rankers.centroids import MOST_NEIGHBORS, Centroids, fit_centroids
 from lightxml.rankers.final import FinalRanker, mean_of
 from lightxml.rankers.fit_final import choose_final
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
+from lightxml.rankers.label_tree import FEWEST_LABELS, LabelTree, fit_label_tree
 from lightxml.rankers.label_vectors import fit_label_vectors
 from lightxml.rankers.linear import N_LIKELY, Linear, fit_linear
 from lightxml.rankers.neighbors import Neighbors, fit_neighbors
@@ -53,6 +54,8 @@ class Training:
     n_jobs : int or None
     network : callable or None
         Given which labels have a training document, (n_labels,), it returns the ranker "network".
+    has_tree : bool
+        Whether a label tree goes with "linear".
     label_vectors : ndarray of float, shape (n_texts, width), or None
         An encoder's, of all texts, label by label.
     keep : callable or None
@@ -70,6 +73,7 @@ class Training:
     seed: int
     n_jobs: int | None
     network: Callable[[np.ndarray], Ranker] | None = None
+    has_tree: bool = False
     label_vectors: np.ndarray | None = None
     keep: Keep | None = None
     say: Callable[[str], None] = lambda text: None
@@ -168,8 +172,21 @@ def fit_panel(
     Fitted
     """
     weights = np.ones(len(documents)) if sample_weight is None else sample_weight
+    # Decided once: folds and the documents held out see the same columns.
+    has_tree = (counts_of(y) > 0).sum() >= FEWEST_LABELS
     training = Training(
-        documents, y, weights, names, label_texts, seed, n_jobs, network, label_vectors, keep, say
+        documents,
+        y,
+        weights,
+        names,
+        label_texts,
+        seed,
+        n_jobs,
+        network,
+        has_tree,
+        label_vectors,
+        keep,
+        say,
     )
     if final_ranker is None:
         rankers = fit_rankers(training)
@@ -243,6 +260,13 @@ def _join(
             training.say(f"Linear classifiers of {len(labels):,} labels, with all documents")
             name, fit = "linear", partial(before.update, documents, y, likely, labels, **more)
         rankers.append(fit() if training.keep is None else training.keep(name, fit))
+        tree = next((each for each in earlier if isinstance(each, LabelTree)), None)
+        if tree is not None:
+            training.say(f"Label tree of {len(labels):,} labels, with all documents")
+            rankers.append(tree.update(documents, y, labels, **more))
+        elif training.has_tree:
+            training.say(f"Label tree of {y.shape[1]:,} labels")
+            rankers.append(fit_label_tree(documents, y, **more))
     if "neighbors" in training.names:
         rankers.append(neighbors)
     return (*rankers, *_others(training))

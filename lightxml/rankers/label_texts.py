@@ -34,6 +34,7 @@ from lightxml.rankers.sparse import (
     largest,
     narrow,
     normalized,
+    ones_of,
     ranges,
     row_sums,
 )
@@ -259,9 +260,7 @@ class LabelTexts:
             counts = sequences.counts(len(self.words.vocabulary))
             rows = narrow(normalized(tfidf(counts, self.words.idf)))
             mentions = self.words.trie.find(sequences)
-        ones = np.ones(rows.nnz, dtype=np.float32)
-        held = sp.csr_array((ones, rows.indices, rows.indptr), shape=rows.shape)
-        return rows, held, mentions
+        return rows, ones_of(rows), mentions
 
     def _best(
         self, rows: sp.csr_array, by_word: sp.csr_matrix, n_texts: int, k: int

@@ -116,8 +116,22 @@ class Linear:
             Column numbers, each once; appended labels that are not among them get a classifier
             that says no.
         """
-        weights, bias = _fit_some(documents, y, likely, labels, seed, sample_weight, n_jobs)
-        n_old, n_labels = len(self.bias), y.shape[1]
+        weights, bias = fit_classifiers(
+            documents,
+            y,
+            likely,
+            labels,
+            seed=seed,
+            sample_weight=sample_weight,
+            n_jobs=n_jobs,
+        )
+        return self.replaced(labels, weights, bias, y.shape[1])
+
+    def replaced(
+        self, labels: np.ndarray, weights: sp.csr_array, bias: np.ndarray, n_labels: int
+    ) -> Linear:
+        """Return a ranker of so many labels, with other classifiers for some; new ones say no."""
+        n_old = len(self.bias)
         source = np.full(n_labels, n_old)  # an empty row, between the old ones and the new
         source[:n_old] = np.arange(n_old)
         source[labels] = n_old + 1 + np.arange(len(labels))
@@ -193,19 +207,54 @@ def fit_linear(
     Large-scale Linear SVM", ICML 2008.
     """
     labels = np.arange(y.shape[1])
-    return Linear(*_fit_some(documents, y, likely, labels, seed, sample_weight, n_jobs))
+    return Linear(
+        *fit_classifiers(
+            documents,
+            y,
+            likely,
+            labels,
+            seed=seed,
+            sample_weight=sample_weight,
+            n_jobs=n_jobs,
+        )
+    )
 
 
-def _fit_some(
+def fit_classifiers(
     documents: Documents,
     y: sp.csr_array,
     likely: sp.csr_array,
     labels: np.ndarray,
+    *,
     seed: int,
-    sample_weight: np.ndarray | None,
-    n_jobs: int | None,
+    groups: np.ndarray | None = None,
+    most_likely: int | None = None,
+    n_drawn: int = _N_DRAWN,
+    sample_weight: np.ndarray | None = None,
+    n_jobs: int | None = None,
 ) -> tuple[sp.csr_array, np.ndarray]:
-    """Return the weights and the biases of some labels, in their order."""
+    """Fit the classifiers of some labels.
+
+    Parameters
+    ----------
+    documents, y, seed, sample_weight, n_jobs
+        As `fit_linear` takes them.
+    likely : csr_array, shape (n_documents, n_groups)
+        Its column of the label's group has the documents that the label's own are told from.
+    labels : ndarray of int64
+        Column numbers of `y`.
+    groups : ndarray of int64, shape (n_labels,), or None
+        None: each label is its own group.
+    most_likely : int or None
+        Where more documents are likely, so many are drawn of them, with replacement.
+    n_drawn : int
+        Documents drawn besides, of all, with replacement.
+
+    Returns
+    -------
+    weights : csr_array of float32, shape (len(labels), n_features)
+    bias : ndarray of float32, shape (len(labels),)
+    """
     from lightxml.rankers.solver import compiled
 
     solve = compiled()
@@ -222,9 +271,11 @@ def _fit_some(
         of_label.indices.astype(np.int32, copy=False),
         likely_for.indptr.astype(np.int64),
         likely_for.indices.astype(np.int32, copy=False),
+        np.arange(y.shape[1]) if groups is None else groups,
         _C * costs,
     )
-    how = (np.uint64(seed), _N_DRAWN, _TOLERANCE, _N_SWEEPS, _SMALLEST)
+    most_likely = len(documents) if most_likely is None else most_likely
+    how = (np.uint64(seed), most_likely, n_drawn, _TOLERANCE, _N_SWEEPS, _SMALLEST)
     parts = [
         labels[begin:end].astype(np.int64) for begin, end in blocks(len(labels), _LABELS_AT_ONCE)
     ]

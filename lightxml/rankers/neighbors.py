@@ -17,12 +17,21 @@ from lightxml.rankers.sparse import (
     largest,
     largest_of_product,
     narrow,
+    ones_of,
     row_sums,
     stacked,
     transposed,
     values_at,
 )
-from lightxml.rankers.stored import as_halves, checked, count, packed, unpacked
+from lightxml.rankers.stored import (
+    as_halves,
+    checked,
+    count,
+    packed,
+    packed_ones,
+    unpacked,
+    unpacked_ones,
+)
 
 _FEW, _MANY = 10, 50
 _POWER = 2
@@ -135,8 +144,7 @@ class Neighbors:
             "n_features": int(self.rows.shape[1]),
             "n_labels": int(self.y.shape[1]),
         }
-        arrays = {**packed("rows", self.rows), **packed("y", self.y), "votes": self.votes}
-        del arrays["y_values"]
+        arrays = {**packed("rows", self.rows), **packed_ones("y", self.y), "votes": self.votes}
         return settings, arrays
 
     @classmethod
@@ -151,23 +159,15 @@ class Neighbors:
         n, n_features, n_labels = (
             count(settings, name) for name in ("n_documents", "n_features", "n_labels")
         )
-        n_entries = len(checked(arrays, "y_columns", np.int32))
-        of_y = {**arrays, "y_values": np.ones(n_entries, dtype=np.float16)}
         votes = checked(arrays, "votes", np.float32, n)
         if votes.min(initial=0) < 0:
             raise ValueError("votes are negative")
-        return cls(
-            unpacked("rows", arrays, (n, n_features)), unpacked("y", of_y, (n, n_labels)), votes
-        )
+        rows = unpacked("rows", arrays, (n, n_features))
+        return cls(rows, unpacked_ones("y", arrays, (n, n_labels)), votes)
 
     def _nearest_of(self, documents: Documents) -> sp.csr_array:
         """Return the cosines of the nearest training documents, searched for once."""
-        known = documents.memo.get(id(self))
-        if known is None:
-            # With the ranker itself, so that its id is nobody else's for as long.
-            known = documents.memo[id(self)] = self, self._nearest(documents.rows, _MANY)
-        nearest: sp.csr_array = known[1]
-        return nearest
+        return documents.once(self, lambda: self._nearest(documents.rows, _MANY))
 
     def _nearest(self, rows: sp.csr_array, n: int) -> sp.csr_array:
         """Return the cosines of the `n` nearest training documents of each row."""
@@ -211,12 +211,12 @@ def fit_neighbors(
     Votes weighted by similarity: Dudani, "The Distance-Weighted k-Nearest-Neighbor Rule", IEEE
     Transactions on Systems, Man, and Cybernetics, 1976.
     """
-    rows, ones = documents.rows, np.ones(y.nnz, dtype=np.float32)
+    rows = documents.rows
     if sample_weight is None:
         sample_weight = np.ones(len(documents))
     return Neighbors(
         narrow(sp.csr_array((as_halves(rows.data), rows.indices, rows.indptr), shape=rows.shape)),
-        narrow(sp.csr_array((ones, y.indices, y.indptr), shape=y.shape)),
+        narrow(ones_of(y)),
         sample_weight.astype(np.float32),
     )
 

@@ -16,8 +16,8 @@ _DRAWN_ONCE = 0x9E3779B97F4A7C15  # the odd number next to 2**64 divided by the 
 _SIGNATURE = (
     "Tuple((i8[::1], i4[::1], f8[::1], f8[::1]))"
     "(i8[::1], i4[::1], f4[::1], f8[::1], i8,"
-    " i8[::1], i4[::1], i8[::1], i4[::1],"
-    " f8[::1], i8[::1], u8, i8, f8, i8, f8)"
+    " i8[::1], i4[::1], i8[::1], i4[::1], i8[::1],"
+    " f8[::1], i8[::1], u8, i8, i8, f8, i8, f8)"
 )
 
 
@@ -71,8 +71,8 @@ def _longer(values: Any, n: int, n_more: int) -> Any:
 
 @numba.njit(nogil=True)
 def _gather(
-    own: Any, likely: Any, n_drawn: int, costs: Any, number: int, examples: Any, met_by: Any,
-    state: Any,
+    own: Any, likely: Any, most_likely: int, n_drawn: int, costs: Any, number: int, examples: Any,
+    met_by: Any, state: Any,
 ) -> Any:  # fmt: skip
     """Put a classifier's documents into `examples`, each once, its own first.
 
@@ -87,7 +87,12 @@ def _gather(
     n_own = n
     if n_own == 0:
         return n_own, n, state
-    for document in likely:
+    for i in range(min(len(likely), most_likely)):
+        if len(likely) > most_likely:
+            state = _next(state)
+            document = likely[_below(state, len(likely))]
+        else:
+            document = likely[i]
         if met_by[document] != number and costs[document] > 0.0:
             examples[n] = document
             met_by[document] = number
@@ -179,9 +184,11 @@ def _solve(
     own: np.ndarray,
     likely_pointers: np.ndarray,
     likely: np.ndarray,
+    groups: np.ndarray,
     costs: np.ndarray,
     labels: np.ndarray,
     seed: int,
+    most_likely: int,
     n_drawn: int,
     tolerance: float,
     n_sweeps: int,
@@ -208,13 +215,17 @@ def _solve(
     own_pointers, own : ndarrays of int64, int32
         The documents of each label.
     likely_pointers, likely : ndarrays of int64, int32
-        The documents that each label is likely for; its own may be among them.
+        The documents that each group of labels is likely for; a label's own may be among them.
+    groups : ndarray of int64
+        The group of each label.
     costs : ndarray of float64, shape (n_documents,)
         C of each document; those with 0 are left out.
     labels : ndarray of int64
     seed : int
+    most_likely : int
+        Where more documents are likely, so many are drawn of them, with replacement.
     n_drawn : int
-        Documents drawn besides, with replacement.
+        Documents drawn besides, of all, with replacement.
     tolerance : float
     n_sweeps : int
         At most so many.
@@ -235,8 +246,8 @@ def _solve(
     most = 0
     for label in labels:
         n_own = own_pointers[label + 1] - own_pointers[label]
-        n_likely = likely_pointers[label + 1] - likely_pointers[label]
-        most = max(most, n_own + n_likely + n_drawn)
+        n_likely = likely_pointers[groups[label] + 1] - likely_pointers[groups[label]]
+        most = max(most, n_own + min(n_likely, most_likely) + n_drawn)
     examples = np.empty(most, np.int32)
     met_by = np.full(n_documents, -1, np.int64)  # the last classifier that met the document
     alpha, order = np.empty(most, np.float64), np.empty(most, np.int32)
@@ -250,9 +261,10 @@ def _solve(
         label = labels[number]
         state = _begin(seed, label)
         own_rows = own[own_pointers[label] : own_pointers[label + 1]]
-        likely_rows = likely[likely_pointers[label] : likely_pointers[label + 1]]
+        group = groups[label]
+        likely_rows = likely[likely_pointers[group] : likely_pointers[group + 1]]
         n_own, n, state = _gather(
-            own_rows, likely_rows, n_drawn, costs, number, examples, met_by, state
+            own_rows, likely_rows, most_likely, n_drawn, costs, number, examples, met_by, state
         )
         if n_own == 0 or n == n_own:  # nothing to tell apart
             bias[number] = -1.0 if n_own == 0 else 1.0

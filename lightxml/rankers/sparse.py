@@ -69,6 +69,18 @@ def normalized(matrix: sp.csr_array) -> sp.csr_array:
     return unit
 
 
+def ones_of(matrix: sp.csr_array) -> sp.csr_array:
+    """Return a matrix with 1, float32, wherever this one has an entry; the indices are shared."""
+    ones = np.ones(matrix.nnz, dtype=np.float32)
+    return sp.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def scaled(matrix: sp.csr_array, factors: np.ndarray) -> sp.csr_array:
+    """Return each row times its factor, in float32; the indices are shared."""
+    data = (matrix.data * np.repeat(factors, np.diff(matrix.indptr))).astype(np.float32)
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
 def row_sums(values: np.ndarray, pointers: np.ndarray) -> np.ndarray:
     """Return the sum of each row's values; 0 for an empty row."""
     sums = np.zeros(len(pointers) - 1, dtype=values.dtype)
@@ -124,10 +136,7 @@ def best_of_owners(found: sp.csr_array, owners: np.ndarray, n_labels: int) -> sp
 
 def union(proposals: Sequence[sp.csr_array]) -> sp.csr_array:
     """Return a matrix with an entry of value 1 wherever one of the others has an entry."""
-    patterns = [
-        sp.csr_array((np.ones(each.nnz, np.float32), each.indices, each.indptr), shape=each.shape)
-        for each in proposals
-    ]
+    patterns = [ones_of(each) for each in proposals]
     joined = sp.csr_array(sum(patterns[1:], start=patterns[0]))
     joined.data[:] = 1
     joined.sort_indices()

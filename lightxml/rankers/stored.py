@@ -18,15 +18,34 @@ def as_halves(values: np.ndarray) -> np.ndarray:
 
 def packed(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
     """Return a matrix of values that float16 has, indices sorted, as three arrays."""
+    return {**packed_ones(name, matrix), f"{name}_values": matrix.data.astype(np.float16)}
+
+
+def packed_ones(name: str, matrix: sp.csr_array) -> dict[str, np.ndarray]:
+    """Return a matrix of ones, indices sorted, as two arrays."""
     return {
         f"{name}_pointers": matrix.indptr.astype(np.int64),
         f"{name}_columns": matrix.indices.astype(np.int32),
-        f"{name}_values": matrix.data.astype(np.float16),
     }
 
 
 def unpacked(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> sp.csr_array:
-    """Return the matrix that `packed` gave; compiled code may rely on its numbers.
+    """Return the matrix that `packed` gave.
+
+    Raises
+    ------
+    ValueError
+        As `unpacked_ones`, or if there are not as many values as ones.
+    """
+    matrix = unpacked_ones(name, arrays, shape)
+    matrix.data = checked(arrays, f"{name}_values", np.float16, matrix.nnz).astype(np.float32)
+    return matrix
+
+
+def unpacked_ones(
+    name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]
+) -> sp.csr_array:
+    """Return the matrix that `packed_ones` gave; compiled code may rely on its numbers.
 
     Raises
     ------
@@ -35,7 +54,6 @@ def unpacked(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]
     """
     pointers = checked(arrays, f"{name}_pointers", np.int64, shape[0] + 1)
     columns = checked(arrays, f"{name}_columns", np.int32)
-    values = checked(arrays, f"{name}_values", np.float16, len(columns))
     if pointers[0] != 0 or pointers[-1] != len(columns) or (np.diff(pointers) < 0).any():
         raise ValueError(f"{name}_pointers do not rise from 0 to {len(columns)}")
     if len(columns):
@@ -46,9 +64,8 @@ def unpacked(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]
         if not ((np.diff(columns) > 0) | begins_row[1:-1]).all():
             raise ValueError(f"{name}_columns do not rise within a row")
     kind = np.int32 if max(*shape, len(columns)) <= np.iinfo(np.int32).max else np.int64
-    return sp.csr_array(
-        (values.astype(np.float32), columns.astype(kind), pointers.astype(kind)), shape=shape
-    )
+    ones = np.ones(len(columns), dtype=np.float32)
+    return sp.csr_array((ones, columns.astype(kind), pointers.astype(kind)), shape=shape)
 
 
 def checked(

@@ -12,8 +12,8 @@ import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents
 from lightxml.rankers.neighbors import NeighborsExplanation, values_at_column
-from lightxml.rankers.sparse import blocks, largest, narrow, stacked, values_at
-from lightxml.rankers.stored import checked, count, packed, unpacked
+from lightxml.rankers.sparse import blocks, largest, narrow, ones_of, stacked, values_at
+from lightxml.rankers.stored import checked, count, packed_ones, unpacked_ones
 
 _N_NEAREST = 30
 _TEMPERATURE = 0.05
@@ -81,9 +81,7 @@ class Vectors:
         n_documents, width = self.keys.shape
         settings = {"n_documents": n_documents, "width": width, "n_labels": int(self.y.shape[1])}
         arrays = {"centre": self.centre, "keys": self.keys, "votes": self.votes}
-        arrays |= packed("y", self.y)
-        del arrays["y_values"]
-        return settings, arrays
+        return settings, {**arrays, **packed_ones("y", self.y)}
 
     @classmethod
     def made_of(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Vectors:
@@ -101,19 +99,12 @@ class Vectors:
         votes = checked(arrays, "votes", np.float32, n)
         if votes.min(initial=0) < 0:
             raise ValueError("votes are negative")
-        n_entries = len(checked(arrays, "y_columns", np.int32))
-        of_y = {**arrays, "y_values": np.ones(n_entries, dtype=np.float16)}
         centre = checked(arrays, "centre", np.float32, width)
-        return cls(centre, keys, unpacked("y", of_y, (n, n_labels)), votes)
+        return cls(centre, keys, unpacked_ones("y", arrays, (n, n_labels)), votes)
 
     def _shares(self, documents: Documents) -> sp.csr_array:
         """Return the shares of all labels of the nearest documents, searched for once."""
-        known = documents.memo.get(id(self))
-        if known is None:
-            # With the ranker itself, so that its id is nobody else's for as long.
-            known = documents.memo[id(self)] = self, self._search(documents)
-        shares: sp.csr_array = known[1]
-        return shares
+        return documents.once(self, lambda: self._search(documents))
 
     def _search(self, documents: Documents) -> sp.csr_array:
         assert documents.vectors is not None
@@ -165,9 +156,7 @@ def fit_vectors(
     centre = centre_of(documents)
     keys = directions(documents.vectors, centre).astype(np.float16)
     votes = np.ones(len(documents)) if sample_weight is None else sample_weight
-    ones = np.ones(y.nnz, dtype=np.float32)
-    truth = narrow(sp.csr_array((ones, y.indices, y.indptr), shape=y.shape))
-    return Vectors(centre, keys, truth, votes.astype(np.float32))
+    return Vectors(centre, keys, narrow(ones_of(y)), votes.astype(np.float32))
 
 
 def centre_of(documents: Documents) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,18 +9,9 @@ import numpy as np
 import torch
 from torch.torch_version import TorchVersion
 
-_IMPORTED_IN = os.getpid()
+from lightxml.arguments import ARGUMENTS
+
 _MPS_SINCE = "2.10"  # before it, torch sums no embeddings (`embedding_bag`) on MPS
-
-
-def use_one_thread_if_forked() -> None:
-    """Limit torch to one thread, if this process was forked after lightxml was imported.
-
-    OpenMP's threads stay behind in the parent, and a child that gives them work waits for ever.
-    Asked before every use, not once, since OpenMP keeps this setting for each thread apart.
-    """
-    if os.getpid() != _IMPORTED_IN and torch.get_num_threads() > 1:
-        torch.set_num_threads(1)
 
 
 def choose_device(device: str | torch.device) -> torch.device:
@@ -32,19 +22,15 @@ def choose_device(device: str | torch.device) -> torch.device:
 
     Raises
     ------
-    ValueError
-        If this machine, or this build of torch, has no such device.
+    TypeError, ValueError
+        If it is no device, or this machine, or this build of torch, has no such one.
     """
+    ARGUMENTS["device"].kind.check("device", device)
     if str(device) == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if _has_usable_mps() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise ValueError(
-            f"device={device!r} is no device; expected 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
-        ) from None
+    chosen = torch.device(device)
     available = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),

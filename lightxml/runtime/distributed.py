@@ -6,10 +6,10 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,44 +17,31 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-Made = TypeVar("Made")
+from lightxml.runtime.ranks import Made, Ranks, process_group
+
 Loss = Callable[..., torch.Tensor]
 # A process waits so long for the others: the first may be writing a large checkpoint. A process
 # that dies is noticed at once; only of a machine that vanishes nothing is heard.
 TIMEOUT = timedelta(hours=1)
-_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets
 _groups_made = itertools.count()
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """The processes of one training. Alone, a process has no group, and talks to nobody.
-
-    All of them call each method at the same point, but for `is_first`.
+class Group(Ranks):
+    """Several processes that train together.
 
     Attributes
     ----------
-    rank : int
-        The number of this process, from 0.
-    size : int
-        How many there are.
-    group : ProcessGroup or None
+    rank, size : int
+    group : ProcessGroup
         For tensors on the CPU, and on the device where the training is.
     """
 
-    rank: int = 0
-    size: int = 1
-    group: Any = None
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
-        return self.rank == 0
+    _: KW_ONLY
+    group: Any
 
     def from_first(self, make: Callable[[], Made]) -> Made:
         """Let the first process make something, and return it in all; an error is raised in all."""
-        if self.group is None:
-            return make()
         box: list[Any] = [None, None]
         error: Exception | None = None
         if self.is_first:
@@ -70,16 +57,12 @@ class Ranks:
 
     def gather(self, own: Made) -> list[Made]:
         """Return what all processes have, in their order."""
-        if self.group is None:
-            return [own]
         box: list[Any] = [None] * self.size
         dist.all_gather_object(box, own, group=self.group)
         return box
 
     def largest(self, *own: int) -> list[int]:
         """Return the largest of all processes' numbers, place by place."""
-        if self.group is None:
-            return list(own)
         numbers = torch.tensor(own, dtype=torch.int64)
         dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
         found: list[int] = numbers.tolist()
@@ -87,13 +70,10 @@ class Ranks:
 
     def add_up(self, tensor: torch.Tensor) -> None:
         """Put the sum over all processes in the tensor's place."""
-        if self.group is not None:
-            dist.all_reduce(tensor, group=self.group)
+        dist.all_reduce(tensor, group=self.group)
 
     def share(self, tensors: dict[str, torch.Tensor], device: torch.device) -> dict[str, Any]:
         """Return the first process's tensors, on the CPU or `device` as they are there."""
-        if self.group is None:
-            return tensors
         form = {name: (t.shape, t.dtype, t.device.type) for name, t in tensors.items()}
         shared = {}
         for name, (shape, dtype, kind) in self.from_first(lambda: form).items():
@@ -105,41 +85,8 @@ class Ranks:
             dist.broadcast(shared[name], src=0, group=self.group)
         return shared
 
-    def check_same(self, own: dict[str, Any]) -> None:
-        """Refuse what is not the same in all processes; they would wait for each other in vain.
-
-        Parameters
-        ----------
-        own : dict
-            By the name that an error gives it: the same names in all.
-
-        Raises
-        ------
-        ValueError
-        """
-        first, *others = self.gather(own)
-        for rank, other in enumerate(others, start=1):
-            for name, value in first.items():
-                if other.get(name) != value:
-                    raise ValueError(
-                        f"{name}: differs between the processes of this training, {value!r} in "
-                        f"process 0, {other.get(name)!r} in process {rank}. Pass the same to fit "
-                        "in all of them; what is drawn at random wants a fixed seed."
-                    )
-
     def share_loss(self, loss: Loss, dense: Sequence[nn.Parameter], *, some_unused: bool) -> Loss:
-        """Return the same loss, whose backward pass adds up the gradients of all processes.
-
-        Parameters
-        ----------
-        loss : callable
-        dense : sequence of Parameter
-            Those with a gradient in ``grad``. Others that the loss reads are left alone.
-        some_unused : bool
-            Whether the loss may not read all of them. torch warns where it does.
-        """
-        if self.group is None:
-            return loss
+        """Return the same loss, whose backward pass adds up the gradients of all processes."""
         # torch would divide the sum by the number of processes; the hook does not.
         shared = DistributedDataParallel(
             _Loss(loss, dense),
@@ -151,18 +98,9 @@ class Ranks:
         return shared
 
     def gather_pieces(self, own: Sequence[Sequence[Any]], n: int) -> list[list[Any]]:
-        """Return, of each kind of piece, the first `n` of all processes' pieces, dealt in turn.
-
-        Parameters
-        ----------
-        own : sequence of sequences of dataclasses
-            Of each kind, those of this process: at least one. They are made of tensors on the
-            device, arrays, and dataclasses of those.
-        n : int
-            Piece i of a kind was made by process ``i % size``.
-        """
-        if self.group is None or not own:
-            return [list(pieces) for pieces in own]
+        """Return, of each kind of piece, the first `n` of all processes' pieces, dealt in turn."""
+        if not own:
+            return []
         arrays: list[np.ndarray] = []
         tensors: list[torch.Tensor] = []
         for piece in itertools.chain(*own):
@@ -199,36 +137,12 @@ class Ranks:
         return box
 
 
-ALONE = Ranks()
-
-
 @contextmanager
-def joined(device: str | torch.device) -> Iterator[Ranks]:
-    """Join the other processes of this training, as a context manager.
-
-    They are those of torch's process group, if there is one. Else those that the environment
-    names, as ``torchrun`` sets it: then the group is made here, and ended afterwards. Without
-    either this process is alone.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        As `lightxml.runtime.devices.choose_device` takes it. A GPU without a number is that of
-        ``LOCAL_RANK``, for as long as the context lasts.
-
-    Raises
-    ------
-    ValueError
-        If there are more processes on this machine than GPUs, and each wants its own.
-    """
-    begun = dist.is_available() and dist.is_initialized()
-    size = dist.get_world_size() if begun else _size_in_environment()
-    if size == 1:
-        yield ALONE
-        return
+def group_of(size: int, device: str | torch.device) -> Iterator[Group]:
+    """Join so many processes, as `lightxml.runtime.ranks.joined` does: several."""
     with _own_gpu(str(device)):
         backend = "cpu:gloo,cuda:nccl" if _is_gpu(str(device)) else "gloo"
-        if begun:
+        if process_group() is not None:
             group = dist.new_group(backend=backend, timeout=TIMEOUT)
         else:
             # Each fit of a process has a place of its own in the store: what an earlier group
@@ -240,16 +154,9 @@ def joined(device: str | torch.device) -> Iterator[Ranks]:
             )
             group = dist.group.WORLD
         try:
-            yield Ranks(dist.get_rank(), size, group)
+            yield Group(dist.get_rank(), size, group=group)
         finally:
             dist.destroy_process_group(group)
-
-
-def is_first_process() -> bool:
-    """Tell whether this process is the first of its training, before or after `fit`."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank() == 0
-    return _size_in_environment() == 1 or os.environ["RANK"] == "0"
 
 
 def within_step(loss: Loss, *, is_last: bool) -> AbstractContextManager[None]:
@@ -281,12 +188,6 @@ def _sum(group: Any, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tens
 
 
 _sum.__annotations__ = {}  # torch compares them, and finds names where it wants classes
-
-
-def _size_in_environment() -> int:
-    if not dist.is_available() or not all(name in os.environ for name in _VARIABLES):
-        return 1
-    return int(os.environ["WORLD_SIZE"])
 
 
 @cache

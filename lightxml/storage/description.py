@@ -13,7 +13,8 @@ from typing import Any
 from lightxml.arguments import ARGUMENTS, by_group
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import MAX_HEADER_BYTES, read_header, shape_of
-from lightxml.files.bundle import RECORD, peek_bundle
+from lightxml.files.bundle import RECORD
+from lightxml.files.load import peek_bundle
 from lightxml.storage.reading import LABEL_TEXTS, RANKERS, WEIGHTS
 
 _MARGIN = 12  # columns for the names at the left

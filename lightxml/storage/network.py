@@ -19,7 +19,8 @@ from lightxml.network.described import check_counts
 from lightxml.network.encoders import EncoderConfig, TextEncoder
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.text_reader import TextReader, frozen_encoder
-from lightxml.runtime.devices import seeded, use_one_thread_if_forked
+from lightxml.runtime.devices import seeded
+from lightxml.runtime.forks import use_one_thread_if_forked
 from lightxml.storage.reading import WEIGHTS, blob_of
 
 _TOKENIZER = "tokenizer.json"

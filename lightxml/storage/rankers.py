@@ -14,6 +14,7 @@ from lightxml.rankers.base import Ranker
 from lightxml.rankers.centroids import Centroids
 from lightxml.rankers.final import FinalRanker, OfScikitLearn
 from lightxml.rankers.label_texts import LabelTexts
+from lightxml.rankers.label_tree import LabelTree
 from lightxml.rankers.label_vectors import LabelVectors
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.neighbors import Neighbors
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 # By their names; the network's ranker is made of the network.
 _KINDS = {
-    kind.name: kind for kind in (Linear, Neighbors, Centroids, Vectors, LabelTexts, LabelVectors)
+    kind.name: kind
+    for kind in (Linear, LabelTree, Neighbors, Centroids, Vectors, LabelTexts, LabelVectors)
 }
 _NETWORK = "network"
 _OF_PANEL, _OF_FINAL = "panel", "final"

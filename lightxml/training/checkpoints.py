@@ -14,8 +14,10 @@ import numpy as np
 import torch
 
 from lightxml.exceptions import BundleError, CheckpointError, CheckpointWarning, warn
-from lightxml.files.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
-from lightxml.runtime.distributed import ALONE, Ranks
+from lightxml.files.bundle import RECORD, Bundle
+from lightxml.files.load import load_bundle, read_record
+from lightxml.files.save import save_bundle
+from lightxml.runtime.ranks import ALONE, Ranks
 from lightxml.training.parts import Part, read_part, seed_of_parts, write_part
 from lightxml.training.state import TrainingState
 
@@ -241,19 +243,18 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def checkpoints_in(
-    folder: Path | None,
+    folder: Path,
     seconds: float,
     seed: int,
     ranks: Ranks = ALONE,
     *,
     more_follows: bool = False,
-) -> Iterator[Checkpoints | None]:
+) -> Iterator[Checkpoints]:
     """Let one fit have its checkpoints: nobody else meanwhile, and nobody after it was done.
 
     Parameters
     ----------
-    folder : Path or None
-        None: no checkpoints.
+    folder : Path
     seconds, seed, ranks, more_follows : as `Checkpoints` takes them
 
     Raises
@@ -263,9 +264,6 @@ def checkpoints_in(
     OSError
         If the folder cannot be made.
     """
-    if folder is None:
-        yield None
-        return
 
     def enter() -> None:
         try:

@@ -14,14 +14,15 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import Batch, Targets, collate, make_targets, training_batches
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.pending import PendingOptimizer
 from lightxml.runtime.devices import seed_generators
-from lightxml.runtime.distributed import ALONE, Ranks, within_step
+from lightxml.runtime.distributed import within_step
 from lightxml.runtime.interrupts import HeldSignals
 from lightxml.runtime.progress import Progress
+from lightxml.runtime.ranks import ALONE, Ranks
 from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.config import TrainingConfig
 from lightxml.training.divergence import LossWatch
@@ -52,7 +53,7 @@ class Run:
     """
 
     network: LightXMLNetwork
-    documents: Documents
+    documents: EncodedDocuments
     y: sp.csr_array
     config: TrainingConfig
     checkpoints: Checkpoints | None
@@ -94,7 +95,7 @@ class Run:
 
 def train(
     network: LightXMLNetwork,
-    documents: Documents,
+    documents: EncodedDocuments,
     y: sp.csr_array,
     config: TrainingConfig,
     validate: Callable[[LightXMLNetwork], dict[str, float]] | None = None,
@@ -117,7 +118,7 @@ def train(
     network : LightXMLNetwork
         Changed in place: it ends with the averaged weights, if averaging had begun, or with those
         of the best epoch, and in evaluation mode.
-    documents : Documents
+    documents : EncodedDocuments
         With the summary vectors, if the encoder is frozen.
     y : csr_array of shape (n_documents, n_labels)
     config : TrainingConfig
@@ -167,7 +168,7 @@ def train(
 
 def begin(
     network: LightXMLNetwork,
-    documents: Documents,
+    documents: EncodedDocuments,
     y: sp.csr_array,
     config: TrainingConfig,
     checkpoints: Checkpoints | None,

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from lightxml.exceptions import BundleError, CheckpointWarning, warn
-from lightxml.files.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
+from lightxml.files.bundle import RECORD, Bundle
+from lightxml.files.load import load_bundle, read_record
+from lightxml.files.save import save_bundle
 
 _FOLDER = "parts"
 _KINDS = {np.dtype(kind).name for kind in (np.float32, np.float16, np.int64, np.int32)}

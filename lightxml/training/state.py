@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from lightxml.runtime.distributed import Ranks
+from lightxml.runtime.ranks import Ranks
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.utils import Bunch
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertModel, PreTrainedTokenizerFast
 from typer.testing import CliRunner, Result
 
 import lightxml
@@ -19,6 +19,7 @@ from lightxml.datasets import label_sets, load_xmc, make_xmc
 from lightxml.metrics import propensities
 from lightxml.metrics.tables import rank_metrics
 from lightxml.network import encoders
+from tests.conftest import small_config
 
 N_TRAIN, N_VALIDATION, N_TEST, N_LABELS = 60, 10, 20, 12
 
@@ -48,6 +49,18 @@ def raising(error: BaseException) -> Callable[..., Any]:
 def write_part(folder: Path, name: str, texts: list[str], labels: list[tuple[str, ...]]) -> None:
     (folder / f"{name}_texts.txt").write_text("".join(f"{text}\n" for text in texts))
     (folder / f"{name}_labels.txt").write_text("".join(f"{' '.join(row)}\n" for row in labels))
+
+
+def save_encoder(folder: Path, texts: list[str]) -> Path:
+    """Write the two-layer encoder, with a vocabulary of these texts."""
+    tokenizer, config = encoders.learn_vocabulary(texts, 600), small_config()
+    config.vocab_size = tokenizer.get_vocab_size()
+    BertModel(config).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
+        unk_token="[UNK]", mask_token="[MASK]",
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -81,22 +94,7 @@ def encoder(
     texts_and_labels: tuple[list[str], list[tuple[str, ...]]],
 ) -> Path:
     """A local encoder folder as `save_pretrained` writes it."""
-    folder = tmp_path_factory.mktemp("encoder")
-    tokenizer = encoders.learn_vocabulary(texts_and_labels[0][:N_TRAIN], 400)
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
-        unk_token="[UNK]", mask_token="[MASK]",
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
+    return save_encoder(tmp_path_factory.mktemp("encoder"), texts_and_labels[0][:N_TRAIN])
 
 
 def train_arguments(data: Path, output: Path, encoder: Path) -> list[Any]:

@@ -16,10 +16,7 @@ import lightxml
 from lightxml import LightXMLClassifier
 from lightxml.cli.options import open_bytes
 from lightxml.datasets import load_xmc
-from tests.cli.conftest import (
-    is_one_line,
-    run,
-)
+from tests.cli.conftest import is_one_line, run
 
 
 def test_predict_shows_each_document_with_its_labels_in_80_columns(model: Path, tmp_path: Path):
@@ -94,12 +91,6 @@ def test_predict_refuses_more_labels_than_there_are(model: Path):
     assert result.exit_code == 1
     assert is_one_line(result, "-k 10000 is more than the 12 labels")
     assert run("predict", model, "-", "-k", 0, stdin="text\n").exit_code == 2
-
-
-def test_predict_names_a_missing_file_or_model(model: Path, tmp_path: Path):
-    missing = tmp_path / "missing"
-    assert is_one_line(run("predict", model, missing), "No such file", str(missing))
-    assert is_one_line(run("predict", missing, "-", stdin=""), str(missing))
 
 
 def test_predict_says_that_standard_input_is_closed(model: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,13 +9,7 @@ import pytest
 
 import lightxml
 from lightxml.datasets import load_xmc
-from tests.cli.conftest import (
-    COLUMNS,
-    N_TEST,
-    expected_figures,
-    is_one_line,
-    run,
-)
+from tests.cli.conftest import COLUMNS, N_TEST, expected_figures, is_one_line, run
 
 
 def test_train_learns_from_a_table_what_it_learns_from_a_folder(
@@ -79,30 +73,6 @@ def test_a_separator_may_be_given(model_of_table: Path, tmp_path: Path):
     assert is_one_line(run("evaluate", model_of_table, file, *options), "none in common")
     result = run("evaluate", model_of_table, file, *options, "--label-separator", "")
     assert is_one_line(result, "--label-separator is empty")
-
-
-def test_a_table_without_the_names_of_its_columns_is_told_them(
-    model: Path, table: Path, tmp_path: Path
-):
-    result = run("train", table, "--output", tmp_path / "m", "--text-column", "title")
-    assert is_one_line(result, "'title', 'body', 'topics'", "--label-column")
-    assert is_one_line(run("predict", model, table), "'title', 'body'", "--text-column")
-    result = run("train", table, "--output", tmp_path / "m", *COLUMNS[:5], "tags")
-    assert is_one_line(result, "no column 'tags'", "'title', 'body', 'topics'")
-
-
-def test_columns_are_of_files_and_parts_are_of_folders(
-    model: Path, data: Path, table: Path, tmp_path: Path
-):
-    result = run("train", data, "--output", tmp_path / "m", *COLUMNS)
-    assert is_one_line(result, "--text-column", f"{data} is none")
-    result = run("train", tmp_path / "none.csv", "--output", tmp_path / "m", *COLUMNS)
-    assert is_one_line(result, "No such file", "none.csv")
-    result = run("train", data / "train_texts.txt", "--output", tmp_path / "m", *COLUMNS)
-    assert is_one_line(result, "expected a file that ends in .csv")
-    for option in (["--validation"], ["--propensity", 0.6, 2.6]):
-        assert is_one_line(run("evaluate", model, table, *COLUMNS, *option), option[0])
-    assert is_one_line(run("predict", model, "-", *COLUMNS[:2], stdin="a\n"), "-: expected a file")
 
 
 def test_train_and_evaluate_read_a_folder_of_features(model: Path, tmp_path: Path):

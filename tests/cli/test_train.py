@@ -13,12 +13,7 @@ from typer.testing import Result
 import lightxml
 from lightxml import LightXMLClassifier, load
 from lightxml.cli.train import train
-from tests.cli.conftest import (
-    N_TRAIN,
-    is_one_line,
-    run,
-    train_arguments,
-)
+from tests.cli.conftest import N_TRAIN, is_one_line, run, train_arguments
 
 
 def test_train_saves_a_model_in_a_folder_that_it_makes(trained: Result, model: Path):
@@ -114,12 +109,6 @@ def test_train_names_the_argument_that_has_a_wrong_value(data: Path, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_train_names_a_missing_data_folder(tmp_path: Path):
-    result = run("train", tmp_path / "none", "--output", tmp_path / "m")
-    assert result.exit_code == 1
-    assert is_one_line(result, str(tmp_path / "none"), "No such file or directory")
-
-
 def test_the_defaults_of_train_are_those_of_the_classifier():
     params = LightXMLClassifier().get_params()
     options = inspect.signature(train).parameters
@@ -135,10 +124,8 @@ def test_the_defaults_of_train_are_those_of_the_classifier():
         (["--learning-rate", 0], "--learning-rate is 0.0; expected a number above 0"),
         (["--learning-rate", "nan"], "--learning-rate is nan"),
         (["--random-state", -1], "--random-state is -1; expected 0 to"),
-        (["--encoder", "none"], "with --encoder none nothing reads them. Add --tfidf words"),
         (["--encoder", "tiny", "--freeze-encoder"], "weights that --encoder tiny begins with"),
         (["--encoder", "none", "--tfidf", "words", "--set", "se_block=True"], "--set se_block is"),
-        (["--encoder", "/misspelt"], "--encoder /misspelt: there is no such folder"),
         (["--set", "features=words"], "Ask for it with --tfidf"),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -117,37 +116,22 @@ INDICATORS: list[tuple[str, Any, str]] = [
     ("dense object of bools and numbers",
      np.array([[True, 0, 1.0, False], [0, np.int8(0), np.bool_(1), 0.0], [0] * 4], dtype=object),
      "dense"),
-    ("dense in column order", np.asfortranarray(Y), "dense"),
-    ("dense with strides", np.repeat(Y, 2, axis=1)[:, ::2], "dense"),
     ("dense with negative zeros", np.where(Y == 1, 1.0, -0.0), "dense"),
     ("dense read-only", read_only(Y), "dense"),
     ("np.matrix", Y.view(np.matrix), "dense"),
     ("DataFrame int", frame(Y), "dense"),
-    ("DataFrame bool", frame(Y == 1), "dense"),
-    ("DataFrame float", frame(Y.astype(float)), "dense"),
     ("DataFrame with names and an odd index", frame(Y, columns=list("dcba"), index=[7, 7, 0]),
      "dense"),
     ("DataFrame Int64", frame(Y).astype("Int64"), "dense"),
-    ("DataFrame boolean", frame(Y == 1).astype("boolean"), "dense"),
     ("DataFrame of mixed dtypes", frame(Y).astype({0: bool, 1: float}), "dense"),
     ("DataFrame of sparse columns", frame(Y).astype(pd.SparseDtype(int, 0)), "dense"),
-    ("coo with an entry twice", coo_of([1, 1, 1, 1], [0, 0, 0, 1], [0, 2, 2, 2]), "csr_array"),
     ("coo with an entry 256 times", coo_of([1] * 258, [0] * 257 + [1], [2] * 256 + [0, 2]),
      "csr_array"),
-    ("coo with explicit zeros", coo_of([1, 0, 1, 1, 0], [0, 0, 0, 1, 2], [0, 1, 2, 2, 3]),
-     "csr_array"),
-    ("coo with zero and one at a place", coo_of([1, 0, 1, 0, 1], [0, 0, 0, 1, 1], [0, 2, 2, 2, 2]),
-     "csr_array"),
-    ("coo bool with an entry twice", coo_of([True] * 4, [0, 0, 0, 1], [0, 2, 2, 2]), "csr_array"),
     ("csr with an entry twice", csr_of([1, 1, 1, 1], [2, 0, 2, 2], [0, 3, 4, 4]), "csr_array"),
-    ("csr with unsorted columns", csr_of([1, 1, 1], [2, 0, 2], [0, 2, 3, 3]), "csr_array"),
-    ("csr with explicit zeros", csr_of([1, 0, 1, 1, 0], [0, 1, 2, 2, 3], [0, 3, 4, 5]),
-     "csr_array"),
     ("csr with room to spare", csr_of([1, 1, 1, 9], [0, 2, 2, 9], [0, 2, 3, 3]), "csr_array"),
     ("csr read-only", read_only_csr(), "csr_array"),
     ("csc_matrix with an entry twice",
      csr_of([1, 1, 1, 1], [0, 0, 0, 1], [0, 1, 1, 4, 4], sp.csc_matrix), "csr_matrix"),
-    ("csr with 64-bit numbers", csr_of([1.0, 1.0, 1.0], [0, 2, 2], [0, 2, 3, 3]), "csr_array"),
 ]  # fmt: skip
 
 
@@ -178,30 +162,15 @@ INF = float("inf")
 
 COLLECTIONS: list[tuple[str, Any, list[Any], list[list[int]]]] = [
     ("lists", [["b", "a"], ["b"], []], ["a", "b"], AB_B_NONE),
-    ("tuples", (("a", "b"), ("b",), ()), ["a", "b"], AB_B_NONE),
-    ("sets", [{"a", "b"}, {"b"}, set()], ["a", "b"], AB_B_NONE),
-    ("frozensets", [frozenset("ab"), frozenset("b"), frozenset()], ["a", "b"], AB_B_NONE),
     ("str arrays", [np.array(["b", "a"]), np.array(["b"]), np.array([], dtype=str)], ["a", "b"],
      AB_B_NONE),
-    ("object arrays",
-     [np.array(["b", "a"], dtype=object), np.array(["b"], dtype=object), np.array([])], ["a", "b"],
-     AB_B_NONE),
     ("mixed containers", [("a", "b"), {"b"}, []], ["a", "b"], AB_B_NONE),
-    ("object array of lists", objects(["a", "b"], ["b"], []), ["a", "b"], AB_B_NONE),
     ("object array of arrays", objects(np.array(["a", "b"]), np.array(["b"]), np.array([])),
      ["a", "b"], AB_B_NONE),
     ("Series of lists", pd.Series([["a", "b"], ["b"], []]), ["a", "b"], AB_B_NONE),
-    ("Series of sets with an odd index", pd.Series([{"a", "b"}, {"b"}, set()], index=[2, 2, 0]),
-     ["a", "b"], AB_B_NONE),
-    ("a label twice in a row", [["b", "a", "b", "a"], ["b", "b"], []], ["a", "b"], AB_B_NONE),
     ("np.str_ labels", [[np.str_("a"), "b"], [np.str_("b")], []], ["a", "b"], AB_B_NONE),
     ("ints", [[10, 7], [10], []], [7, 10], AB_B_NONE),
     ("numpy ints", [[np.int64(10), np.int8(7)], [np.uint16(10)], []], [7, 10], AB_B_NONE),
-    ("int arrays", [np.array([10, 7]), np.array([10]), np.array([], dtype=int)], [7, 10],
-     AB_B_NONE),
-    ("numpy ints in an object array", [np.array([np.int64(10), 7], dtype=object), [10], []],
-     [7, 10], AB_B_NONE),
-    ("negative ints", [[-1, -2], [-1], []], [-2, -1], AB_B_NONE),
     ("the ends of 64 bits", [[2**63 - 1, -(2**63)], [2**63 - 1], []], [-(2**63), 2**63 - 1],
      AB_B_NONE),
     ("0 and 1 in sets", [{0, 1}, {1}, set()], [0, 1], AB_B_NONE),
@@ -210,18 +179,10 @@ COLLECTIONS: list[tuple[str, Any, list[Any], list[list[int]]]] = [
     ("0 and 1 in every row", [[0, 1], [0, 1], [0, 1]], [0, 1], [[0, 1]] * 3),
     ("ints above 1, a full table", [[0, 2], [1, 2], [0, 1]], [0, 1, 2], [[0, 2], [1, 2], [0, 1]]),
     ("floats", [[1.5, 0.5], [1.5], []], [0.5, 1.5], AB_B_NONE),
-    ("np.float32", [[np.float32(1.5), 0.5], [1.5], []], [0.5, 1.5], AB_B_NONE),
     ("infinities", [[INF, -INF], [INF], []], [-INF, INF], AB_B_NONE),
     ("tuples as labels", [[("x", 2), ("x", 1)], [("x", 2)], []], [("x", 1), ("x", 2)], AB_B_NONE),
-    ("tuples of one as labels", [[("x",)], [("x",)], []], [("x",)], [[0], [0], []]),
-    ("bytes", [[b"b", b"a"], [b"b"], []], [b"a", b"b"], AB_B_NONE),
-    ("dates", [[date(2020, 1, 2), date(2020, 1, 1)], [date(2020, 1, 2)], []],
-     [date(2020, 1, 1), date(2020, 1, 2)], AB_B_NONE),
     ("the words for missing", [["nan", "None"], ["nan"], []], ["None", "nan"], AB_B_NONE),
-    ("empty str", [["a", ""], ["a"], []], ["", "a"], AB_B_NONE),
     ("order of code points", [["é", "Z"], ["é", "a"], []], ["Z", "a", "é"], [[0, 2], [1, 2], []]),
-    ("emoji and NUL", [["👍🏿", "\x00"], ["👍🏿"], []], ["\x00", "👍🏿"], AB_B_NONE),
-    ("one label", [["a"], ["a"], []], ["a"], [[0], [0], []]),
     ("one positive", [[], ["a"], []], ["a"], [[], [0], []]),
 ]  # fmt: skip
 
@@ -290,74 +251,40 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
     # y itself
     ("None", None, ValueError, REQUIRED),
     ("str", "abc", TypeError, f"y is of type str{ACCEPTED}"),
-    ("bytes", b"abc", TypeError, f"y is of type bytes{ACCEPTED}"),
-    ("int", 3, TypeError, f"y is of type int{ACCEPTED}"),
-    ("dict", {0: ["a"], 1: ["b"], 2: []}, TypeError, f"y is of type dict{ACCEPTED}"),
-    ("set", {"a", "b", "c"}, TypeError, f"y is of type set{ACCEPTED}"),
-    ("range", range(3), TypeError, f"y is of type range{ACCEPTED}"),
     # shape
     ("too few rows", Y[:2], ValueError, f"y has 2 rows{LENGTH}"),
-    ("too many rows", np.vstack([Y, Y]), ValueError, f"y has 6 rows{LENGTH}"),
-    ("no rows", np.zeros((0, 4)), ValueError, f"y has 0 rows{LENGTH}"),
     ("too few rows, sparse", sp.csr_array(Y[:2]), ValueError, f"y has 2 rows{LENGTH}"),
     ("transposed", sp.csc_matrix(Y.T), ValueError, f"y has 4 rows{LENGTH}"),
-    ("too few rows, DataFrame", frame(Y[:2]), ValueError, f"y has 2 rows{LENGTH}"),
     ("too few collections", [["a"], ["b"]], ValueError, f"y has 2 rows{LENGTH}"),
-    ("too many collections", pd.Series([["a"]] * 4), ValueError, f"y has 4 rows{LENGTH}"),
     ("empty list", [], ValueError, f"y has 0 rows{LENGTH}"),
     ("1-D array", np.array([1, 0, 1]), ValueError, f"y is 1-D with shape (3,){ACCEPTED}"),
     ("1-D sparse array", sp.coo_array([1, 0, 1]), ValueError,
      f"y is 1-D with shape (3,){ACCEPTED}"),
-    ("0-D array", np.array(1), ValueError, f"y is 0-D with shape (){ACCEPTED}"),
     ("3-D array", np.ones((3, 2, 2)), ValueError, f"y is 3-D with shape (3, 2, 2){ACCEPTED}"),
     ("no columns", np.zeros((3, 0)), ValueError, NO_COLUMNS),
     ("no columns, sparse", sp.csr_array((3, 0)), ValueError, NO_COLUMNS),
-    ("no columns, DataFrame", frame(None, index=range(3)), ValueError, NO_COLUMNS),
     # values of an indicator matrix
     ("2", with_entry(2, int), ValueError, f"y[1, 3] is 2{INDICATOR}"),
-    ("all 0 and 2", Y * 2, ValueError, f"y[0, 0] is 2{INDICATOR}"),
     ("0.5", with_entry(0.5), ValueError, f"y[1, 3] is 0.5{INDICATOR}"),
-    ("-1", with_entry(-1, int), ValueError, f"y[1, 3] is -1{INDICATOR}"),
     ("NaN", with_entry(NAN), ValueError, f"y[1, 3] is nan{INDICATOR}"),
-    ("inf", with_entry(np.inf), ValueError, f"y[1, 3] is inf{INDICATOR}"),
-    ("float16 NaN", with_entry(NAN, np.float16), ValueError, f"y[1, 3] is nan{INDICATOR}"),
-    ("uint8 255", with_entry(255, np.uint8), ValueError, f"y[1, 3] is 255{INDICATOR}"),
     ("None in an object array", with_entry(None, object), ValueError,
      f"y[1, 3] is None{INDICATOR}"),
-    ("NaN in an object array", with_entry(NAN, object), ValueError, f"y[1, 3] is nan{INDICATOR}"),
     ("NA in an object array", with_entry(pd.NA, object), ValueError, f"y[1, 3] is <NA>{INDICATOR}"),
-    ("2 in an object array", with_entry(2, object), ValueError, f"y[1, 3] is 2{INDICATOR}"),
     ("Decimal in an object array", with_entry(Decimal("0.5"), object), ValueError,
      f"y[1, 3] is Decimal('0.5'){INDICATOR}"),
     ("str 1 in an object array", with_entry("1", object), ValueError, f"y[1, 3] is '1'{INDICATOR}"),
-    ("empty str in an object array", with_entry("", object), ValueError,
-     f"y[1, 3] is ''{INDICATOR}"),
     ("NA in a DataFrame", frame(with_entry(pd.NA, object)).astype("Int64"), ValueError,
      f"y[1, 3] is <NA>{INDICATOR}"),
-    ("NaN in a DataFrame", frame(with_entry(NAN)), ValueError, f"y[1, 3] is nan{INDICATOR}"),
     ("str DataFrame", frame(Y).astype(str).astype(object), ValueError,
      f"y[0, 0] is '1'{INDICATOR}"),
     ("str array", Y.astype("U1"), ValueError, f"y has dtype <U1{ACCEPTED}"),
-    ("1-D str array", np.array(["a", "b", "c"]), ValueError, f"y has dtype <U1{ACCEPTED}"),
     ("complex array", Y.astype(complex), ValueError, f"y has dtype complex128{ACCEPTED}"),
     ("complex sparse", sp.csr_matrix(Y.astype(complex)), ValueError,
      f"y has dtype complex128{ACCEPTED}"),
-    ("dates", Y.astype("datetime64[s]"), ValueError, f"y has dtype datetime64[s]{ACCEPTED}"),
-    *((f"0.5 in {fmt}", getattr(sp, f"{fmt}_array")(with_entry(0.5)), ValueError,
-     f"y[1, 3] is 0.5{INDICATOR}")
-      for fmt in FORMATS),
-    ("2 in csr", sp.csr_matrix(with_entry(2, int)), ValueError, f"y[1, 3] is 2{INDICATOR}"),
-    ("-1 in csr", sp.csr_matrix(with_entry(-1, int)), ValueError, f"y[1, 3] is -1{INDICATOR}"),
-    ("NaN in csr", sp.csr_matrix(with_entry(NAN)), ValueError, f"y[1, 3] is nan{INDICATOR}"),
-    ("inf in csr", sp.csr_matrix(with_entry(np.inf)), ValueError, f"y[1, 3] is inf{INDICATOR}"),
     ("halves that add up to 1", coo_of([1, 0.5, 0.5], [0, 1, 1], [0, 2, 2]), ValueError,
      f"y[1, 2] is 0.5{INDICATOR}"),
-    ("2 and -1 that add up to 1", coo_of([1, 2, -1], [0, 1, 1], [0, 2, 2]), ValueError,
-     f"y[1, 2] is 2{INDICATOR}"),
     # no positive at all
     ("all 0", np.zeros((3, 4)), ValueError, NOTHING),
-    ("all False", np.zeros((3, 4), dtype=bool), ValueError, NOTHING),
-    ("all 0 in an object array", np.zeros((3, 4), dtype=object), ValueError, NOTHING),
     ("nothing stored", sp.csr_array((3, 4)), ValueError, NOTHING),
     ("explicit zeros only", coo_of([0, 0], [0, 1], [0, 1]), ValueError, NOTHING),
     ("all collections empty", [[], (), set()], ValueError, NOTHING),
@@ -367,26 +294,14 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
       for what, parts in damages(n_pointers=len(kind(Y).indptr)).items()),
     ("number out of range in bsr_array", damaged(sp.bsr_array, indices=[0, 2, 4]), ValueError,
      DAMAGED),
-    ("negative number in bsr_matrix", damaged(sp.bsr_matrix, indices=[0, -1, 2]), ValueError,
-     DAMAGED),
     ("column out of range in coo", damaged_coo([0, 0, 1], [0, 2, 4]), ValueError, DAMAGED),
-    ("negative column in coo", damaged_coo([0, 0, 1], [0, 2, -1]), ValueError, DAMAGED),
     ("row out of range in coo", damaged_coo([0, 0, 3], [0, 2, 2]), ValueError, DAMAGED),
     ("column out of range in lil", damaged_lil(), ValueError, DAMAGED),
     # nested lists of 0 and 1
     ("nested lists", Y.tolist(), ValueError, f"y is a list of 3 rows of 4{NESTED}"),
-    ("nested tuples", tuple(map(tuple, Y.tolist())), ValueError,
-     f"y is a list of 3 rows of 4{NESTED}"),
     ("nested bools", (Y == 1).tolist(), ValueError, f"y is a list of 3 rows of 4{NESTED}"),
     ("nested floats", Y.astype(float).tolist(), ValueError, f"y is a list of 3 rows of 4{NESTED}"),
-    ("nested numpy ints", [list(row) for row in Y], ValueError,
-     f"y is a list of 3 rows of 4{NESTED}"),
-    ("nested numpy bools", [list(row) for row in Y == 1], ValueError,
-     f"y is a list of 3 rows of 4{NESTED}"),
     ("list of arrays", list(Y), ValueError, f"y is a list of 3 rows of 4{NESTED}"),
-    ("Series of arrays", pd.Series(list(Y)), ValueError, f"y is a list of 3 rows of 4{NESTED}"),
-    ("nested lists of two columns", [[1, 0], [0, 1], [0, 1]], ValueError,
-     f"y is a list of 3 rows of 2{NESTED}"),
     ("nested lists of two columns, all ones", [[1, 1], [1, 1], [1, 1]], ValueError,
      f"y is a list of 3 rows of 2{NESTED}"),
     # labels instead of collections
@@ -394,47 +309,26 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
     ("a str among lists", [["a"], "b", []], ValueError, single(1, "'b'")),
     ("list of bytes", [b"a", b"b", b"c"], ValueError, single(0, "b'a'")),
     ("list of ints", [1, 0, 1], ValueError, single(0, "1")),
-    ("list of floats", [0.5, 0.0, 1.0], ValueError, single(0, "0.5")),
     ("list of np.bool_", [np.True_, np.False_, np.True_], ValueError, single(0, "np.True_")),
-    ("Series of ints", pd.Series([1, 0, 1]), ValueError, single(0, "1")),
     ("Series of str", pd.Series(["a", "b", "c"], index=[5, 6, 7]), ValueError, single(0, "'a'")),
-    ("1-D object array of str", objects("a", "b", "c"), ValueError, single(0, "'a'")),
     # rows of another kind
     ("None row", [["a"], None, ["b"]], ValueError, f"y[1] is None{NONE_ROW}"),
     ("NaN row", pd.Series([["a"], NAN, ["b"]], index=[3, 4, 5]), ValueError,
      f"y[1] is nan{NONE_ROW}"),
-    ("NA row", [["a"], pd.NA, ["b"]], ValueError, f"y[1] is <NA>{NONE_ROW}"),
     ("dict row", [["a"], {"b": 1}, []], TypeError, f"y[1] is of type dict{KINDS}"),
-    ("Series row", [["a"], pd.Series(["b"]), []], TypeError, f"y[1] is of type Series{KINDS}"),
     ("2-D array row", [["a"], np.array([["b"]]), []], TypeError, f"y[1] is of type ndarray{KINDS}"),
-    ("0-D array row", [["a"], np.array("b"), []], TypeError, f"y[1] is of type ndarray{KINDS}"),
-    ("object row", [["a"], int, []], TypeError, f"y[1] is of type type{KINDS}"),
     # labels that cannot be
     ("None label", [["a"], ["b", None], []], ValueError,
      f"y[1] holds the missing label None.{REMOVE}"),
     ("NaN label", [["a"], ["b", NAN], []], ValueError,
      f"y[1] holds the missing label nan.{REMOVE}"),
-    ("NaN label in an array", [["a"], np.array([NAN]), []], ValueError,
-     f"y[1] holds the missing label nan.{REMOVE}"),
-    ("NA label", [["a"], [pd.NA], []], ValueError, f"y[1] holds the missing label <NA>.{REMOVE}"),
-    ("NaT label", [["a"], [pd.NaT], []], ValueError, f"y[1] holds the missing label NaT.{REMOVE}"),
     ("np NaT label", [["a"], [np.datetime64("NaT")], []], ValueError,
      f"y[1] holds the missing label None.{REMOVE}"),
-    ("list label", [["a"], [["b"]], []], TypeError,
-     f"y[1] holds the label ['b'] of type list{UNHASHABLE}"),
-    ("set label", [["a"], [{"b"}], []], TypeError,
-     f"y[1] holds the label {{'b'}} of type set{UNHASHABLE}"),
-    ("array label", [["a"], [np.array([1, 2])], []], TypeError,
-     f"y[1] holds the label array([1, 2]) of type ndarray{UNHASHABLE}"),
     ("tuple label with a list", [["a"], [("b", [])], []], TypeError,
      f"y[1] holds the label ('b', []) of type tuple{UNHASHABLE}"),
     ("int beyond 64 bits", [[1], [2**63], []], ValueError,
      f"y[1] holds the label 9223372036854775808{TOO_LARGE}"),
-    ("uint64 beyond int64", [[1], [np.uint64(2**63)], []], ValueError,
-     f"y[1] holds the label 9223372036854775808{TOO_LARGE}"),
     ("str and int labels", [["a"], [1], []], TypeError, MIXED),
-    ("str and bytes labels", [["a"], [b"a"], []], TypeError, MIXED),
-    ("str and tuple labels", [["a"], [("a",)], []], TypeError, MIXED),
     ("labels without an order", [[1j], [2j], []], TypeError, MIXED),
 ]  # fmt: skip
 
@@ -520,27 +414,16 @@ A_MATRIX, A_LIST = "an indicator matrix", "a list of collections of labels"
 
 KNOWN_REFUSED: list[tuple[str, Any, str, type[Exception], str]] = [
     ("matrix for lists", Y, "collections", ValueError, FITTED_ON.format(A_MATRIX, A_LIST)),
-    ("sparse for lists", sp.csr_array(Y), "collections", ValueError,
-     FITTED_ON.format(A_MATRIX, A_LIST)),
     ("lists for a matrix", [["a"], ["b"], []], "dense", ValueError,
-     FITTED_ON.format(A_LIST, A_MATRIX)),
-    ("nested 0 and 1 for a matrix", Y.tolist(), "csr_array", ValueError,
      FITTED_ON.format(A_LIST, A_MATRIX)),
     ("nested 0 and 1 for lists", Y.tolist(), "collections", ValueError,
      f"y is a list of 3 rows of 4{NESTED}"),
     ("too few columns", Y[:, :3], "dense", ValueError, f"y has 3{COLUMNS}"),
     ("too many columns", sp.csr_array((3, 5)), "csr_array", ValueError, f"y has 5{COLUMNS}"),
-    ("too few rows", Y[:2], "dense", ValueError, f"y has 2 rows{LENGTH}"),
     ("too few lists", [["a"]], "collections", ValueError, f"y has 1 rows{LENGTH}"),
-    ("2", with_entry(2, int), "dense", ValueError, f"y[1, 3] is 2{INDICATOR}"),
-    ("str", ["a", "b", "c"], "collections", ValueError, single(0, "'a'")),
     ("missing label", [["a"], [NAN], []], "collections", ValueError,
      f"y[1] holds the missing label nan.{REMOVE}"),
-    ("list label", [["a"], [["b"]], []], "collections", TypeError,
-     f"y[1] holds the label ['b'] of type list{UNHASHABLE}"),
     ("None", None, "collections", ValueError, REQUIRED),
-    ("dict", {"a": 1}, "dense", TypeError, f"y is of type dict{ACCEPTED}"),
-    ("damaged", damaged(sp.csr_array, indices=[0, 2, 4]), "dense", ValueError, DAMAGED),
 ]  # fmt: skip
 
 
@@ -613,25 +496,6 @@ def nested_zeros_and_ones(y: list[list[Any]]) -> bool:
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    indicators,
-    st.sampled_from(FORMATS),
-    st.sampled_from(["array", "matrix"]),
-    st.sampled_from(["bool", "int8", "uint16", "int64", "float32", "float64"]),
-)
-def test_any_sparse_format_gives_the_dense_matrix_s_labels(
-    y: np.ndarray, fmt: str, kind: str, dtype: str
-) -> None:
-    sparse = getattr(sp, f"{fmt}_{kind}")(y.astype(dtype))
-    before = unchanged(sparse)
-    labels = encode(sparse, len(y))
-    assert same(labels, encode(y, len(y)))
-    assert labels.form == f"csr_{kind}"
-    assert np.array_equal(labels.matrix.toarray(), y)
-    assert unchanged(sparse) == before
-
-
-@settings(max_examples=30, deadline=None)
 @given(indicators, st.data())
 def test_order_repetition_and_zeros_of_the_entries_change_nothing(
     y: np.ndarray, data: st.DataObject
@@ -674,23 +538,6 @@ def test_any_container_gives_the_same_classes_and_labels(y: list[list[Any]], kin
     back = decode(labels.matrix, labels.classes, labels.form)
     assert back == [tuple(sorted(set(row))) for row in y]
     assert pickle.dumps(contained) == before
-
-
-@settings(max_examples=30, deadline=None)
-@given(label_rows)
-def test_training_labels_are_all_known(y: list[list[Any]]) -> None:
-    y = [set(row) for row in y]
-    labels = encode(y, len(y))
-    known = encode_known(y, labels.classes, labels.form, len(y))
-    assert np.array_equal(known.toarray(), labels.matrix.toarray())
-
-
-@settings(max_examples=30, deadline=None)
-@given(indicators)
-def test_collections_of_column_numbers_say_the_same_as_the_matrix(y: np.ndarray) -> None:
-    labels = encode([set(np.flatnonzero(row)) for row in y], len(y))
-    assert np.array_equal(labels.matrix.toarray(), y[:, labels.classes])
-    assert y.sum() == labels.matrix.nnz
 
 
 @settings(max_examples=30, deadline=None)

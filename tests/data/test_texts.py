@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from array import array
-from collections import OrderedDict, UserList, deque
+from collections import UserList
 from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Any
@@ -34,54 +34,26 @@ class Shade(StrEnum):
     DARK = "dark"
 
 
-def read_only(values: list[Any]) -> np.ndarray:
-    values = np.array(values)
-    values.setflags(write=False)
-    return values
-
-
 AB = ["a", "b"]
 
 # id, X, the documents that it is read as
 TAKEN: list[tuple[str, Any, list[str]]] = [
     ("list", ["a", "b"], AB),
-    ("tuple", ("a", "b"), AB),
-    ("deque", deque(AB), AB),
     ("UserList", UserList(AB), AB),
     ("str array", np.array(AB), AB),
-    ("object array", np.array(AB, dtype=object), AB),
-    ("StringDType array", np.array(AB, dtype=np.dtypes.StringDType()), AB),
-    ("read-only array", read_only(AB), AB),
-    ("array with strides", np.array(["a", "x", "b", "x"])[::2], AB),
-    ("list of np.str_", [np.str_("a"), np.str_("b")], AB),
-    ("Series", pd.Series(AB), AB),
-    ("Series of objects", pd.Series(AB, dtype=object), AB),
-    ("Series of dtype string", pd.Series(AB, dtype="string"), AB),
     ("Series of dtype category", pd.Series(AB, dtype="category"), AB),
-    ("Series with a falling index", pd.Series(AB, index=[1, 0]), AB),
     ("Series with a repeated index", pd.Series(AB, index=["x", "x"]), AB),
-    ("Series with an index from 7", pd.Series(AB, index=[7, 8]), AB),
     ("Index", pd.Index(AB), AB),
     ("pandas array", pd.array(AB, dtype="string"), AB),
     ("str subclass", [Text("a")], ["a"]),
     ("str enum", [Colour.RED], ["red"]),
     ("StrEnum", [Shade.DARK], ["dark"]),
-    ("one document", ["a"], ["a"]),
-    ("the same document twice", ["a", "a"], ["a", "a"]),
     ("empty document", ["", "a"], ["", "a"]),
-    ("only empty documents", ["", ""], ["", ""]),
     ("blanks", [" \t\r\n "], [" \t\r\n "]),
     ("control characters", ["\x01\x07\x1b\x7f\x85"], ["\x01\x07\x1b\x7f\x85"]),
-    ("NUL", ["a\x00b", "\x00"], ["a\x00b", "\x00"]),
-    ("no-break and zero-width blanks", ["a\xa0\u200b\ufeffb"], ["a\xa0\u200b\ufeffb"]),
     ("emoji with modifiers", ["👩🏽‍🚀👍🏿"], ["👩🏽‍🚀👍🏿"]),
-    ("astral letters", ["𝔘𐍈"], ["𝔘𐍈"]),
-    ("last code point", ["\U0010ffff"], ["\U0010ffff"]),
-    ("noncharacters and private use", ["\uffff\ufdd0\ue000"], ["\uffff\ufdd0\ue000"]),
-    ("right to left", ["שלום\u202e"], ["שלום\u202e"]),
     ("accents left as they are", ["é", "e\u0301"], ["é", "e\u0301"]),
     ("the words for missing", ["nan", "None", "<NA>"], ["nan", "None", "<NA>"]),
-    ("million characters", ["é" * 1_000_000], ["é" * 1_000_000]),
 ]
 
 KINDS = "a list, tuple, 1-D array or pandas Series of str"
@@ -102,65 +74,34 @@ UNICODE = (
 REFUSED: list[tuple[str, Any, type[Exception], str]] = [
     # X itself
     ("str", "a b", TypeError, f"X is a single str{SINGLE}"),
-    ("empty str", "", TypeError, f"X is a single str{SINGLE}"),
     ("np.str_", np.str_("a"), TypeError, f"X is a single str_{SINGLE}"),
     ("bytes", b"a", TypeError, f"X is a single bytes{SINGLE}"),
     ("bytearray", bytearray(b"a"), TypeError, f"X is a single bytearray{SINGLE}"),
     ("None", None, TypeError, f"X is of type NoneType{OTHER}"),
-    ("int", 3, TypeError, f"X is of type int{OTHER}"),
     ("NaN", float("nan"), TypeError, f"X is of type float{OTHER}"),
-    ("NA", pd.NA, TypeError, f"X is of type NAType{OTHER}"),
     ("dict", {"a": 1}, TypeError, f"X is of type dict{OTHER}"),
-    ("OrderedDict", OrderedDict(a=1), TypeError, f"X is of type OrderedDict{OTHER}"),
     ("set", {"a"}, TypeError, f"X is of type set{OTHER}"),
-    ("frozenset", frozenset("a"), TypeError, f"X is of type frozenset{OTHER}"),
     ("csr_matrix", sp.csr_matrix([[1, 0]]), TypeError,
      f"X is a sparse matrix of shape (1, 2){OTHER}"),
-    ("coo_array", sp.coo_array([[1, 0]]), TypeError,
-     f"X is a sparse matrix of shape (1, 2){OTHER}"),
-    ("1-D coo_array", sp.coo_array([1, 0]), TypeError,
-     f"X is a sparse matrix of shape (2,){OTHER}"),
     ("0-D array", np.array("a"), ValueError, f"X has 0 dimensions{OTHER}"),
     ("2-D array of str", np.array([["a"], ["b"]]), ValueError, f"X has 2 dimensions{COLUMN}"),
-    ("2-D array of objects", np.array([["a"]], dtype=object), ValueError,
-     f"X has 2 dimensions{COLUMN}"),
-    ("2-D array of numbers", np.eye(2), ValueError, f"X has 2 dimensions{COLUMN}"),
-    ("3-D array", np.zeros((1, 1, 1)), ValueError, f"X has 3 dimensions{COLUMN}"),
     ("DataFrame", pd.DataFrame({"t": ["a"], "u": ["b"]}), ValueError,
      f"X has 2 dimensions{COLUMN}"),
-    ("DataFrame of one column", pd.DataFrame({"t": ["a"]}), ValueError,
-     f"X has 2 dimensions{COLUMN}"),
     ("empty list", [], ValueError, EMPTY),
-    ("empty tuple", (), ValueError, EMPTY),
     ("empty array", np.array([]), ValueError, EMPTY),
-    ("empty Series", pd.Series([], dtype=object), ValueError, EMPTY),
     # a missing document
     ("None entry", ["a", None], TypeError, f"X[1] is None{DROP}"),
-    ("None in an object array", np.array(["a", None], dtype=object), TypeError,
-     f"X[1] is None{DROP}"),
     ("NaN entry", [float("nan"), "a"], TypeError, f"X[0] is nan{DROP}"),
-    ("np.float32 NaN entry", ["a", np.float32("nan")], TypeError, f"X[1] is nan{DROP}"),
     ("Decimal NaN entry", ["a", Decimal("NaN")], TypeError, f"X[1] is NaN{DROP}"),
     ("pd.NA entry", ["a", pd.NA], TypeError, f"X[1] is <NA>{DROP}"),
-    ("pd.NaT entry", ["a", pd.NaT], TypeError, f"X[1] is NaT{DROP}"),
     ("np NaT entry", ["a", np.datetime64("NaT")], TypeError, f"X[1] is NaT{DROP}"),
-    ("None in a Series of objects", pd.Series(["a", None], dtype=object), TypeError,
-     f"X[1] is None{DROP}"),
-    ("NA in a Series of dtype string", pd.Series(["a", None], dtype="string"), TypeError,
-     f"X[1] is <NA>{DROP}"),
     ("masked entry", np.ma.array(["a", "b"], mask=[0, 1]), TypeError, f"X[1] is --{DROP}"),
     ("place, not index, is named", pd.Series(["a", None], index=[9, 0], dtype=object), TypeError,
      f"X[1] is None{DROP}"),
-    ("the first of two", ["a", None, 3], TypeError, f"X[1] is None{DROP}"),
     # a document of another type
     ("int entry", ["a", 3], TypeError, f"X[1] is 3 (int){CONVERT}"),
-    ("bool entry", [True], TypeError, f"X[0] is True (bool){CONVERT}"),
-    ("float entry", ["a", 0.5], TypeError, f"X[1] is 0.5 (float){CONVERT}"),
     ("int array", np.array([3, 4]), TypeError, f"X[0] is np.int64(3) (int64){CONVERT}"),
-    ("float Series", pd.Series([0.5]), TypeError, f"X[0] is 0.5 (float){CONVERT}"),
     ("array.array", array("i", [3]), TypeError, f"X[0] is 3 (int){CONVERT}"),
-    ("range", range(2), TypeError, f"X[0] is 0 (int){CONVERT}"),
-    ("type entry", [int], TypeError, f"X[0] is <class 'int'> (type){CONVERT}"),
     ("number of many digits", [10**100], TypeError,
      f"X[0] is 100000000000000000...0000000000000000000 (int){CONVERT}"),
     ("bytes entry", ["a", b"b"], TypeError, f"X[1] is of type bytes{DECODE}"),
@@ -168,29 +109,9 @@ REFUSED: list[tuple[str, Any, type[Exception], str]] = [
     ("bytes array", np.array([b"a"]), TypeError, f"X[0] is of type bytes_{DECODE}"),
     ("nested list", [["a", "b"], ["c"]], TypeError, f"X[0] is of type list{JOIN}"),
     ("text pair", ["a", ("b", "c")], TypeError, f"X[1] is of type tuple{JOIN}"),
-    ("dict entry", [{"text": "a"}], TypeError, f"X[0] is of type dict{JOIN}"),
-    ("set entry", [{"a"}], TypeError, f"X[0] is of type set{JOIN}"),
-    ("array entry", ["a", np.array(["b"])], TypeError, f"X[1] is of type ndarray{JOIN}"),
     ("0-D array entry", [np.array("b")], TypeError, f"X[0] is of type ndarray{JOIN}"),
-    ("Series entry", [pd.Series(["a", "b"])], TypeError, f"X[0] is of type Series{JOIN}"),
-    ("DataFrame entry", [pd.DataFrame({"t": ["a"]})], TypeError,
-     f"X[0] is of type DataFrame{JOIN}"),
     ("sparse entry", [sp.csr_array([[1]])], TypeError, f"X[0] is of type csr_array{JOIN}"),
     # a document that is not valid Unicode
-    ("high surrogate", ["ab\ud800"], ValueError,
-     f"X[0] {LONE} ('\\ud800') at character 2{UNICODE}"),
-    ("low surrogate", ["a", "\udc00b"], ValueError,
-     f"X[1] {LONE} ('\\udc00') at character 0{UNICODE}"),
-    ("pair the wrong way round", ["\udc00\ud800"], ValueError,
-     f"X[0] {LONE} ('\\udc00') at character 0{UNICODE}"),
-    ("pair written as two", ["x\ud83d\ude00"], ValueError,
-     f"X[0] {LONE} ('\\ud83d') at character 1{UNICODE}"),
-    ("place counted in characters", ["é😀\udfff"], ValueError,
-     f"X[0] {LONE} ('\\udfff') at character 2{UNICODE}"),
-    ("undecodable byte", [b"caf\xe9".decode("utf-8", "surrogateescape")], ValueError,
-     f"X[0] {LONE} ('\\udce9') at character 3{UNICODE}"),
-    ("surrogate in an array", np.array(["a", "\ud800"]), ValueError,
-     f"X[1] {LONE} ('\\ud800') at character 0{UNICODE}"),
     ("surrogate in a str subclass", [Text("\ud800")], ValueError,
      f"X[0] {LONE} ('\\ud800') at character 0{UNICODE}"),
 ]  # fmt: skip
@@ -229,11 +150,6 @@ def test_what_can_be_read_only_once_is_refused_unread(make: Any) -> None:
     assert list(X) == AB
 
 
-def test_views_of_a_dict_are_refused() -> None:
-    with pytest.raises(TypeError, match="X is of type dict_keys; expected a list"):
-        check_texts({"a": 1}.keys())
-
-
 def test_messages_use_the_name_of_the_argument() -> None:
     with pytest.raises(TypeError, match=r"^X_val\[0\] is None; expected str"):
         check_texts([None], name="X_val")
@@ -262,13 +178,8 @@ def test_other_values_are_not_missing(value: Any) -> None:
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 # numpy's fixed-width strings end at the last character that is no NUL.
 CONTAINERS = {
-    "tuple": tuple,
-    "deque": deque,
-    "object array": lambda X: np.array(X, dtype=object),
     "StringDType array": lambda X: np.array(X, dtype=np.dtypes.StringDType()),
-    "Series": lambda X: pd.Series(X, dtype=object, index=range(len(X), 0, -1)),
     "Series of dtype string": lambda X: pd.Series(X, dtype="string"),
-    "list of np.str_": lambda X: [np.str_(text) for text in X],
     "list of a subclass": lambda X: [Text(text) for text in X],
 }
 

@@ -20,8 +20,11 @@ from typing import Any
 import pytest
 
 from lightxml.exceptions import BundleError
-from lightxml.files import bundle as bundle_module
-from lightxml.files.bundle import Bundle, load_bundle, read_record, save_bundle
+from lightxml.files import load as load_module
+from lightxml.files import save as save_module
+from lightxml.files.bundle import Bundle
+from lightxml.files.load import load_bundle, read_record
+from lightxml.files.save import save_bundle
 
 SHARED = b"a tokenizer that does not change" * 50
 OLD = Bundle({"model": "old"}, {"weights.bin": b"old weights" * 100, "tokenizer.json": SHARED})
@@ -213,9 +216,7 @@ def _no_sync() -> Iterator[None]:
     "make_fault", [refused_at, failed_after, killed_at, killed_half_way, full_at]
 )
 def test_a_fault_at_any_call_leaves_the_old_model_or_the_new_one(
-    tmp_path: Path,
-    start: Callable[[Path], None],
-    make_fault: Callable[[int], Callable[..., Any]],
+    tmp_path: Path, start: Callable[[Path], None], make_fault: Callable[[int], Callable[..., Any]]
 ) -> None:
     calls = count_calls(start, tmp_path / "counted" / "model")
     points = [i for i, (name, _) in enumerate(calls, 1) if make_fault != full_at or name == "write"]
@@ -327,7 +328,7 @@ def test_side_files_that_a_stranger_left_do_no_harm(tmp_path: Path) -> None:
 def test_a_blob_larger_than_one_write_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_module, "_CHUNK", 7)
+    monkeypatch.setattr(save_module, "_CHUNK", 7)
     disk = Disk(healthy)
     with disk.in_use():
         save_bundle(OLD, tmp_path)
@@ -472,18 +473,18 @@ def test_a_reader_between_whose_steps_a_save_commits_and_sweeps_reads_the_new_mo
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_bundle(OLD, tmp_path)
-    real_check = bundle_module._check_record
+    real_check = load_module.check_record
     pending = [NEW, OLD, NEW]
 
     def check(data: bytes, *, name: str) -> dict[str, Any]:
         record = real_check(data, name=name)
         if pending:  # the record is read: now its blobs go
-            monkeypatch.setattr(bundle_module, "_check_record", real_check)
+            monkeypatch.setattr(load_module, "check_record", real_check)
             save_bundle(pending.pop(), tmp_path)
-            monkeypatch.setattr(bundle_module, "_check_record", check)
+            monkeypatch.setattr(load_module, "check_record", check)
         return record
 
-    monkeypatch.setattr(bundle_module, "_check_record", check)
+    monkeypatch.setattr(load_module, "check_record", check)
     assert load_bundle(tmp_path) == NEW
     assert not pending
 
@@ -492,7 +493,7 @@ def test_a_reader_that_is_overtaken_for_ever_gives_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_bundle(OLD, tmp_path)
-    monkeypatch.setattr(bundle_module, "_is_replaced", lambda file, stream: True)
+    monkeypatch.setattr(load_module, "_is_replaced", lambda file, stream: True)
     next(file for file in tmp_path.iterdir() if file.suffix == ".bin").unlink()
     with pytest.raises(BundleError, match=r"lightxml\.json: was replaced 100 times"):
         load_bundle(tmp_path)
@@ -502,7 +503,7 @@ def test_a_reader_with_open_blobs_is_not_disturbed_by_a_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_bundle(OLD, tmp_path)
-    real_read = bundle_module._read_stream
+    real_read = load_module._read_stream
     pending = [NEW]
 
     def read(stream: Any, label: str, *, max_bytes: int) -> bytes:
@@ -510,7 +511,7 @@ def test_a_reader_with_open_blobs_is_not_disturbed_by_a_sweep(
             save_bundle(pending.pop(), tmp_path)
         return real_read(stream, label, max_bytes=max_bytes)
 
-    monkeypatch.setattr(bundle_module, "_read_stream", read)
+    monkeypatch.setattr(load_module, "_read_stream", read)
     assert load_bundle(tmp_path) == OLD
     assert load_bundle(tmp_path) == NEW
 
@@ -518,50 +519,10 @@ def test_a_reader_with_open_blobs_is_not_disturbed_by_a_sweep(
 # The same with real processes
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("before", [True, False])
-def test_a_process_that_dies_at_any_call_leaves_the_old_model_or_the_new_one(
-    tmp_path: Path, start: Callable[[Path], None], before: bool
-) -> None:
-    calls = count_calls(start, tmp_path / "counted" / "model")
-
-    def die_at(point: int) -> Callable[..., Any]:
-        def fault(disk: Disk, real: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-            if disk.count == point and before:
-                os._exit(9)
-            try:
-                return real(*args)
-            finally:
-                if disk.count == point:
-                    os._exit(9)
-
-        return fault
-
-    for point in range(1, len(calls) + 1):
-        folder = tmp_path / str(point) / "model"
-        if start != start_nothing:
-            folder.parent.mkdir()
-        start(folder)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the child only saves
-            child = os.fork()
-        if child == 0:
-            try:
-                with Disk(die_at(point)).in_use():
-                    save_bundle(NEW, folder)
-            finally:
-                os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-        assert loaded(folder) in STARTS[start]
-        save_bundle(THIRD, folder)
-        assert load_bundle(folder) == THIRD
-        assert holds_only_its_model(folder)
-
-
 SAVER = """
 import sys
-from lightxml.files.bundle import Bundle, save_bundle
+from lightxml.files.bundle import Bundle
+from lightxml.files.save import save_bundle
 name, path, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)
 for i in range(times):
@@ -581,26 +542,6 @@ def start_saver(name: str, folder: Path, times: int) -> subprocess.Popen[bytes]:
 def is_whole(model: Bundle) -> bool:
     name = f"{model.manifest['saver']} {model.manifest['i']}".encode()
     return model.blobs == {"weights.bin": name * 50_000, "tokenizer.json": b"shared"}
-
-
-@pytest.mark.slow
-def test_savers_in_processes_end_with_one_whole_model_and_readers_always_succeed(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / "model"
-    start_saver("first", folder, 1).communicate()
-    savers = [start_saver(name, folder, 100) for name in ("a", "b", "c")]
-    seen = set()
-    while any(saver.poll() is None for saver in savers):
-        model = load_bundle(folder)
-        assert is_whole(model)
-        seen.add(model.manifest["saver"])
-    assert [saver.wait() for saver in savers] == [0, 0, 0]
-    for saver in savers:
-        saver.communicate()
-    assert len(seen) > 1
-    assert is_whole(load_bundle(folder))
-    assert holds_only_its_model(folder)
 
 
 @pytest.mark.slow
@@ -657,7 +598,7 @@ def test_a_full_disk_is_an_os_error_and_costs_nothing(tmp_path: Path) -> None:
     save_bundle(OLD, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     code = (
-        "import resource, signal, sys; from lightxml.files.bundle import *;"
+        "import resource, signal, sys; from lightxml.files.save import *;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
         "save_bundle(Bundle({}, {'small': b'x', 'weights.bin': bytes(10**6)}), sys.argv[1])"

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import doctest
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from lightxml import metrics
-from lightxml.metrics import tables as evaluation
 from lightxml.metrics.tables import format_table, frequency_ranking, rank_metrics
 
 Y = sp.csr_array(np.array([[1, 0, 1, 0, 0, 1], [0, 1, 0, 0, 0, 0]], dtype=np.int8))
@@ -50,7 +47,3 @@ def test_a_table_has_percentages_under_their_heads():
         "short           100.00",
         "a longer name    12.35",
     ]
-
-
-def test_the_example_in_the_docstring_holds():
-    assert doctest.testmod(evaluation).failed == 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from lightxml.data.documents import Documents, TokenStore, tokenize
+from lightxml.data.documents import EncodedDocuments, TokenStore, tokenize
 from lightxml.network.batches import collate, prediction_batches, training_batches
 from lightxml.network.encoders import learn_vocabulary
 
@@ -55,7 +55,7 @@ def test_reading_only_the_beginning_of_a_long_document_changes_nothing(
 
 def test_a_batch_is_padded_to_its_longest_document() -> None:
     store = TokenStore(np.array([2, 7, 3, 2, 8, 9, 3], dtype=np.int32), np.array([0, 3, 7]))
-    batch = collate(Documents(store), np.array([1, 0]), 5, CPU).tokens
+    batch = collate(EncodedDocuments(store), np.array([1, 0]), 5, CPU).tokens
     assert batch is not None
     assert batch.input_ids.tolist() == [[2, 8, 9, 3], [2, 7, 3, 5]]
     assert batch.lengths.tolist() == [4, 3]
@@ -65,7 +65,7 @@ def test_a_batch_is_padded_to_its_longest_document() -> None:
 
 def test_a_batch_without_padding_has_no_mask() -> None:
     store = TokenStore(np.array([2, 3, 2, 3], dtype=np.int32), np.array([0, 2, 4]))
-    batch = collate(Documents(store), np.array([0, 1]), 0, CPU).tokens
+    batch = collate(EncodedDocuments(store), np.array([0, 1]), 0, CPU).tokens
     assert batch is not None
     assert batch.attention_mask is None
 

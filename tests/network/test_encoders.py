@@ -25,7 +25,7 @@ from transformers import (
     XLNetConfig,
 )
 
-from lightxml.data.documents import Documents, tokenize
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.exceptions import EncoderUnavailableError
 from lightxml.network.batches import collate
 from lightxml.network.config import NetworkConfig
@@ -86,7 +86,7 @@ def network_of(encoder: object, **params: object) -> LightXMLNetwork:
 def test_every_family_gives_its_layers_summary_vectors(family: str, tmp_path: Path) -> None:
     encoder = build_encoder(save_pretrained(tmp_path, family), TEXTS, 32)
     network = network_of(encoder, n_feature_layers=2)
-    store = Documents(tokenize(TEXTS[:4], encoder.tokenizer))
+    store = EncodedDocuments(tokenize(TEXTS[:4], encoder.tokenizer))
 
     for i in range(4):
         batch = collate(store, np.array([i]), encoder.pad_id, CPU)
@@ -110,7 +110,7 @@ def test_every_family_gives_its_layers_summary_vectors(family: str, tmp_path: Pa
 def test_padding_and_neighbors_change_nothing(family: str, tmp_path: Path) -> None:
     encoder = build_encoder(save_pretrained(tmp_path, family), TEXTS, 32)
     network = network_of(encoder)
-    store = Documents(tokenize(TEXTS[:4], encoder.tokenizer))
+    store = EncodedDocuments(tokenize(TEXTS[:4], encoder.tokenizer))
     with torch.no_grad():
         together = network.represent(collate(store, np.arange(4), encoder.pad_id, CPU))
         alone = [
@@ -131,7 +131,7 @@ def test_a_frozen_encoder_pools_as_its_own_files_say(
         (tmp_path / "1_Pooling" / "config.json").write_text(says)
     encoder = build_encoder(folder, TEXTS, 32)
     network = network_of(encoder, n_feature_layers=2, frozen=True)
-    store = Documents(tokenize(TEXTS[:4], encoder.tokenizer))
+    store = EncodedDocuments(tokenize(TEXTS[:4], encoder.tokenizer))
     together = collate(store, np.arange(4), encoder.pad_id, CPU)
     assert together.tokens is not None
     assert together.tokens.attention_mask is not None
@@ -167,7 +167,7 @@ def test_a_config_is_trained_from_scratch_with_a_learnt_vocabulary(family: str) 
     encoder = build_encoder(config, TEXTS, 32)
     assert config.to_dict() == before, "the caller's config is not changed"
     assert encoder.model.config.vocab_size == encoder.tokenizer.get_vocab_size() < 100
-    store = Documents(tokenize(TEXTS, encoder.tokenizer))
+    store = EncodedDocuments(tokenize(TEXTS, encoder.tokenizer))
     logits = network_of(encoder)(collate(store, np.arange(4), encoder.pad_id, CPU))
     assert torch.isfinite(logits).all()
 
@@ -188,7 +188,7 @@ def test_documents_are_cut_at_the_encoders_own_positions(
         most = 39
     encoder = build_encoder(folder, TEXTS, 4_000)
     assert encoder.max_length == most
-    store = Documents(tokenize(["cat " * 5_000], encoder.tokenizer))
+    store = EncodedDocuments(tokenize(["cat " * 5_000], encoder.tokenizer))
     assert store.lengths.tolist() == [most]
     if most < 100:
         batch = collate(store, np.array([0]), encoder.pad_id, CPU)

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.data.matrices import FeatureMatrix
 from lightxml.network.batches import collate
 from lightxml.network.features import (
@@ -40,7 +40,7 @@ def feature_embedding(matrix: FeatureMatrix, width: int) -> FeatureEmbedding:
 
 
 def embed(embedding: SparseEmbedding, matrix: sp.csr_array, rows: np.ndarray) -> torch.Tensor:
-    documents = Documents(features=embedding.prepare(matrix))
+    documents = EncodedDocuments(features=embedding.prepare(matrix))
     return embedding(collate(documents, rows, 0, CPU, training=True).features)
 
 
@@ -115,7 +115,7 @@ def test_dense_features_are_standardised_over_the_training_documents() -> None:
     torch.testing.assert_close(seen.mean(dim=0), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(seen.std(dim=0, correction=0), torch.ones(3), atol=1e-3, rtol=0)
     expected = F.gelu(embedding.linear(seen))
-    batch = collate(Documents(features=values), np.arange(50), 0, CPU)
+    batch = collate(EncodedDocuments(features=values), np.arange(50), 0, CPU)
     torch.testing.assert_close(embedding(batch.features), expected)
 
 
@@ -137,7 +137,7 @@ def test_an_embedding_is_made_again_by_its_description_and_its_arrays(
     again = make_embedding(described)
     again.load_state_dict(embedding.state_dict())
     again.check()
-    batch = collate(Documents(features=embedding.prepare(seen)), ALL, 0, CPU).features
+    batch = collate(EncodedDocuments(features=embedding.prepare(seen)), ALL, 0, CPU).features
     assert torch.equal(again(batch), embedding(batch))
     for name in described.keys() - {"kind"}:
         for value in (0, "3", 1.5, None):

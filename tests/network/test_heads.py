@@ -74,8 +74,3 @@ def test_ties_are_ranked_by_column_number(rows: list[list[float]], k: int) -> No
     expected = [sorted(range(6), key=lambda j: (-row[j], j))[:k] for row in rows]
     assert columns.tolist() == expected
     assert values.tolist() == np.take_along_axis(np.array(rows), columns.numpy(), axis=1).tolist()
-
-
-def test_a_longer_ranking_begins_with_the_shorter_one() -> None:
-    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 100)).round(1))
-    assert torch.equal(top_k(logits, 10)[1][:, :3], top_k(logits, 3)[1])

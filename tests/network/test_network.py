@@ -9,17 +9,18 @@ import pytest
 import torch
 
 from lightxml import LightXMLClassifier
-from lightxml.data.documents import Documents as Read
-from lightxml.data.documents import tokenize
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.network.batches import collate
 from lightxml.network.network import SqueezeExcitation
+
+Make = Callable[..., LightXMLClassifier]
 
 Documents = tuple[list[str], object]
 
 
 def representation(model: LightXMLClassifier, X: list[str]) -> torch.Tensor:
     network = model.network_
-    store = Read(tokenize(X, model.tokenizer_))
+    store = EncodedDocuments(tokenize(X, model.tokenizer_))
     with torch.no_grad():
         return network.represent(collate(store, np.arange(len(X)), 0, torch.device("cpu")))
 
@@ -43,7 +44,7 @@ def test_the_se_block_has_one_gate_a_layer_between_zero_and_two() -> None:
 
 
 def test_the_se_block_leaves_the_first_step_as_it_is_and_learns_after(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents
+    make_classifier: Make, documents: Documents
 ) -> None:
     X, y = documents
     # One step a fit: the same seed gives the same encoder, so only the block could differ.

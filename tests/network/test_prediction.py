@@ -22,8 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightxml import LightXMLClassifier, load
-from lightxml.data.documents import Documents as Read
-from lightxml.data.documents import TokenStore
+from lightxml.data.documents import EncodedDocuments, TokenStore
 from lightxml.network import prediction
 from lightxml.network.batches import Batch
 from lightxml.network.heads.base import above, top_k
@@ -90,16 +89,6 @@ def test_order_changes_no_score(
 
 
 @settings(max_examples=25, deadline=None)
-@given(X=texts(), data=st.data())
-def test_a_slice_is_scored_as_in_the_whole(
-    model: LightXMLClassifier, X: list[str], data: st.DataObject
-) -> None:
-    begin = data.draw(st.integers(0, len(X) - 1))
-    end = data.draw(st.integers(begin + 1, len(X)))
-    assert agree(model.decision_function(X[begin:end]), model.decision_function(X)[begin:end])
-
-
-@settings(max_examples=25, deadline=None)
 @given(X=texts(max_size=4), neighbors=texts())
 def test_neighbors_change_no_score(
     model: LightXMLClassifier, X: list[str], neighbors: list[str]
@@ -136,12 +125,6 @@ def test_every_score_is_a_probability_and_every_method_tells_the_same(
     assert np.array_equal(model.predict(X).toarray(), scores >= 0.5)
 
 
-def test_validation_measures_what_predicts(make_classifier: Make, documents: Documents) -> None:
-    X, y = documents
-    model = make_classifier().fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
-    assert model.history_[-1]["precision_at_1"] == model.score(X[50:], y[50:])
-
-
 def test_predict_takes_the_scores_that_are_shown_as_a_half(
     without_weights: LightXMLClassifier,
 ) -> None:
@@ -160,18 +143,7 @@ def test_predict_takes_the_scores_that_are_shown_as_a_half(
 # Ties ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("k", [1, 2, 5, 11, 12])
-def test_labels_of_equal_scores_come_in_the_order_of_classes(
-    without_weights: LightXMLClassifier, documents: Documents, k: int
-) -> None:
-    with torch.no_grad():
-        without_weights.network_.head.bias.fill_(0.25)
-    ranked, scores = without_weights.predict_topk(documents[0], k, return_scores=True)
-    assert (ranked == without_weights.classes_[:k]).all()
-    assert (scores == scores[0, 0]).all()
-
-
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(bias=st.lists(st.sampled_from([-1.0, 0.0, 2.0]), min_size=12, max_size=12))
 def test_labels_tied_at_any_place_come_in_the_order_of_classes(
     without_weights: LightXMLClassifier, bias: list[float]
@@ -228,7 +200,7 @@ def in_a_forked_child(work: Callable[[], Any], path: Path) -> Any:
 
     child = multiprocessing.get_context("fork").Process(target=report)
     child.start()
-    child.join(timeout=60)
+    child.join(timeout=120)
     if child.is_alive():
         child.kill()
         child.join()
@@ -302,16 +274,6 @@ def test_joblibs_processes_answer_the_same(model: LightXMLClassifier, documents:
         found = joblib.Parallel()(joblib.delayed(model.decision_function)(X[i::2]) for i in (0, 1))
     for i in (0, 1):
         assert agree(found[i], model.decision_function(X[i::2]))
-
-
-@pytest.mark.slow
-def test_a_spawned_process_answers_the_same(
-    model: LightXMLClassifier, documents: Documents
-) -> None:
-    X = documents[0]
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found = pool.apply_async(model.decision_function, (X,)).get(timeout=300)
-    assert agree(found, model.decision_function(X))
 
 
 # What it costs ---------------------------------------------------------------------------------
@@ -412,7 +374,7 @@ def test_documents_times_100000_labels_are_never_held_at_once(n_documents: int) 
     assert n_documents * n_labels * np.dtype(np.float32).itemsize > 2 * most
     ranking = np.random.default_rng(0).permutation(n_labels)
     starts = np.concatenate([[0], np.cumsum(np.tile([1, 2, 3], n_documents)[:n_documents])])
-    store = Read(TokenStore(np.ones(starts[-1], dtype=np.int32), starts))
+    store = EncodedDocuments(TokenStore(np.ones(starts[-1], dtype=np.int32), starts))
     best = np.argsort(-ranking)[:5]
     # Each of torch's threads would map memory of its own.
     with torch_threads(1), memory_limit(most):

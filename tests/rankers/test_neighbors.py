@@ -231,5 +231,3 @@ def test_centroids_are_kept(task: Task, new: Documents) -> None:
     columns = arrays["centroids_columns"] + 10_000
     with pytest.raises(ValueError, match="out of range"):
         Centroids.made_of(settings, {**arrays, "centroids_columns": columns})
-    with pytest.raises(ValueError, match="of length"):
-        Centroids.made_of(settings, {**arrays, "lengths": arrays["lengths"][1:]})

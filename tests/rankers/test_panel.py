@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from lightxml.rankers import final, held_out
 from lightxml.rankers.base import Documents
@@ -86,14 +85,6 @@ def hits(labels: np.ndarray, y: sp.csr_array) -> np.ndarray:
     return np.take_along_axis(y.toarray(), labels, axis=1)
 
 
-def test_labels_without_a_document_are_found_by_their_text(large: tuple[Task, Fitted]) -> None:
-    task, fitted = large
-    label = N_TRAINED + 3
-    labels, logits = fitted.panel.rank(task.read([f"name{label} noise1 noise2"]), 5)
-    assert labels[0, 0] == label
-    assert logits[0, 0] > logits[0, 1]
-
-
 def test_probabilities_are_calibrated(large: tuple[Task, Fitted]) -> None:
     task, fitted = large
     texts, y = task.draw(1500, N_TRAINED)
@@ -117,29 +108,10 @@ def test_all_together_are_better_than_each_alone(large: tuple[Task, Fitted]) -> 
         assert precision(task.fit(names=(name,)).panel) < together
 
 
-def test_a_text_without_a_known_word_gets_the_frequencies(
-    task: Task, large: tuple[Task, Fitted]
-) -> None:
-    for each in (large[1].panel, task.fit(final_ranker=None).panel):
-        labels, logits = each.rank(task.read(["", "xqzzy plugh"]), 5)
-        most = np.argsort(-each.counts, kind="stable")[:5]
-        assert labels.tolist() == [most.tolist()] * 2
-        np.testing.assert_allclose(
-            probabilities(logits[0]), each.counts[most] / each.n_documents, rtol=1e-5
-        )
-
-
 def test_the_first_five_of_twenty_are_those_of_five(task: Task, fitted: Fitted) -> None:
     five, twenty = (fitted.panel.rank(task.documents.part(0, 50), k) for k in (5, 20))
     for few, many in zip(five, twenty, strict=True):
         np.testing.assert_array_equal(few, many[:, :5])
-
-
-def test_what_nobody_proposes_comes_last_with_probability_0(task: Task, fitted: Fitted) -> None:
-    labels, logits = fitted.panel.rank(task.documents.part(0, 20), N_LABELS)
-    assert np.sort(labels, axis=1).tolist() == [list(range(N_LABELS))] * 20
-    assert (logits[:, -1] == final.LOWEST).all()
-    assert (np.diff(logits, axis=1) <= 0).all()
 
 
 def test_a_document_says_the_same_in_any_block(task: Task, fitted: Fitted) -> None:
@@ -150,12 +122,6 @@ def test_a_document_says_the_same_in_any_block(task: Task, fitted: Fitted) -> No
     np.testing.assert_allclose(alone[1][0], together[1][-1], atol=1e-5)
 
 
-def test_the_same_seed_gives_the_same_bits(task: Task, fitted: Fitted) -> None:
-    again = task.fit(n_jobs=2).panel.rank(task.documents, 5)
-    for first, second in zip(fitted.panel.rank(task.documents, 5), again, strict=True):
-        np.testing.assert_array_equal(first, second)
-
-
 def test_held_out_documents_join_the_rankers(large: tuple[Task, Fitted]) -> None:
     task, fitted = large
     assert fitted.scored is not None
@@ -164,22 +130,6 @@ def test_held_out_documents_join_the_rankers(large: tuple[Task, Fitted]) -> None
     assert neighbors.y.shape[0] == texts.words.n_documents == len(task.documents)
     assert neighbors.y.nnz == task.y.nnz  # hidden labels too
     assert isinstance(fitted.panel.final, Trees)
-
-
-def test_documents_for_validation_never_join(task: Task) -> None:
-    texts, y = task.draw(300, N_TRAINED)
-    fitted = task.fit(validation=(task.read(texts), y))
-    assert fitted.panel.n_documents == len(task.documents)
-    assert fitted.scored is not None
-    assert fitted.scored.shape[0] == 300
-
-
-def test_a_classifier_of_the_users_own(task: Task) -> None:
-    own = LogisticRegression(max_iter=500)
-    panel = task.fit(final_ranker=own).panel
-    assert isinstance(panel.final, final.OfScikitLearn)
-    assert not hasattr(own, "coef_")  # a copy is fitted
-    assert hits(panel.rank(task.documents, 2)[0], task.y).mean() > 0.8
 
 
 def test_many_documents_are_summed_up_by_centroids(

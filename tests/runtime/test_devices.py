@@ -19,7 +19,7 @@ from torch.torch_version import TorchVersion
 from transformers import BertConfig
 
 from lightxml import LightXMLClassifier, load
-from lightxml.data.documents import Documents, tokenize
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.datasets import make_xmc
 from lightxml.exceptions import DeviceMemoryError
 from lightxml.fitting.footprint import training_memory
@@ -207,7 +207,7 @@ def test_the_estimate_of_memory_is_within_a_factor(case: dict[str, Any]) -> None
         if features is not None:
             network.features.fit(matrix)
             matrix = network.features.prepare(matrix)
-        store = Documents(tokens, matrix)
+        store = EncodedDocuments(tokens, matrix)
         training = TrainingConfig(
             max_epochs=2, batch_size=batch_size, accumulate=1, learning_rate=1e-4,
             head_learning_rate=1e-3, weight_decay=0.01, schedule="constant", swa_start=None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import subprocess
 import sys
@@ -21,15 +20,19 @@ import lightxml
 from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.cli import app as cli
 from lightxml.exceptions import BundleError
-from lightxml.files.bundle import RECORD, Bundle, load_bundle, read_record, save_bundle
+from lightxml.files.bundle import RECORD, Bundle
+from lightxml.files.load import load_bundle, read_record
+from lightxml.files.save import save_bundle
 from lightxml.storage.description import DEFAULTS, describe
+
+Make = Callable[..., LightXMLClassifier]
 
 WEIGHTS = "weights.safetensors"
 
 
 @pytest.fixture(scope="session")
 def saved(
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Any,
     labels: list[tuple[str, ...]],
     tmp_path_factory: pytest.TempPathFactory,
@@ -112,10 +115,7 @@ def test_a_model_of_words_and_label_texts_tells_its_rankers(
 
 @pytest.mark.parametrize(
     ("final_ranker", "expected"),
-    [
-        (None, "mean of the probabilities"),
-        (LogisticRegression(), "a classifier of scikit-learn"),
-    ],
+    [(None, "mean of the probabilities"), (LogisticRegression(), "a classifier of scikit-learn")],
 )
 def test_the_final_ranker_is_told(documents: Any, tmp_path: Path, final_ranker: Any, expected: str):
     X = TfidfVectorizer().fit_transform(documents[0])
@@ -152,12 +152,7 @@ def test_label_embeddings_and_clusters_are_told(
 ):
     X, y = documents
     model = LightXMLClassifier(
-        None,
-        features=TfidfVectorizer(),
-        rankers=("network",),
-        max_epochs=1,
-        device="cpu",
-        **head,
+        None, features=TfidfVectorizer(), rankers=("network",), max_epochs=1, device="cpu", **head
     )
     model.fit(X, y).save(tmp_path / "model")
     assert rows(tmp_path / "model")["labels"] == expected
@@ -288,26 +283,18 @@ def test_a_record_that_describes_no_model_ends_as_when_it_is_loaded(
         lightxml.load(tmp_path, "cpu")
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut off", "changed", "no record", "newer"])
+@pytest.mark.parametrize("damage", ["missing", "cut off", "no record"])
 def test_a_damaged_folder_ends_in_the_same_error_as_a_load(
     saved: Path, tmp_path: Path, damage: str
 ):
     save_bundle(load_bundle(saved), tmp_path)
-    record = tmp_path / RECORD
     blob = tmp_path / read_record(tmp_path)["blobs"][WEIGHTS]["file"]
     if damage == "missing":
         blob.unlink()
     elif damage == "cut off":
         blob.write_bytes(blob.read_bytes()[:-1])
-    elif damage == "changed":
-        record.write_bytes(record.read_bytes().replace(b"LightXML", b"LightXmL"))
-    elif damage == "no record":
-        record.unlink()
     else:
-        newer = {"format": 99}
-        text = json.dumps(newer, indent=1).encode() + b"\n"
-        newer["digest"] = hashlib.sha256(text).hexdigest()
-        record.write_text(json.dumps(newer, indent=1, sort_keys=True) + "\n")
+        (tmp_path / RECORD).unlink()
     messages = []
     for read in (describe, load_bundle):
         with pytest.raises(BundleError) as caught:

@@ -20,10 +20,13 @@ from sklearn.linear_model import LogisticRegression
 
 from lightxml import LightXMLClassifier, load
 from lightxml.exceptions import BundleError
-from lightxml.files.bundle import Bundle, load_bundle, save_bundle
+from lightxml.files.bundle import Bundle
+from lightxml.files.load import load_bundle
+from lightxml.files.save import save_bundle
 from lightxml.rankers.base import Documents as Read
 from lightxml.rankers.centroids import fit_centroids
-from lightxml.rankers.final import Logistic, OfScikitLearn, fit_trees, mean_of, n_columns_of
+from lightxml.rankers.final import Logistic, OfScikitLearn, mean_of, n_columns_of
+from lightxml.rankers.fit_final import fit_trees
 from lightxml.storage.reading import joined, split
 from tests.network.test_encoders import save_pretrained
 
@@ -162,7 +165,7 @@ def test_a_model_of_words_is_loaded_and_asked_without_torch(
     model.save(tmp_path / "model")
     code = (
         "import sys\n"
-        "from lightxml.files.bundle import load_bundle\n"
+        "from lightxml.files.load import load_bundle\n"
         "from lightxml.storage.estimator import unpack\n"
         "_, fitted = unpack(load_bundle(sys.argv[1]))\n"
         f"columns, _ = fitted.topk(fitted.read({documents[0][:3]!r}), 3)\n"

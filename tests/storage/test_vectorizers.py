@@ -23,6 +23,8 @@ from lightxml import LightXMLClassifier, load
 from lightxml.exceptions import BundleError
 from lightxml.storage.vectorizers import pack_vectorizer, unpack_vectorizer
 
+Make = Callable[..., LightXMLClassifier]
+
 Documents = tuple[list[str], sp.csr_array]
 TEXTS = ["The cat sat on the mat", "a dog and a cat", "Größe, naïve ☃ cafés", "", "mat mat dog"]
 
@@ -99,7 +101,7 @@ def test_what_only_code_can_bring_back_is_not_saved(vectorizer: Any) -> None:
 
 
 def test_a_function_in_the_vectorizer_is_no_obstacle_to_pickling(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents, tmp_path: Path
+    make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     X, y = documents
     model = make_classifier(features=TfidfVectorizer(preprocessor=shout), max_epochs=1).fit(X, y)
@@ -112,10 +114,7 @@ def test_a_function_in_the_vectorizer_is_no_obstacle_to_pickling(
 
 @pytest.mark.parametrize("name", ["tfidf", "counts", "hashes", "union"])
 def test_a_model_is_saved_with_its_vectorizer(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    tmp_path: Path,
-    name: str,
+    make_classifier: Make, documents: Documents, tmp_path: Path, name: str
 ) -> None:
     X, y = documents
     model = make_classifier(features=VECTORIZERS[name], max_epochs=1).fit(X, y)

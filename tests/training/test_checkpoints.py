@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from sklearn.model_selection import GridSearchCV
 from lightxml import LightXMLClassifier
 from lightxml.data.labels import encode
 from lightxml.exceptions import CheckpointError, CheckpointWarning
-from lightxml.files import bundle
+from lightxml.files import save
+from lightxml.files.load import load_bundle, read_record
 from lightxml.fitting.fingerprints import fingerprint
 from lightxml.network.heads import chunked
 from lightxml.training import checkpoints
@@ -34,6 +36,9 @@ from lightxml.training import loop as training
 from lightxml.training.checkpoints import Checkpoints, checkpoints_in
 from lightxml.training.state import TrainingState
 from tests.network.test_encoders import save_pretrained
+
+Make = Callable[..., LightXMLClassifier]
+Stop = Callable[[int], AbstractContextManager[None]]
 
 Documents = tuple[list[str], sp.csr_array]
 # All that makes a training hard to repeat: dropout and negatives drawn at random, label clusters,
@@ -70,20 +75,24 @@ def at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
-    """Return a function that sets the number of checkpoints after which a fit is stopped."""
-    left: list[int | None] = [None]
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Stop:
+    """Return a context in which a fit is stopped after so many checkpoints."""
+    left: list[int] = []
     write = Checkpoints.write
 
     def counted(self: Checkpoints, state: TrainingState) -> None:
         write(self, state)
-        if left[0] is not None:
+        if left:
             left[0] -= 1
             if left[0] == 0:
                 raise Stopped
 
-    def stop(n: int | None) -> None:
-        left[0] = n
+    @contextmanager
+    def stop(n: int) -> Iterator[None]:
+        left[:] = [n]
+        with pytest.raises(Stopped):
+            yield
+        left.clear()
 
     monkeypatch.setattr(Checkpoints, "write", counted)
     return stop
@@ -115,107 +124,90 @@ def slots_by_age(folder: Path) -> list[Path]:
 
 def age(slot: Path) -> tuple[int, int]:
     """The steps and the epochs, validation included, that a checkpoint comes after."""
-    state = bundle.read_record(slot)["manifest"]["state"]
+    state = read_record(slot)["manifest"]["state"]
     return state["step"], len(state["history"])
 
 
 @pytest.fixture(scope="module")
-def unbroken(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents
-) -> LightXMLClassifier:
+def unbroken(make_classifier: Make, documents: Documents) -> LightXMLClassifier:
     return fit(make_classifier(**HARD), documents)
 
 
-@pytest.mark.parametrize("every", [1, 2, 3, 5, 7])
+@dataclass(frozen=True)
+class Hard:
+    """A training that is hard to repeat, and what it ends with if it is not stopped."""
+
+    model: LightXMLClassifier
+    documents: Documents
+    unbroken: LightXMLClassifier
+
+    def fit(self) -> None:
+        fit(self.model, self.documents)
+
+    def ends_as_unbroken(self) -> None:
+        self.fit()
+        assert_equal(self.model, self.unbroken, self.documents[0])
+
+
+@pytest.fixture
+def hard(
+    make_classifier: Make, documents: Documents, unbroken: LightXMLClassifier, tmp_path: Path
+) -> Hard:
+    """One with its checkpoints in `tmp_path`."""
+    model = make_classifier(**HARD, checkpoint_dir=str(tmp_path))
+    return Hard(model, documents, unbroken)
+
+
+@pytest.mark.parametrize("every", [1, 3, 7])
 def test_a_fit_stopped_again_and_again_ends_as_an_unbroken_one(
-    every: int,
-    unbroken: LightXMLClassifier,
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
+    every: int, hard: Hard, stop_after: Stop, tmp_path: Path
 ) -> None:
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     moments = [(step, step // 4 - n) for step in range(1, STEPS + 1) for n in (1, 0)
                if n == 0 or step % 4 == 0]  # fmt: skip
     for moment in moments[every - 1 :: every]:
-        stop_after(every)
-        with pytest.raises(Stopped):
-            fit(model, documents)
+        with stop_after(every):
+            hard.fit()
         assert age(slots_by_age(tmp_path)[-1]) == moment
-        assert not hasattr(model, "network_"), "half-trained, but looks fitted"
-    stop_after(None)
-    fit(model, documents)
-    assert_equal(model, unbroken, documents[0])
+        assert not hasattr(hard.model, "network_"), "half-trained, but looks fitted"
+    hard.ends_as_unbroken()
     assert subfolders(tmp_path) == [], "a fit that is done needs no checkpoints"
 
 
 def test_a_stopped_fit_of_several_rankers_goes_on_too(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, stop_after: Stop, tmp_path: Path
 ) -> None:
     X, y = documents
     params = {"features": TfidfVectorizer(), "feature_dim": 16, "rankers": "auto"}
     expected = make_classifier(**params, validation_fraction=12).fit(X, y)
     model = make_classifier(**params, validation_fraction=12, checkpoint_dir=tmp_path)
-    stop_after(5)
-    with pytest.raises(Stopped):
+    with stop_after(5):
         model.fit(X, y)
-    stop_after(None)
     assert_equal(model.fit(X, y), expected, X)
     assert [ranker.name for ranker in model.rankers_] == ["linear", "neighbors", "network"]
     assert subfolders(tmp_path) == []
 
 
-def test_checkpoints_change_nothing(
-    unbroken: LightXMLClassifier,
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    tmp_path: Path,
-) -> None:
-    model = fit(make_classifier(**HARD, checkpoint_dir=str(tmp_path / "new")), documents)
-    assert_equal(model, unbroken, documents[0])
-
-
 def test_large_tables_are_files_of_their_own(
-    unbroken: LightXMLClassifier,
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    hard: Hard, stop_after: Stop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(checkpoints, "_LARGE", 8_000)
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
-    stop_after(9)
-    with pytest.raises(Stopped):
-        fit(model, documents)
-    assert len(bundle.read_record(slots_by_age(tmp_path)[1])["blobs"]) > 5
-    stop_after(None)
-    assert_equal(fit(model, documents), unbroken, documents[0])
+    with stop_after(9):
+        hard.fit()
+    assert len(read_record(slots_by_age(tmp_path)[1])["blobs"]) > 5
+    hard.ends_as_unbroken()
 
 
 def test_clusters_come_from_the_checkpoint(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    unbroken: LightXMLClassifier,
-    stop_after: Callable[[int | None], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    hard: Hard, stop_after: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
-    stop_after(2)
-    with pytest.raises(Stopped):
-        fit(model, documents)
-    stop_after(None)
+    with stop_after(2):
+        hard.fit()
 
     def refuse(*arguments: Any) -> None:
         raise AssertionError("clustered anew")
 
     monkeypatch.setattr("lightxml.fitting.network.cluster_labels", refuse)
-    assert_equal(fit(model, documents), unbroken, documents[0])
+    hard.ends_as_unbroken()
 
 
 @pytest.mark.parametrize(
@@ -224,9 +216,9 @@ def test_clusters_come_from_the_checkpoint(
 def test_what_is_made_anew_before_the_training_is_the_same_again(
     what: str,
     monkeypatch: pytest.MonkeyPatch,
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
-    stop_after: Callable[[int | None], None],
+    stop_after: Stop,
     tmp_path: Path,
 ) -> None:
     X, y = documents
@@ -245,35 +237,28 @@ def test_what_is_made_anew_before_the_training_is_the_same_again(
             monkeypatch.setitem(chunked.TRAINING_DTYPE, "cpu", torch.bfloat16)
     expected = make_classifier(**params).fit(X, y)
     model = make_classifier(**params, checkpoint_dir=tmp_path / "checkpoints")
-    stop_after(6)
-    with pytest.raises(Stopped):
+    with stop_after(6):
         model.fit(X, y)
-    stop_after(None)
     assert_equal(model.fit(X, y), expected, X)
 
 
 def test_early_stopping_goes_on_too(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, stop_after: Stop, tmp_path: Path
 ) -> None:
     params = {**HARD, "max_epochs": 8, "early_stopping": True, "n_iter_no_change": 2}
     expected = make_classifier(**params).fit(*documents)
     assert expected.n_iter_ < 8
     model = make_classifier(**params, checkpoint_dir=tmp_path)
     for _ in range(expected.n_iter_):  # a checkpoint after each of 4 steps, and the epoch's
-        stop_after(5)
-        with pytest.raises(Stopped):
+        with stop_after(5):
             model.fit(*documents)
-    stop_after(None)
     assert_equal(model.fit(*documents), expected, documents[0])
 
 
 def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
-    stop_after: Callable[[int | None], None],
+    stop_after: Stop,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -281,19 +266,14 @@ def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(
     monkeypatch.setattr("lightxml.fitting.fit.draw_seed", lambda random_state: next(drawn))
     expected = fit(make_classifier(**HARD), documents)
     model = make_classifier(**HARD, checkpoint_dir=tmp_path, random_state=None)
-    stop_after(6)
-    with pytest.raises(Stopped):
+    with stop_after(6):
         fit(model, documents)
-    stop_after(None)
     assert_equal(fit(model, documents), expected, documents[0])
     assert list(drawn) == [], "drawn each time, but the checkpoint's counts"
 
 
 def test_what_decides_the_fit_has_a_subfolder_of_its_own(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
+    make_classifier: Make, documents: Documents, stop_after: Stop, tmp_path: Path
 ) -> None:
     X, y = documents
     base: dict[str, Any] = {"encoder": None, "features": TfidfVectorizer(), "max_epochs": 1}
@@ -317,14 +297,12 @@ def test_what_decides_the_fit_has_a_subfolder_of_its_own(
     ]
     for n, cases in ((1, same), (1 + len(other), other)):
         for params, X_case, y_case in cases:
-            stop_after(1)
-            with pytest.raises(Stopped):
+            with stop_after(1):
                 make_classifier(**{**base, "checkpoint_dir": tmp_path, **params}).fit(
                     X_case, y_case
                 )
         assert len(subfolders(tmp_path)) == n
-    stop_after(1)
-    with pytest.raises(Stopped):
+    with stop_after(1):
         make_classifier(**base, checkpoint_dir=tmp_path).fit(X, y, X_val=X, y_val=y)
     assert len(subfolders(tmp_path)) == 2 + len(other)
 
@@ -347,7 +325,7 @@ def test_an_encoders_folder_counts_by_what_is_in_it(
 
 
 def test_a_vectorizer_that_cannot_be_told_from_others_is_refused(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents, tmp_path: Path
+    make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     features = TfidfVectorizer(tokenizer=lambda text: text.split(), token_pattern=None)
     model = make_classifier(encoder=None, features=features, checkpoint_dir=tmp_path)
@@ -356,7 +334,7 @@ def test_a_vectorizer_that_cannot_be_told_from_others_is_refused(
 
 
 def test_the_clones_of_a_grid_search_share_the_folder(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents, tmp_path: Path
+    make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     X, y = documents
     searches = [
@@ -376,20 +354,12 @@ def test_the_clones_of_a_grid_search_share_the_folder(
 
 
 @pytest.fixture
-def stopped(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    stop_after: Callable[[int | None], None],
-    tmp_path: Path,
-) -> LightXMLClassifier:
-    """An estimator whose fit was stopped when there were two checkpoints."""
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
-    stop_after(7)
-    with pytest.raises(Stopped):
-        fit(model, documents)
-    stop_after(None)
+def stopped(hard: Hard, stop_after: Stop, tmp_path: Path) -> Hard:
+    """One that was stopped when there were two checkpoints."""
+    with stop_after(7):
+        hard.fit()
     assert len(slots_by_age(tmp_path)) == 2
-    return model
+    return hard
 
 
 def tear(file: Path) -> None:
@@ -398,71 +368,57 @@ def tear(file: Path) -> None:
 
 @pytest.mark.parametrize("what", ["record", "blob"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    what: str,
-    stopped: LightXMLClassifier,
-    unbroken: LightXMLClassifier,
-    documents: Documents,
-    tmp_path: Path,
+    what: str, stopped: Hard, tmp_path: Path
 ) -> None:
     newest = slots_by_age(tmp_path)[1]
     (file,) = newest.glob("*.json" if what == "record" else "*.bin")
     tear(file)
     with pytest.warns(CheckpointWarning, match=rf"{file.name}.* from the checkpoint before, after"):
-        fit(stopped, documents)
-    assert_equal(stopped, unbroken, documents[0])
+        stopped.ends_as_unbroken()
 
 
 def test_without_a_whole_checkpoint_the_error_says_what_to_do(
-    stopped: LightXMLClassifier, documents: Documents, tmp_path: Path
+    stopped: Hard, tmp_path: Path
 ) -> None:
     for slot in slots_by_age(tmp_path):
         tear(next(slot.glob("*.bin")))
     with pytest.raises(CheckpointError, match=r"none that can be used.* Delete the folder"):
-        fit(stopped, documents)
-    assert not hasattr(stopped, "network_")
+        stopped.fit()
+    assert not hasattr(stopped.model, "network_")
     shutil.rmtree(tmp_path)
-    fit(stopped, documents)
+    stopped.fit()
 
 
-def test_checkpoints_of_another_format_are_not_read(
-    stopped: LightXMLClassifier, documents: Documents, tmp_path: Path
-) -> None:
+def test_checkpoints_of_another_format_are_not_read(stopped: Hard, tmp_path: Path) -> None:
     for slot in slots_by_age(tmp_path):
-        read = bundle.load_bundle(slot)
+        read = load_bundle(slot)
         read.manifest["checkpoint_format"] = 99
-        bundle.save_bundle(read, slot)
+        save.save_bundle(read, slot)
     with pytest.raises(CheckpointError, match="format 99; this version of lightxml goes on from"):
-        fit(stopped, documents)
+        stopped.fit()
 
 
-def test_a_checkpoint_of_another_network_is_not_read(
-    stopped: LightXMLClassifier, documents: Documents, tmp_path: Path
-) -> None:
+def test_a_checkpoint_of_another_network_is_not_read(stopped: Hard, tmp_path: Path) -> None:
     """As a version that builds another network from the same arguments would find it."""
     for slot in slots_by_age(tmp_path):
-        read = bundle.load_bundle(slot)
+        read = load_bundle(slot)
         read.manifest["tensors"][0][2].reverse()
-        bundle.save_bundle(read, slot)
+        save.save_bundle(read, slot)
     with pytest.raises(CheckpointError, match=r"does not fit .*weights/0 has the shape"):
-        fit(stopped, documents)
+        stopped.fit()
 
 
 def test_a_first_checkpoint_that_was_never_finished_counts_as_none(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    unbroken: LightXMLClassifier,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    hard: Hard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut(*args: Any) -> Path:
         raise Stopped
 
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(bundle, "_write_side", cut)
+        patch.setattr(save, "_write_side", cut)
         with pytest.raises(Stopped):
-            fit(model, documents)
-    assert_equal(fit(model, documents), unbroken, documents[0])
+            hard.fit()
+    hard.ends_as_unbroken()
 
 
 # What is kept besides the state, and the folder
@@ -495,7 +451,7 @@ def test_two_fits_do_not_write_to_one_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_named(
-    make_classifier: Callable[..., LightXMLClassifier], documents: Documents, tmp_path: Path
+    make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     model = make_classifier(checkpoint_dir=tmp_path / "file")
@@ -504,40 +460,28 @@ def test_a_folder_that_cannot_be_made_is_named(
 
 
 def test_a_full_disk_is_warned_of_once_and_before(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    unbroken: LightXMLClassifier,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    hard: Hard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", ["total", "used", "free"])
     monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: usage(10**6, 0, 10**4))
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with pytest.warns(CheckpointWarning) as caught:
-        fit(model, documents)
+        hard.ends_as_unbroken()
     (warning,) = caught
     assert "want" in str(warning.message)
     assert "the disk has 0.00 GB free. Free some, or pass another checkpoint_dir" in str(
         warning.message
     )
-    assert_equal(model, unbroken, documents[0])
 
 
 def test_a_disk_that_refuses_does_not_end_the_training(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    unbroken: LightXMLClassifier,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    hard: Hard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "save_bundle", refuse)
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with pytest.warns(CheckpointWarning, match=r"step \d+ could not be written .*No space left"):
-        fit(model, documents)
-    assert_equal(model, unbroken, documents[0])
+        hard.ends_as_unbroken()
 
 
 def test_checkpoints_rest_fifty_times_what_they_took(
@@ -579,26 +523,23 @@ def test_checkpoints_rest_fifty_times_what_they_took(
 def test_a_signal_waits_for_the_step_and_a_checkpoint(
     number: int,
     expected: type[BaseException],
-    unbroken: LightXMLClassifier,
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
+    hard: Hard,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(Checkpoints, "is_due", lambda self, *, at_epoch_end: False)
     before = signal.getsignal(number)
-    model = make_classifier(**HARD, checkpoint_dir=tmp_path)
     with monkeypatch.context() as patch:
         raise_in_step(patch, number, step=6)
         with pytest.raises(expected) as caught:
-            fit(model, documents)
+            hard.fit()
     if expected is SystemExit:
         assert caught.value.code == 143
     assert signal.getsignal(number) is before
-    assert not hasattr(model, "network_")
+    assert not hasattr(hard.model, "network_")
     (slot,) = slots_by_age(tmp_path)
     assert age(slot)[0] == 7
-    assert_equal(fit(model, documents), unbroken, documents[0])
+    hard.ends_as_unbroken()
 
 
 def raise_in_step(patch: pytest.MonkeyPatch, number: int, step: int) -> None:
@@ -614,10 +555,7 @@ def raise_in_step(patch: pytest.MonkeyPatch, number: int, step: int) -> None:
 
 
 def test_a_handler_of_the_callers_is_called_afterwards(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    hard: Hard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[tuple[int, list[str]]] = []
 
@@ -628,7 +566,7 @@ def test_a_handler_of_the_callers_is_called_afterwards(
     try:
         raise_in_step(monkeypatch, signal.SIGTERM, step=0)
         with pytest.raises(SystemExit):
-            make_classifier(**HARD, checkpoint_dir=tmp_path).fit(*documents)
+            hard.fit()
         assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -636,10 +574,7 @@ def test_a_handler_of_the_callers_is_called_afterwards(
 
 
 def test_a_second_signal_does_not_wait(
-    make_classifier: Callable[..., LightXMLClassifier],
-    documents: Documents,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    hard: Hard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seed = training.seed_generators
 
@@ -650,7 +585,7 @@ def test_a_second_signal_does_not_wait(
 
     monkeypatch.setattr(training, "seed_generators", seeding)
     with pytest.raises(KeyboardInterrupt):
-        make_classifier(**HARD, checkpoint_dir=tmp_path).fit(*documents)
+        hard.fit()
     (slot,) = slots_by_age(tmp_path)
     assert age(slot)[0] == 1
 
@@ -658,7 +593,7 @@ def test_a_second_signal_does_not_wait(
 @pytest.mark.parametrize("how", ["no folder", "in a thread", "ignored"])
 def test_signals_are_left_alone_where_they_are_not_ours(
     how: str,
-    make_classifier: Callable[..., LightXMLClassifier],
+    make_classifier: Make,
     documents: Documents,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -695,7 +630,7 @@ import os, signal, sys
 import torch
 torch.set_num_threads(1)
 from lightxml import LightXMLClassifier
-from lightxml.files import bundle
+from lightxml.files import save
 from lightxml.training import checkpoints
 from lightxml.training import loop as training
 from lightxml.datasets import make_xmc
@@ -705,14 +640,12 @@ from tests.training.test_checkpoints import HARD
 
 folder, output, death, step = sys.argv[1:]
 checkpoints.Checkpoints.is_due = lambda self, *, at_epoch_end: True
-seed, write_side, at = training.seed_generators, bundle._write_side, [0]
+seed, write_side, at = training.seed_generators, save._write_side, [0]
 
 def seeding(*numbers, device):
     at[0] = numbers[1]
     if death == "step" and numbers[1] == int(step):
         os.kill(os.getpid(), signal.SIGKILL)
-    if death == "wait":
-        print("step", numbers[1], flush=True)
     seed(*numbers, device=device)
 
 def writing(folder, data, suffix):
@@ -721,36 +654,26 @@ def writing(folder, data, suffix):
         os.kill(os.getpid(), signal.SIGKILL)
     return write_side(folder, data, suffix)
 
-training.seed_generators, bundle._write_side = seeding, writing
+training.seed_generators, save._write_side = seeding, writing
 X, y = make_xmc(60, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
 model = LightXMLClassifier(
     small_config(), **HARD, max_length=32, batch_size=8, learning_rate=2e-3,
     head_learning_rate=2e-2, device="cpu", random_state=0,
     checkpoint_dir=None if folder == "none" else folder,
 )
-try:
-    model.fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
-except BaseException as error:
-    print(type(error).__name__, hasattr(model, "network_"), flush=True)
-    raise
+model.fit(X[:50], y[:50], X_val=X[50:], y_val=y[50:])
 model.save(output)
 """
 
 
-def start(*arguments: Any) -> subprocess.Popen:
+def run(*arguments: Any) -> tuple[int, str]:
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=environment, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-
-
-def run(*arguments: Any) -> tuple[int, str]:
-    process = start(*arguments)
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out + err
+    command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
+    done = subprocess.run(
+        command, env=environment, cwd=root, timeout=300, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -769,27 +692,3 @@ def test_a_process_killed_three_times_ends_as_an_unbroken_one(
     model, other = (LightXMLClassifier.load(tmp_path / n) for n in ("resumed", "unbroken"))
     assert_equal(model, other, documents[0])
     assert subfolders(kept) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "name", "code"),
-    [(signal.SIGINT, "KeyboardInterrupt", -signal.SIGINT), (signal.SIGTERM, "SystemExit", 143)],
-)
-def test_a_process_told_to_end_writes_a_checkpoint_first(
-    number: int, name: str, code: int, documents: Documents, tmp_path: Path
-) -> None:
-    kept = tmp_path / "kept"
-    with start(kept, tmp_path / "never", "wait", 0) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line == "step 5\n":
-                process.send_signal(number)
-                break
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
-    assert f"{name} False" in out
-    assert run(kept, tmp_path / "resumed", "none", 0)[0] == 0
-    assert run("none", tmp_path / "unbroken", "none", 0)[0] == 0
-    model, other = (LightXMLClassifier.load(tmp_path / n) for n in ("resumed", "unbroken"))
-    assert_equal(model, other, documents[0])

@@ -140,7 +140,7 @@ def main(out: str, kill_at: str = "-1", folder: str = "") -> None:
     Path(out, f"{rank}.json").write_text(json.dumps(found), "utf-8")
 
 
-def run(*arguments: str, processes: int = 2, timeout: float = 150) -> subprocess.CompletedProcess:
+def run(*arguments: str, processes: int = 2, timeout: float = 300) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(processes), "-m", *arguments]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -237,7 +237,7 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path: Path) ->
     began = time.monotonic()
     killed = run("tests.training.test_distributed", str(out), "6", str(folder))
     assert killed.returncode != 0
-    assert time.monotonic() - began < 100
+    assert time.monotonic() - began < 250
     assert not list(out.iterdir())
     assert len(list(folder.glob("*/*"))) >= 2, "checkpoints"
     copied = shutil.copytree(folder, tmp_path / "copied")

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from lightxml.data.documents import Documents
+from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import SparseBatch, collate
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import build_encoder
@@ -56,7 +56,9 @@ def table_and_batches() -> tuple[SparseEmbedding, list[SparseBatch]]:
     rng = np.random.default_rng(0)
     values = rng.random((40, 30)) * (rng.random((40, 30)) < 0.2)
     embedding = SparseEmbedding(30, torch.arange(30), 5)
-    documents = Documents(features=embedding.prepare(sp.csr_array(values.astype(np.float32))))
+    documents = EncodedDocuments(
+        features=embedding.prepare(sp.csr_array(values.astype(np.float32)))
+    )
     batches = [
         collate(documents, rows, 0, torch.device("cpu"), training=True).features
         for rows in (np.arange(25), np.arange(25, 40))

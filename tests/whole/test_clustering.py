@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import pickle
 import warnings
 from typing import Any
@@ -189,7 +188,7 @@ def test_dense_and_sparse_rows_of_any_format_give_the_same_clusters(
 
 
 @pytest.mark.parametrize("sparse", [True, False])
-@pytest.mark.parametrize("n_jobs", [1, 2, -1, None])
+@pytest.mark.parametrize("n_jobs", [2, None])
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_jobs_and_threads_change_nothing_and_stay_as_they_were(
     blocks: tuple[sp.csr_array, np.ndarray],
@@ -368,28 +367,8 @@ def test_bad_arguments_are_refused_at_fit(
         BalancedKMeans(**{"max_cluster_size": 2, **params}).fit(np.eye(5))
 
 
-@pytest.mark.parametrize(
-    ("X", "message"),
-    [
-        (np.empty((0, 3)), "0 sample"),
-        (np.empty((3, 0)), "0 feature"),
-        (np.array([[1.0], [np.nan]]), "NaN"),
-        (sp.csr_array([[1.0], [np.inf]]), "infinity"),
-        ([1.0, 2.0], "Expected 2D array"),
-        ([["a"], ["b"]], "could not convert"),
-    ],
-)
-def test_what_is_no_matrix_of_finite_numbers_is_refused(X: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        BalancedKMeans().fit(X)
-
-
 def test_column_numbers_out_of_range_are_refused() -> None:
     X = sp.csr_array(np.eye(4))
     X.indices[2] = 2**30
     with pytest.raises(ValueError, match=r"^X is a damaged sparse matrix \(.+\)\. Build it again"):
         BalancedKMeans(2).fit(X)
-
-
-def test_the_example_in_the_docstring_works() -> None:
-    assert doctest.testmod(clustering).failed == 0

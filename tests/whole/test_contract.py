@@ -25,6 +25,8 @@ from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.network.prediction import sigmoid
 from tests.conftest import small_config
 
+Make = Callable[..., LightXMLClassifier]
+
 
 class Given(ClassifierMixin, BaseEstimator):
     """Keeps the columns of the numbers that a `Translation` is given."""
@@ -141,9 +143,10 @@ TEXTS = Translated(
 QUICK = LightXMLClassifier(
     None,
     rankers=("network",),
-    max_epochs=15,
+    feature_dim=16,
+    max_epochs=6,
     batch_size=32,
-    head_learning_rate=5e-3,
+    head_learning_rate=3e-2,
     device="cpu",
     random_state=0,
 )
@@ -151,9 +154,7 @@ NUMBERS = Translated(**QUICK.get_params())
 
 
 ENSEMBLE = TranslatedEnsemble(
-    clone(QUICK).set_params(random_state=None),
-    n_estimators=2,
-    random_state=0,
+    clone(QUICK).set_params(random_state=None), n_estimators=2, random_state=0
 )
 
 
@@ -255,7 +256,7 @@ def test_one_attribute_holds_what_was_fitted(fitted: LightXMLClassifier) -> None
 
 
 def test_fit_and_predict_leave_the_arguments_as_they_were(
-    make_classifier: Callable[..., LightXMLClassifier], documents: tuple[list[str], Any]
+    make_classifier: Make, documents: tuple[list[str], Any]
 ) -> None:
     X, y = documents
     model = make_classifier(max_epochs=1)

@@ -32,7 +32,7 @@ def test_a_script_of_the_gallery_runs_without_a_warning(script: Path, tmp_path: 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.cluster import DBSCAN, KMeans, MiniBatchKMeans
+from sklearn.cluster import DBSCAN, KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier, load
-from lightxml.clustering import BalancedKMeans
 from lightxml.datasets import make_xmc
 from lightxml.fitting.clusters import make_label_clusters
 from lightxml.fitting.footprint import training_memory
 from lightxml.network.heads.chunked import ChunkedHead
 from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.heads.one_vs_all import OneVsAllHead
+
+Make = Callable[..., LightXMLClassifier]
 
 N_LABELS = 40
 Data = tuple[list[str], sp.csr_array]
@@ -44,15 +45,15 @@ def features_only(**params: Any) -> LightXMLClassifier:
 
 
 @HEADS
-@pytest.mark.parametrize("reads", ["features", "text", "both"])
+@pytest.mark.parametrize("reads", ["features", "both"])
 def test_a_model_learns_what_the_documents_say(
-    make_classifier: Callable[..., LightXMLClassifier], data: Data, head: dict, reads: str
+    make_classifier: Make, data: Data, head: dict, reads: str
 ) -> None:
-    features = {} if reads == "text" else {"features": TfidfVectorizer(), "feature_dim": 32}
     if reads == "features":
         model = features_only(**head, max_epochs=15)
     else:
-        model = make_classifier(**features, max_epochs=25, **head)
+        features = {"features": TfidfVectorizer(), "feature_dim": 32}
+        model = make_classifier(**features, max_epochs=10, **head)
     X, y = data
     model.fit(X, y)
     kind = ClusteredHead if head is CLUSTERED else ChunkedHead
@@ -61,20 +62,11 @@ def test_a_model_learns_what_the_documents_say(
     assert model.history_[-1]["loss"] < model.history_[0]["loss"] / 2
 
 
-@pytest.mark.parametrize(
-    "improvements",
-    [
-        {"loss_correction": True, "n_random_negatives": 7},
-        {"se_block": True, "loss_correction": True},
-        {"se_block": True, "n_random_negatives": 7},
-        {"se_block": True, "loss_correction": True, "n_random_negatives": 7},
-    ],
-    ids=lambda improvements: "+".join(improvements),
-)
 def test_the_improvements_go_together_and_each_changes_the_training(
-    make_classifier: Callable[..., LightXMLClassifier], data: Data, improvements: dict[str, Any]
+    make_classifier: Make, data: Data
 ) -> None:
     X, y = data
+    improvements = {"se_block": True, "loss_correction": True, "n_random_negatives": 7}
     model = make_classifier(**CLUSTERED, **improvements).fit(X, y)
     for name in improvements:
         fewer = {k: v for k, v in improvements.items() if k != name}
@@ -108,9 +100,8 @@ def test_every_argument_changes_the_model(
     assert not np.allclose(changed.decision_function(data[0]), plain_scores, atol=1e-6)
 
 
-@pytest.mark.parametrize("n_jobs", [2, -1])
-def test_jobs_change_nothing(data: Data, plain_scores: np.ndarray, n_jobs: int) -> None:
-    model = features_only(**CLUSTERED, label_dim=16, n_jobs=n_jobs).fit(*data)
+def test_jobs_change_nothing(data: Data, plain_scores: np.ndarray) -> None:
+    model = features_only(**CLUSTERED, label_dim=16, n_jobs=2).fit(*data)
     assert np.array_equal(model.decision_function(data[0]), plain_scores)
 
 
@@ -129,14 +120,8 @@ def test_clusters_are_those_of_the_labels_documents(data: Data) -> None:
 
 @pytest.mark.parametrize(
     "clusterer",
-    [
-        KMeans(5, n_init=1),
-        MiniBatchKMeans(5, n_init=1),
-        BalancedKMeans(10),
-        (np.arange(N_LABELS) % 7) * 3,
-        (np.arange(N_LABELS) % 7).tolist(),
-    ],
-    ids=["KMeans", "MiniBatchKMeans", "BalancedKMeans", "array with gaps", "list"],
+    [KMeans(5, n_init=1), (np.arange(N_LABELS) % 7) * 3],
+    ids=["KMeans", "array with gaps"],
 )
 def test_clusters_come_from_any_clusterer_or_are_given(data: Data, clusterer: Any) -> None:
     X, y = data
@@ -147,7 +132,7 @@ def test_clusters_come_from_any_clusterer_or_are_given(data: Data, clusterer: An
     assert np.array_equal(
         np.unique(model.label_clusters_), np.arange(model.label_clusters_.max() + 1)
     )
-    if isinstance(clusterer, (np.ndarray, list)):
+    if isinstance(clusterer, np.ndarray):
         assert np.array_equal(model.label_clusters_, np.arange(N_LABELS) % 7)
     else:
         assert not hasattr(clusterer, "labels_"), "it was cloned"
@@ -170,14 +155,8 @@ def test_one_cluster_and_clusters_of_one_label_are_no_obstacle(data: Data) -> No
     ("params", "error", "message"),
     [
         ({"label_clusters": np.zeros(39, int)}, ValueError, r"has shape \(39,\).*40 labels"),
-        ({"label_clusters": np.append(np.zeros(39, int), -1)}, ValueError, r"\[39\] is negative"),
-        ({"label_clusters": np.full(40, np.nan)}, ValueError, r"label_clusters\[0\] is missing"),
-        ({"label_clusters": [None] * 40}, ValueError, r"label_clusters\[0\] is missing"),
         ({"label_clusters": DBSCAN(0.01)}, ValueError, "leaves .* labels without a cluster"),
-        ({"label_clusters": TfidfVectorizer()}, ValueError, "label_clusters=.*TfidfVectorizer"),
-        ({"label_clusters": "kmeans"}, TypeError, "label_clusters is 'kmeans'; expected 'auto'"),
         ({"label_clusters": KMeans}, TypeError, "label_clusters is <class"),
-        ({"label_clusters": 7}, TypeError, "label_clusters is 7"),
         ({**CLUSTERED, "n_random_negatives": -1}, ValueError, "n_random_negatives is -1"),
         ({**CLUSTERED, "n_random_negatives": 1.5}, TypeError, "n_random_negatives is .*; expected"),
         ({**CLUSTERED, "n_random_negatives": 26}, ValueError, "=26 is more than the 25 labels"),
@@ -206,15 +185,6 @@ def test_more_candidate_clusters_than_there_are_take_all_with_a_warning(data: Da
     assert np.array_equal(model.predict_topk(X, 5), best)
 
 
-@pytest.mark.parametrize("name", ["loss_correction", "n_random_negatives"])
-@pytest.mark.parametrize("head", [{}, CHUNKED], ids=["one layer", "chunked"])
-def test_an_improvement_of_clusters_without_clusters_says_so(
-    data: Data, name: str, head: dict[str, Any]
-) -> None:
-    with pytest.warns(UserWarning, match=f"{name}=.* has no effect without label clusters"):
-        features_only(**{name: 1 if name == "n_random_negatives" else True}, **head).fit(*data)
-
-
 def test_auto_clusters_very_many_labels_and_narrows_before_a_very_large_layer(
     data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +203,7 @@ def test_auto_clusters_very_many_labels_and_narrows_before_a_very_large_layer(
 
 
 @HEADS
-@pytest.mark.parametrize("way", ["save", "pickle", "deepcopy"])
+@pytest.mark.parametrize("way", ["save", "pickle"])
 def test_a_model_comes_back_the_same(data: Data, head: dict, way: str, tmp_path: Path) -> None:
     X, y = data
     model = features_only(**head).fit(X, y)
@@ -241,7 +211,7 @@ def test_a_model_comes_back_the_same(data: Data, head: dict, way: str, tmp_path:
         model.save(tmp_path / "model")
         again = load(tmp_path / "model", "cpu")
     else:
-        again = pickle.loads(pickle.dumps(model)) if way == "pickle" else copy.deepcopy(model)
+        again = pickle.loads(pickle.dumps(model))
     assert again.get_params()["label_clusters"] is head["label_clusters"]
     assert np.array_equal(again.decision_function(X), model.decision_function(X))
     for k in (1, 5, N_LABELS):
@@ -270,20 +240,6 @@ def test_a_saved_model_keeps_the_clusters_that_were_found_or_given(
         assert np.array_equal(clusters, model.label_clusters_)
         refitted = again.set_params(features=TfidfVectorizer()).fit(X, y)
     assert np.array_equal(refitted.decision_function(X), model.decision_function(X))
-
-
-@HEADS
-def test_rankings_begin_alike_and_scores_are_those_of_all_labels(data: Data, head: dict) -> None:
-    X, y = data
-    model = features_only(**head).fit(X, y)
-    topk, scores = model.predict_topk(X, 8, return_scores=True)
-    assert np.array_equal(model.predict_topk(X, 3), topk[:, :3])
-    proba = model.predict_proba(X)
-    np.testing.assert_allclose(np.take_along_axis(proba, topk, axis=1), scores, atol=1e-6)
-    assert np.array_equal(model.predict(X).toarray() != 0, proba >= 0.5)
-    few = model.predict_topk(X[7:8], 8, return_scores=True)
-    assert np.array_equal(few[0], topk[7:8])
-    np.testing.assert_allclose(few[1], scores[7:8], atol=1e-5)
 
 
 def test_a_training_that_may_not_fit_into_memory_says_what_to_lower(
@@ -315,7 +271,7 @@ def test_the_estimate_counts_weights_moments_means_and_candidates(data: Data) ->
 @pytest.mark.gpu
 @HEADS
 def test_a_gpu_learns_as_a_cpu_does_and_both_rank_alike(
-    make_classifier: Callable[..., LightXMLClassifier], data: Data, head: dict[str, Any]
+    make_classifier: Make, data: Data, head: dict[str, Any]
 ) -> None:
     X, y = data
     params = {"features": TfidfVectorizer(), "feature_dim": 32, "max_epochs": 15, **head}

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier
-from lightxml.fitting.footprint import rankers_memory
+from lightxml.fitting.panel_footprint import rankers_memory
 from lightxml.rankers.base import Documents
 from lightxml.rankers.fit_panel import fit_panel
 from lightxml.rankers.sparse import normalized
@@ -49,7 +49,7 @@ def test_vectors_count_documents_and_texts_and_add_columns() -> None:
 def test_rankers_that_may_not_fit_into_memory_say_what_to_lower(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("lightxml.fitting.footprint.free_memory", lambda: 1_000)
+    monkeypatch.setattr("lightxml.fitting.panel_footprint.free_memory", lambda: 1_000)
     model = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0)
     texts = [f"word{i % 7} word{i % 5}" for i in range(40)]
     told = r"Fitting the rankers may take .* GiB more memory.*rows and neighbors \(fewer features"
