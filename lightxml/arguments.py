@@ -208,6 +208,9 @@ A_FROZEN_ENCODER = Need("a frozen encoder", lambda s: s.has_encoder and not s.tr
 A_TRAINED_ENCODER = Need("a trained encoder", lambda s: s.trains_encoder,
                          "Pass head_learning_rate, which is for all else")  # fmt: skip
 A_NETWORK = Need("a network", lambda s: s.has_network, "Pass an encoder, or rankers=('network',)")
+A_NETWORK_OF_TEXT = Need("a network that reads an encoder",
+                         lambda s: s.has_encoder and s.has_network,
+                         "Pass an encoder, and rankers='auto' or with 'network'")  # fmt: skip
 A_NETWORK_OF_FEATURES = Need("a network that reads features",
                              lambda s: s.has_features and s.has_network,
                              "Pass features and an encoder, or rankers=('network',)")  # fmt: skip
@@ -219,6 +222,9 @@ CLUSTERS_OF_THE_FIT = Need("label clusters made by fit", lambda s: s.makes_clust
 SEVERAL_JOBS = Need("label clusters made by fit, or the ranker 'linear'",
                     lambda s: s.makes_clusters or s.fits_linear,
                     "Pass label_clusters=True, or features=TfidfVectorizer()")  # fmt: skip
+WHAT_TAKES_LONG = Need("a network, or the ranker 'linear'",
+                       lambda s: s.has_network or s.fits_linear,
+                       "Pass an encoder, or features=TfidfVectorizer()")  # fmt: skip
 AN_AVERAGE = Need("averaged weights", lambda s: s.averages, "Pass swa_start=0.5")
 EARLY_STOPPING = Need("early stopping", lambda s: s.stops_early, "Pass early_stopping=True")
 HELD_OUT_DOCUMENTS = Need("documents held out of X", lambda s: s.holds_out,
@@ -284,9 +290,9 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
         Argument("max_length", 512, whole(1), AN_ENCODER),
     ),
     "representation": (
-        Argument("n_feature_layers", 5, whole(1), AN_ENCODER),
+        Argument("n_feature_layers", 5, whole(1), A_NETWORK_OF_TEXT),
         Argument("feature_dim", "auto", whole(1) | AUTO, A_NETWORK_OF_FEATURES),
-        Argument("se_block", False, FLAG, AN_ENCODER, is_refused=True),
+        Argument("se_block", False, FLAG, A_NETWORK_OF_TEXT, is_refused=True),
         Argument("dropout", 0.5, FRACTION, A_NETWORK),
     ),
     "labels": (
@@ -332,7 +338,7 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
         Argument("n_jobs", None, JOBS, SEVERAL_JOBS, changes_result=False),
         Argument("memory", None, MEMORY, A_FROZEN_ENCODER, changes_result=False, saved="no"),
         Argument(
-            "checkpoint_dir", None, FOLDER | NONE, A_NETWORK, changes_result=False, saved="no"
+            "checkpoint_dir", None, FOLDER | NONE, WHAT_TAKES_LONG, changes_result=False, saved="no"
         ),
         Argument("checkpoint_minutes", 10, POSITIVE, CHECKPOINTS, changes_result=False),
         Argument("verbose", 0, VERBOSE, changes_result=False),

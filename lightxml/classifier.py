@@ -112,7 +112,8 @@ class LightXMLClassifier(TopKEstimator):
         Who proposes and scores labels, of ``"linear"``, ``"neighbors"``, ``"label_texts"`` and
         ``"network"``. ``"auto"``: linear classifiers [5]_ and neighbors where there are sparse
         features; neighbors by an encoder's vectors where it is frozen; the labels' texts where
-        `fit` is given any; the network where there is an encoder, or nothing but dense features.
+        `fit` is given any, by the vectors of a frozen encoder too; the network where there is an
+        encoder, or nothing but dense features.
         Above 200,000 training documents, what a label's documents have in common takes the place
         of the neighbors. ``("network",)``: LightXML alone, without a final ranker.
     final_ranker : "auto", None or classifier, default="auto"
@@ -182,14 +183,15 @@ class LightXMLClassifier(TopKEstimator):
         A folder that keeps a frozen encoder's vectors across fits, document by document. They
         are read again where encoder, number of layers, precision and tokens are the same.
     checkpoint_dir : str, path or None, default=None
-        A folder for checkpoints. `fit` with the same arguments and data then goes on where it was
-        killed or interrupted, to the same weights (docs/checkpoints.md). They are deleted when
-        the fit is done.
+        A folder for checkpoints of the network, and for linear classifiers that took long. `fit`
+        with the same arguments and data then goes on where it was killed or interrupted, to the
+        same weights (docs/checkpoints.md). They are deleted when the fit is done.
     checkpoint_minutes : float, default=10
         From one checkpoint to the next within an epoch; there is one at each epoch's end as well.
         Where writing takes long there are fewer: it costs at most 2 % of the time.
     verbose : int, default=0
-        1 shows a progress bar with documents a second, time left, loss and validation P@1.
+        1 shows a progress bar with documents a second, time left, loss and validation P@1, and
+        says which ranker is being fitted.
 
     Attributes
     ----------
@@ -445,11 +447,11 @@ class LightXMLClassifier(TopKEstimator):
         documents = model.read(X)
         if not model.reads_texts:
             validate_data(self, X, skip_check_array=True, reset=False)  # a data frame's names
-        if model.network is None or self.memory is None:
+        if model.text_reader is None or self.memory is None:
             return documents
         from lightxml.predicting import frozen
 
-        encoded = frozen.with_kept_summaries(model.network, documents.encoded, self.memory)
+        encoded = frozen.with_kept_summaries(model.text_reader, documents.encoded, self.memory)
         return replace(documents, encoded=encoded)
 
     def _members(self, X: Any) -> Members:

@@ -2,6 +2,7 @@
 
     python rankers.py FOLDER [--learner ours|bonsai|names] [--texts none|trained|closed|open]
         [--others FOLDER ...] [--without RANKER ...] [--final-ranker auto|mean|logistic]
+        [--encoder FOLDER --freeze [--max-length N] [--memory FOLDER]]
         [--pairs] [--punctuation] [--seed N] [--validation] [--results FILE]
     python rankers.py --table FILE
 
@@ -9,7 +10,9 @@
 and with up to 100,000 names of other sets, `labels.txt` of `--others` (an open list). Learners:
 ``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where each text is one more training
 document; ``names``, the labels whose text stands in the document, longest first. One process, one
-row of results: peak memory is that of one learner. `--validation` measures on a tenth of the
+row of results: peak memory is that of one learner. `--encoder`: a transformer for ``ours``, trained
+unless there is `--freeze`; what its pass takes is not in the time where `--memory` has its vectors.
+`--validation` measures on a tenth of the
 training part. P@k are over all true labels, those without a training document too. `--table`
 prints the rows of a file of results in Markdown.
 """
@@ -71,17 +74,27 @@ def with_others(names: dict[str, str], folders: list[Path]) -> dict[str, str]:
 
 
 def ours(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
-    """Fit `LightXMLClassifier` on words; return it and what ranks."""
+    """Fit `LightXMLClassifier` on words, and an encoder where asked; return it and what ranks."""
     rankers: Any = "auto"
     if options.without:
         every = ("linear", "neighbors", *(("label_texts",) if names else ()))
+        every = (*every, *(("network",) if options.encoder else ()))
         rankers = tuple(name for name in every if name not in options.without)
     texts = None if not names or "label_texts" in options.without else names
     logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     final = {"auto": "auto", "mean": None, "logistic": logistic}[options.final_ranker]
     features = vectorizer(pairs=options.pairs)
+    of_encoder: dict[str, Any] = {}
+    if options.encoder:
+        of_encoder = {"max_length": options.max_length, "memory": options.memory}
+        of_encoder["freeze_encoder"] = options.freeze
     model = LightXMLClassifier(
-        None, features=features, rankers=rankers, final_ranker=final, random_state=options.seed
+        options.encoder,
+        features=features,
+        rankers=rankers,
+        final_ranker=final,
+        random_state=options.seed,
+        **of_encoder,
     ).fit(X, y, label_texts=texts)
 
     def rank(new: list[str]) -> Scores:
@@ -206,6 +219,8 @@ def table(file: Path) -> str:
             what = row["learner"] + "".join(f", without {each}" for each in row["without"])
             what += f", {row['final_ranker']}" if row["final_ranker"] != "auto" else ""
             what += ", pairs of words" if row["pairs"] else ""
+            if row.get("encoder"):
+                what += f", {'frozen' if row['freeze'] else 'trained'} encoder"
             what += f", seed {row['seed']}" if row["seed"] else ""
             error = f"{row['ECE']:.3f} ({row['ECE by chance']:.3f})" if "ECE" in row else ""
             error = error if row["learner"] == "ours" else ""
@@ -233,7 +248,10 @@ def main() -> None:
     parser.add_argument("--final-ranker", choices=("auto", "mean", "logistic"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path)
-    for flag in ("--validation", "--punctuation", "--pairs"):
+    parser.add_argument("--encoder")
+    parser.add_argument("--max-length", type=int, default=128)
+    parser.add_argument("--memory")
+    for flag in ("--validation", "--punctuation", "--pairs", "--freeze"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     if options.table is not None:
@@ -269,8 +287,12 @@ def main() -> None:
             save(str(Path(folder) / "model"))
             size = round(size_in_bytes(Path(folder)) / 1e6, 1)
     told = {
-        name: value for name, value in vars(options).items() if name not in ("results", "others")
+        name: value
+        for name, value in vars(options).items()
+        if name not in ("results", "others", "memory")
     }
+    if options.encoder:
+        told["encoder"] = "/".join(Path(options.encoder).parts[-2:])
     row = {
         **told, "folder": options.folder.name, "names": len(names),
         **figures(found, scores, y_new, trained),

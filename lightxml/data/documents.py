@@ -52,8 +52,9 @@ class EncodedDocuments:
     ----------
     tokens : TokenStore or None
     features : csr_array or ndarray of float32, shape (n_documents, n_features), or None
-    summaries : ndarray of float16, shape (n_documents, n_layers, width), or None
-        What a frozen encoder made of the tokens; where it is given, they are not read again.
+    summaries : ndarray of float16, shape (n_documents, n_layers + 1, width), or None
+        What a frozen encoder made of the tokens, the vector to compare documents by last; where
+        they are given, the tokens are not read again.
     representations : ndarray of float32, shape (n_documents, width), or None
         What the head reads; where it is given, nothing else is read.
     """

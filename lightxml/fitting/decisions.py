@@ -131,15 +131,16 @@ def rankers(
         ("linear", has_sparse_features, "sparse features: pass features=TfidfVectorizer()"),
         (
             "neighbors",
-            has_sparse_features or (is_frozen and "network" in given),
-            "sparse features, or a frozen encoder and 'network': pass features=TfidfVectorizer()",
+            has_sparse_features or is_frozen,
+            "sparse features, or a frozen encoder: pass features=TfidfVectorizer()",
         ),
         ("label_texts", has_label_texts, "the texts of labels: pass label_texts to fit"),
     ):
         if name in given and not is_there:
             raise ValueError(f"rankers has {name!r}, which needs {needed}, or leave it out.")
+    compares = is_frozen and not {"neighbors", "label_texts"}.isdisjoint(given)
     for argument, is_there, name in (
-        ("encoder", has_encoder, "network"),
+        ("encoder", has_encoder and not compares, "network"),
         ("label_texts", has_label_texts, "label_texts"),
     ):
         if is_there and name not in given:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lightxml.exceptions import warn
+from lightxml.fitting.panel_footprint import warn_if_more
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.pending import ADAMW_BYTES
 from lightxml.runtime.memory import free_memory
@@ -64,26 +64,14 @@ def warn_if_short(
     UserWarning
         With the estimate, what is free, and the arguments to change.
     """
-    free = free_on(network.device)
     needed = training_memory(network, batch_size, length, averages=averages)
-    total = sum(needed.values())
-    if free is None or total <= free:
-        return
     advice = {
         "optimizer": "gradients and moments (labels after a layer of width label_dim have none)",
         "average": "the mean of the weights (swa_start=None does without)",
         "encoder": "the encoder (a smaller batch_size with accumulate, a smaller max_length)",
         "output": "logits (a smaller batch_size with accumulate; fewer n_candidate_clusters)",
     }
-    parts = ", ".join(
-        f"{size / 2**30:.1f} for {advice[name]}"
-        for name, size in sorted(needed.items(), key=lambda item: -item[1])
-        if size
-    )
-    warn(
-        f"Training may take {total / 2**30:.1f} GiB more memory, and {free / 2**30:.1f} GiB are "
-        f"free. Of it, {parts}."
-    )
+    warn_if_more("Training", needed, free_on(network.device), advice)
 
 
 def free_on(device: torch.device) -> int | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from lightxml.data.documents import EncodedDocuments
+from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels
 from lightxml.fitting import decisions
@@ -36,13 +36,31 @@ from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.loop import train
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, and the documents as it read them.
+
+    Attributes
+    ----------
+    model : FittedModel
+    learned : EncodedDocuments
+        For training.
+    new : EncodedDocuments or None
+        Those that it did not learn from: of the task's validation.
+    """
+
+    model: FittedModel
+    learned: EncodedDocuments
+    new: EncodedDocuments | None
+
+
 def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
     """Learn what LightXML's network alone is to rank."""
     task = with_held_out(task, seed)
     inputs = task.reader.fit(task.inputs)
     weight = float(task.params["propensity_weight"])
     preferred = preference(task.labels.matrix, weight) if weight else None
-    model = fit_network(task, inputs, seed, checkpoints, preferred)
+    model = fit_network(task, inputs, seed, checkpoints, preferred).model
     if preferred is not None:
         assert model.network is not None
         lift(model.network.head, preferred)
@@ -55,7 +73,7 @@ def fit_network(
     seed: int,
     checkpoints: Checkpoints | None,
     preferred: np.ndarray | None,
-) -> FittedModel:
+) -> Trained:
     """Train the network on documents with their features, or go on where its checkpoints end.
 
     Anew each time, on resume too: the documents held out, the features, the network's first
@@ -77,7 +95,7 @@ def fit_network(
     assert network is not None
     documents = encoded(model, inputs, params)
     start(network, documents, task.labels.matrix)
-    after_epoch = None
+    new = after_epoch = None
     if task.validation is not None:
         new = encoded(model, task.reader.featurize(task.validation[0]), params)
         after_epoch = Measurement(new, task.validation[1], preferred, task.ranks)
@@ -86,7 +104,7 @@ def fit_network(
         history = train_network(
             network, task, params, documents, inputs.numbers, seed, after_epoch, checkpoints
         )
-    return replace(model, history=history)
+    return Trained(replace(model, history=history), documents, new)
 
 
 def ranker_of(model: FittedModel) -> Callable[[np.ndarray], Ranker]:
@@ -178,11 +196,21 @@ def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> Encod
     return replace(documents, summaries=summaries)
 
 
+def vectors_of(model: FittedModel, texts: list[str], params: dict[str, Any]) -> np.ndarray:
+    """Return the frozen encoder's vectors of some texts, float16 of shape (n_texts, width)."""
+    assert model.text_reader is not None
+    assert model.tokenizer is not None
+    tokens = tokenize(texts, model.tokenizer)
+    folder = cache_folder(params["memory"])
+    found = summarise_all(model.text_reader, tokens, folder, verbose=params["verbose"])
+    return found[:, -1].copy()  # and the layers' vectors go
+
+
 def start(network: LightXMLNetwork, documents: EncodedDocuments, y: sp.csr_array) -> None:
     """Give the network what it takes from the training documents before the first step."""
     if network.standardise is not None:
         assert documents.summaries is not None
-        network.standardise.fit(documents.summaries)
+        network.standardise.fit(documents.summaries[:, : network.n_feature_layers])
     if not network.trains_encoder:
         # The encoder's later changes would take the labels' first directions away again.
         network.head.start(lambda: prediction.representations(network, documents), y)

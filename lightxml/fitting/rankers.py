@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs
 from lightxml.fitting import decisions
+from lightxml.fitting.panel_footprint import warn_if_rankers_are_short
 from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
-from lightxml.predicting.fitted import FittedModel, represented, rows_of
+from lightxml.predicting.fitted import FittedModel, place, represented, rows_of
 from lightxml.rankers.base import Documents
-from lightxml.rankers.fit_panel import fit_panel
+from lightxml.rankers.fit_panel import Keep, fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
+from lightxml.rankers.linear import Linear
 from lightxml.rankers.panel import Panel
+from lightxml.runtime.progress import say
+from lightxml.training.parts import Part
 
 if TYPE_CHECKING:
     from lightxml.training.checkpoints import Checkpoints
@@ -30,24 +36,35 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     """
     params, y = task.params, task.labels.matrix
     inputs = task.reader.fit(task.inputs)
-    documents = Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
+    documents, new = as_read(inputs), None
     held = held_out_rows(task, documents, seed)
+    if held is not None:
+        task = replace(task, validation=(inputs.only(held), y[held]))
+    if task.validation is not None and params["final_ranker"] is not None:
+        new = as_read(task.reader.featurize(task.validation[0]))
     model = FittedModel(task.reader, task.labels.classes, task.labels.form, None, None, [])
     make_network = None
     if "network" in task.rankers:  # the others are fitted without torch
-        from lightxml.fitting.network import fit_network, ranker_of
+        from lightxml.fitting.network import ranker_of
 
-        learned = inputs.only(rest(y, held))
-        model = fit_network(held_from(task, inputs, held), learned, seed, checkpoints, None)
+        model, documents, new = with_network(task, inputs, held, documents, new, seed, checkpoints)
         make_network = ranker_of(model)
-        if model.network is not None and model.network.is_frozen:
-            documents = replace(documents, vectors=read(model, inputs, task).vectors)
+    elif (source := decisions.encoder(params, reads_texts=task.reader.reads_texts)) is not None:
+        model = with_encoder(model, source, params)
+        documents = with_vectors(model, documents, params)
+        if new is not None and held is not None:
+            assert documents.vectors is not None
+            new = replace(new, vectors=documents.vectors[held])
+        elif new is not None:
+            new = with_vectors(model, new, params)
     validation = held_out = None
-    if params["final_ranker"] is not None and task.validation is not None:
-        new = task.reader.featurize(task.validation[0])
-        validation = read(model, new, task), task.validation[1]
-    elif held is not None and params["final_ranker"] is not None:
-        held_out = held, read(model, inputs.only(held), task)
+    if new is not None and held is not None:
+        held_out = held, new
+    elif new is not None and task.validation is not None:
+        validation = new, task.validation[1]
+    n_texts = sum(map(len, task.label_texts)) if isinstance(task.label_texts, tuple) else 0
+    n_new = len(new) if new is not None else n_held_out(len(documents))
+    warn_if_rankers_are_short(documents, y, task.rankers, n_new, n_texts)
     panel = task.ranks.from_first(
         lambda: without_network(
             fit_panel(
@@ -59,6 +76,9 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
                 validation=validation,
                 held_out=held_out,
                 network=make_network,
+                label_vectors=label_vectors(task, model),
+                keep=None if checkpoints is None else keep_in(checkpoints),
+                say=partial(say, verbose=params["verbose"]),
                 seed=seed,
                 n_jobs=params["n_jobs"],
             ).panel
@@ -72,16 +92,89 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     return replace(model, panel=panel, label_texts=texts)
 
 
-def read(model: FittedModel, inputs: Inputs, task: Task) -> Documents:
-    """Return documents as the rankers read them, the network among them."""
-    documents = Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
-    if model.network is None:
-        return documents
-    from lightxml.fitting.network import encoded
+def as_read(inputs: Inputs) -> Documents:
+    """Return documents as the rankers of words read them."""
+    return Documents(rows_of(inputs.matrix, len(inputs)), inputs.texts)
 
-    return represented(
-        model.network, replace(documents, encoded=encoded(model, inputs, task.params))
+
+def with_network(
+    task: Task,
+    inputs: Inputs,
+    held: np.ndarray | None,
+    documents: Documents,
+    new: Documents | None,
+    seed: int,
+    checkpoints: Checkpoints | None,
+) -> tuple[FittedModel, Documents, Documents | None]:
+    """Train the network on what is not held out.
+
+    Returns
+    -------
+    model : FittedModel
+    documents : Documents
+        With a frozen encoder's vectors of all, those held out too: no document goes through it
+        again.
+    new : Documents or None
+        As the network represents them.
+    """
+    from lightxml.fitting.network import fit_network
+
+    y = task.labels.matrix
+    learned = rest(y, held)
+    labels = replace(task.labels, matrix=y[learned])
+    trained = fit_network(
+        replace(task, labels=labels), inputs.only(learned), seed, checkpoints, None
     )
+    if new is not None:
+        new = represented(trained.model, replace(new, encoded=trained.new))
+    if (summaries := trained.learned.summaries) is not None:
+        vectors = np.empty((len(documents), summaries.shape[2]), dtype=summaries.dtype)
+        vectors[learned] = summaries[:, -1]
+        if held is not None:
+            assert trained.new is not None
+            assert trained.new.summaries is not None
+            vectors[held] = trained.new.summaries[:, -1]
+        documents = replace(documents, vectors=vectors)
+    return trained.model, documents, new
+
+
+def with_encoder(model: FittedModel, source: Any, params: dict[str, Any]) -> FittedModel:
+    """Return the model with a frozen encoder, for its vectors alone."""
+    from lightxml.network.encoders import build_encoder
+    from lightxml.network.text_reader import frozen_encoder
+
+    encoder = build_encoder(source, [], int(params["max_length"]))
+    model = replace(model, encoder=frozen_encoder(encoder), tokenizer=encoder.tokenizer)
+    place(model, params["precision"], params["device"])
+    return model
+
+
+def with_vectors(model: FittedModel, documents: Documents, params: dict[str, Any]) -> Documents:
+    """Return documents with a frozen encoder's vectors."""
+    from lightxml.fitting.network import vectors_of
+
+    assert documents.texts is not None
+    return replace(documents, vectors=vectors_of(model, list(documents.texts), params))
+
+
+def label_vectors(task: Task, model: FittedModel) -> np.ndarray | None:
+    """Return a frozen encoder's vectors of the labels' texts, label by label; None without."""
+    texts = task.label_texts
+    if not isinstance(texts, tuple) or model.text_reader is None or not model.text_reader.is_frozen:
+        return None
+    from lightxml.fitting.network import vectors_of
+
+    return vectors_of(model, [text for each in texts for text in each], task.params)
+
+
+def keep_in(checkpoints: Checkpoints) -> Keep:
+    """Return what keeps linear classifiers beside the checkpoints of the network."""
+
+    def keep(name: str, fit: Callable[[], Linear]) -> Linear:
+        part = checkpoints.part(name, lambda: Part(*fit().describe()))
+        return Linear.made_of(part.settings, part.arrays)
+
+    return keep
 
 
 def held_out_rows(task: Task, documents: Documents, seed: int) -> np.ndarray | None:
@@ -113,15 +206,6 @@ def rest(y: sp.csr_array, rows: np.ndarray | None) -> np.ndarray:
     """Return the numbers of the documents that are not among these."""
     numbers = np.arange(y.shape[0])
     return numbers if rows is None else np.setdiff1d(numbers, rows)
-
-
-def held_from(task: Task, inputs: Inputs, rows: np.ndarray | None) -> Task:
-    """Return the task of the network, which does not learn from these documents."""
-    if rows is None:
-        return task
-    y = task.labels.matrix
-    labels = replace(task.labels, matrix=y[rest(y, rows)])
-    return replace(task, labels=labels, validation=(inputs.only(rows), y[rows]))
 
 
 def without_network(panel: Panel) -> Panel:

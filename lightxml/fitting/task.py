@@ -95,6 +95,7 @@ def check_task(
     decisions.check_effects(params, setting)
     if "network" in rankers:
         check_given_clusters(params["label_clusters"], len(labels.classes))
+    if encoder is not None or "network" in rankers:
         check_network(encoder, params["device"])
     task = Task(params, reader, inputs, labels, validation, rankers, texts, ranks)
     if ranks.size > 1:
@@ -103,7 +104,7 @@ def check_task(
 
 
 def check_network(encoder: Any, device: Any) -> None:
-    """Check what a network is made of and where: here torch is imported, if it was not before."""
+    """Check an encoder, and where it or a network is to be: here torch is first imported."""
     from lightxml.network.encoders import check_encoder
     from lightxml.runtime.devices import choose_device
 
@@ -132,9 +133,9 @@ def with_label_texts(
 
 
 def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints | None]:
-    """Return the checkpoints of a network's training, as a context; None without a folder."""
+    """Return the checkpoints of this fit, as a context; None without a folder for them."""
     params = task.params
-    if params["checkpoint_dir"] is None or "network" not in task.rankers:
+    if params["checkpoint_dir"] is None or not {"network", "linear"} & set(task.rankers):
         return nullcontext()
     from lightxml.training.checkpoints import checkpoints_in
 
@@ -142,7 +143,8 @@ def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints 
     validation = _given(task.validation)
     name = fingerprint(params, known, task.inputs.given, task.labels, validation, task.label_texts)
     folder = Path(params["checkpoint_dir"]) / name
-    return checkpoints_in(folder, 60 * params["checkpoint_minutes"], seed, task.ranks)
+    seconds, more_follows = 60 * params["checkpoint_minutes"], task.rankers != ("network",)
+    return checkpoints_in(folder, seconds, seed, task.ranks, more_follows=more_follows)
 
 
 def _given(

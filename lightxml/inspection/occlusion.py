@@ -137,7 +137,7 @@ def explain(
         for run, loss in _weighed(len(spans), int(max_predictions), losses)
     ]
     X, labels = read([text]), model.classes_.tolist()
-    asked = [(each, represented(each.network, each.read(X))) for each in members]
+    asked = [(each, represented(each, each.read(X))) for each in members]
     return Explanation(
         text,
         labels[column],

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -21,6 +22,7 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.utils import cached_file
 
 from lightxml.exceptions import EncoderUnavailableError
 
@@ -48,6 +50,9 @@ class TextEncoder:
         Where the tokenizer puts the token that stands for the whole document ([CLS]).
     max_length : int
         Tokens a document; at most the encoder's number of positions.
+    pooling : {"mean", "cls"}
+        What of the last layer is its vector of a document, as one that was trained for comparisons
+        gives it: the mean of all tokens, or the summary token.
     """
 
     model: Any
@@ -55,6 +60,7 @@ class TextEncoder:
     pad_id: int
     summary: Literal["first", "last"]
     max_length: int
+    pooling: Literal["mean", "cls"] = "mean"
 
 
 # Architectures trained to fill in masked words read a whole document, in both directions; so
@@ -133,6 +139,7 @@ def assemble(
     pad_id: int,
     summary: Literal["first", "last"],
     max_length: int,
+    pooling: Literal["mean", "cls"] = "mean",
 ) -> TextEncoder:
     """Join a model and its tokenizer, with documents cut to what both can take."""
     rows = model.get_input_embeddings().num_embeddings
@@ -151,7 +158,7 @@ def assemble(
             f"special tokens; pass at least {n_special + 1}."
         )
     tokenizer.enable_truncation(max_length)
-    return TextEncoder(model, tokenizer, pad_id, summary, max_length)
+    return TextEncoder(model, tokenizer, pad_id, summary, max_length, pooling)
 
 
 def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
@@ -289,7 +296,27 @@ def _load_pretrained(name: str, max_length: int) -> TextEncoder:
         pad_id=tokenizer.pad_token_id,
         summary="first" if sample[0] == tokenizer.cls_token_id else "last",
         max_length=max_length,
+        pooling=_pooling_of(name),
     )
+
+
+def _pooling_of(name: str) -> Literal["mean", "cls"]:
+    """Return how the model's own files pool, as sentence-transformers writes them; else the mean.
+
+    Whoever pools in a third way is pooled by the mean.
+    """
+    with _unavailable(name):
+        file = cached_file(
+            name,
+            "1_Pooling/config.json",
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        if file is None:
+            return "mean"
+        values = json.loads(Path(file).read_text(encoding="utf-8"))
+    return "cls" if values.get("pooling_mode_cls_token") is True else "mean"
 
 
 @contextmanager

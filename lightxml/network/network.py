@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightxml.network.batches import Batch, Targets, TokenBatch
+from lightxml.network.batches import Batch, Targets
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import TextEncoder
 from lightxml.network.features import FeatureEmbedding, Standardise, make_embedding
 from lightxml.network.heads.kinds import make_head
+from lightxml.network.text_reader import TextReader
 
 # Of a representation without a trained encoder, chosen on validation documents. Both parts have
 # an equal share in it, and so learn equally fast; no document speaks louder than others.
 LENGTH = 8.0
-_HALF_MAX = torch.finfo(torch.float16).max
 
 
 class SqueezeExcitation(nn.Module):
@@ -49,7 +49,7 @@ class SqueezeExcitation(nn.Module):
         return layers * gates.unsqueeze(2)
 
 
-class LightXMLNetwork(nn.Module):
+class LightXMLNetwork(TextReader):
     """A text representation, and a head that ranks labels by it.
 
     Its random weights come from torch's current generator. A fit gives it the clusters of labels
@@ -77,20 +77,14 @@ class LightXMLNetwork(nn.Module):
     """
 
     def __init__(self, config: NetworkConfig, encoder: TextEncoder | None = None) -> None:
-        super().__init__()
-        self.autocast_dtype: torch.dtype | None = None
-        self.encoder = self.standardise = self.se_block = None
-        self.n_feature_layers, self.pad_id = 0, 0
+        super().__init__(encoder, config.n_feature_layers, frozen=config.frozen)
+        self.standardise = self.se_block = None
         self.widths: list[int] = []
         if encoder is not None:
-            of_encoder = encoder.model.config
-            self.encoder = encoder.model.requires_grad_(not config.frozen)
-            self.n_feature_layers = min(config.n_feature_layers, of_encoder.num_hidden_layers)
-            self.summary = encoder.summary
-            self.pad_id = encoder.pad_id
+            hidden_size = encoder.model.config.hidden_size
             if config.frozen:
-                self.standardise = Standardise(self.n_feature_layers, of_encoder.hidden_size)
-            self.widths.append(self.n_feature_layers * of_encoder.hidden_size)
+                self.standardise = Standardise(self.n_feature_layers, hidden_size)
+            self.widths.append(self.n_feature_layers * hidden_size)
         self.features: FeatureEmbedding | None = None
         if config.features is not None:
             self.features = make_embedding(config.features)
@@ -126,52 +120,14 @@ class LightXMLNetwork(nn.Module):
         self.head.check()
 
     @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.head.parameters()).device
-
-    @property
     def width(self) -> int:
         """Entries of a document's representation."""
         return sum(self.widths)
 
     @property
-    def is_frozen(self) -> bool:
-        """Whether there is an encoder that training leaves as it is."""
-        return self.standardise is not None
-
-    @property
     def trains_encoder(self) -> bool:
         """Whether there is an encoder that training changes."""
         return self.encoder is not None and not self.is_frozen
-
-    def summarise(self, batch: TokenBatch) -> torch.Tensor:
-        """Return the summary vectors of the last hidden layers, last layer first.
-
-        Returns
-        -------
-        Tensor, shape (batch, n_layers, width)
-            float32; float16 of a frozen encoder.
-        """
-        assert self.encoder is not None
-        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        if self.summary == "last":
-            last = (batch.lengths - 1)[:, None]
-            # XLNet, the encoder with its summary token at the end, was trained with that token
-            # in segment 2 and the text in segment 0.
-            position = torch.arange(batch.input_ids.shape[1], device=last.device)
-            inputs["token_type_ids"] = 2 * (position == last).long()
-        dtype = self.autocast_dtype
-        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            hidden = self.encoder(**inputs, output_hidden_states=True).hidden_states
-        layers = [hidden[-1 - i] for i in range(self.n_feature_layers)]
-        if self.summary == "first":
-            summaries = [layer[:, 0] for layer in layers]
-        else:
-            index = last[:, :, None].expand(-1, 1, layers[0].shape[2])
-            summaries = [layer.gather(1, index)[:, 0] for layer in layers]
-        joined = torch.stack([s.float() for s in summaries], dim=1)
-        return joined.clamp(-_HALF_MAX, _HALF_MAX).half() if self.is_frozen else joined
 
     def represent(self, batch: Batch) -> torch.Tensor:
         """Return what the head reads, before dropout: float32 of shape (batch, width).
@@ -188,7 +144,7 @@ class LightXMLNetwork(nn.Module):
                 assert batch.tokens is not None
                 layers = self.summarise(batch.tokens)
             if self.standardise is not None:
-                layers = self.standardise(layers)
+                layers = self.standardise(layers[:, : self.n_feature_layers])
             if self.se_block is not None:
                 layers = self.se_block(layers)
             text = layers.flatten(1)

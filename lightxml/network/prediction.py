@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.special import expit
 from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import Batch, collate, prediction_batches
 from lightxml.network.network import LightXMLNetwork
+from lightxml.network.text_reader import TextReader
 from lightxml.runtime.forks import use_one_thread_if_forked
 
 # Enough to fill the hardware; more only costs memory.
@@ -33,7 +35,8 @@ def predict_topk(
     """
     columns = np.empty((len(documents), k), dtype=np.int64)
     values = np.empty((len(documents), k), dtype=np.float32)
-    for rows, (best, where) in _each(network, documents, lambda batch: network.rank(batch, k)):
+    ranked = _each(network, documents, lambda batch: network.rank(batch, k), network.head.n_logits)
+    for rows, (best, where) in ranked:
         columns[rows], values[rows] = where.cpu().numpy(), best.cpu().numpy()
     return columns, values
 
@@ -75,7 +78,9 @@ def predict_positive(network: LightXMLNetwork, documents: EncodedDocuments) -> s
     columns: list[np.ndarray] = []
     # Slightly too many, so that the scores themselves decide, as `predict_proba` gives them.
     least = -1e-3
-    for rows_of_batch, found in _each(network, documents, lambda b: network.positive(b, least)):
+    n_logits = network.head.n_logits
+    positive = _each(network, documents, lambda b: network.positive(b, least), n_logits)
+    for rows_of_batch, found in positive:
         where, column, logits = (part.cpu().numpy() for part in found)
         chosen = sigmoid(logits) >= 0.5
         rows.append(rows_of_batch[where[chosen]])
@@ -93,7 +98,7 @@ def representations(
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     """Yield some documents' numbers and what the head reads of them, until all have come."""
     network.eval()
-    return _each(network, documents, network.represent)
+    return _each(network, documents, network.represent, network.head.n_logits)
 
 
 def represent_all(network: LightXMLNetwork, documents: EncodedDocuments) -> torch.Tensor:
@@ -102,6 +107,22 @@ def represent_all(network: LightXMLNetwork, documents: EncodedDocuments) -> torc
     for rows, represented in representations(network, documents):
         out[torch.from_numpy(rows).to(out.device)] = represented
     return out
+
+
+def summarised(reader: TextReader, documents: EncodedDocuments) -> EncodedDocuments:
+    """Return the documents with what a frozen encoder makes of them, if they have it not yet."""
+    if documents.summaries is not None:
+        return documents
+
+    def summarise(batch: Batch) -> torch.Tensor:
+        assert batch.tokens is not None
+        return reader.summarise(batch.tokens)
+
+    shape = (len(documents), reader.n_feature_layers + 1, reader.encoder.config.hidden_size)
+    summaries = np.empty(shape, dtype=np.float16)
+    for rows, made in _each(reader, documents, summarise, n_logits=1):
+        summaries[rows] = made.cpu().numpy()
+    return replace(documents, summaries=summaries)
 
 
 def represented(network: LightXMLNetwork, documents: EncodedDocuments) -> EncodedDocuments:
@@ -119,16 +140,13 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _each(
-    network: LightXMLNetwork,
-    documents: EncodedDocuments,
-    make: Callable[[Batch], Made],
-    n_logits: int | None = None,
+    reader: TextReader, documents: EncodedDocuments, make: Callable[[Batch], Made], n_logits: int
 ) -> Iterator[tuple[np.ndarray, Made]]:
     """Yield some documents' numbers and what is made of them, until all have come.
 
-    So many documents at a time as `n_logits` numbers each (by default, what ranking needs) allow.
+    So many documents at a time as `n_logits` numbers each allow.
     """
-    for rows, batch in _batches(network, documents, n_logits or network.head.n_logits):
+    for rows, batch in _batches(reader, documents, n_logits):
         # Entered anew for each batch: a generator must not leave the mode on for its caller.
         with torch.inference_mode():
             made = make(batch)
@@ -136,12 +154,12 @@ def _each(
 
 
 def _batches(
-    network: LightXMLNetwork, documents: EncodedDocuments, n_logits: int
+    reader: TextReader, documents: EncodedDocuments, n_logits: int
 ) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield some documents' numbers and their batch, until all have come."""
     use_one_thread_if_forked()
-    device, max_documents = network.device, max(1, _MAX_LOGITS // n_logits)
+    device, max_documents = reader.device, max(1, _MAX_LOGITS // n_logits)
     for rows in prediction_batches(documents.lengths, MAX_TOKENS[device.type], max_documents):
         with torch.inference_mode():
-            batch = collate(documents, rows, network.pad_id, device)
+            batch = collate(documents, rows, reader.pad_id, device)
         yield rows, batch

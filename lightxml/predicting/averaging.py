@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
 
-from lightxml.predicting.fitted import N_CANDIDATES, FittedModel, represented
+from lightxml.predicting.fitted import N_CANDIDATES, FittedModel, in_blocks, represented
 from lightxml.rankers.base import Documents
 from lightxml.rankers.panel import best
 from lightxml.rankers.sparse import blocks, union
@@ -97,8 +97,14 @@ def _asked(members: Members, k: int) -> Iterator[tuple[int, sp.csr_array, list[n
     """Yield where some documents begin, their candidates, and each member's logits of these."""
     for begin, end in blocks(len(members[0][1]), _DOCUMENTS_AT_ONCE):
         some = [
-            (model, represented(model.network, documents.part(begin, end)))
-            for model, documents in members
+            (model, represented(model, documents.part(begin, end))) for model, documents in members
         ]
-        together = union([model.candidates(documents, k) for model, documents in some])
-        yield begin, together, [model.logits_of(documents, together) for model, documents in some]
+        # So few at once that a panel takes them whole: what its rankers found of them when they
+        # proposed is there when they score.
+        models = [model for model, _ in some]
+        for few in zip(*(in_blocks(documents) for _, documents in some), strict=True):
+            each = list(zip(models, few, strict=True))
+            together = union([model.candidates(documents, k) for model, documents in each])
+            logits = [model.logits_of(documents, together) for model, documents in each]
+            yield begin, together, logits
+            begin += together.shape[0]

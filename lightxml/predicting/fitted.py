@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from lightxml.network.network import LightXMLNetwork
+    from lightxml.network.text_reader import TextReader
 
 _DOCUMENTS_AT_ONCE = 4_096  # whose representations are held; enough to sort them by length
 N_CANDIDATES = 100  # of each document, where two models are asked about each other's
@@ -48,6 +49,8 @@ class FittedModel:
         The rankers and the final one. None where the network alone ranks.
     label_texts : tuple of tuples of str, length n_labels, or None
         The texts of each label, where any were given.
+    encoder : TextReader or None
+        A frozen one where no network is trained, for its vectors.
     """
 
     reader: Reader
@@ -58,6 +61,12 @@ class FittedModel:
     history: list[dict[str, float]]
     panel: Panel | None = None
     label_texts: tuple[tuple[str, ...], ...] | None = None
+    encoder: TextReader | None = None
+
+    @property
+    def text_reader(self) -> TextReader | None:
+        """What makes vectors of documents, or scores: the network, or the encoder alone."""
+        return self.encoder if self.network is None else self.network
 
     @property
     def max_length(self) -> int:
@@ -97,12 +106,12 @@ class FittedModel:
     def documents(self, inputs: Inputs) -> Documents:
         """Give documents that the reader has read as rankers and network read them."""
         encoded = None
-        if self.network is not None:
+        if self.text_reader is not None:
             tokens = features = None
             if self.tokenizer is not None:
                 assert inputs.texts is not None
                 tokens = tokenize(inputs.texts, self.tokenizer)
-            if self.network.features is not None:
+            if self.network is not None and self.network.features is not None:
                 assert inputs.matrix is not None
                 features = self.network.features.prepare(inputs.matrix)
             encoded = EncodedDocuments(tokens, features)
@@ -214,20 +223,25 @@ class FittedModel:
     def _represented(self, documents: Documents) -> Iterator[tuple[int, Documents]]:
         """Yield where some documents begin, and these, as the network represents them."""
         for begin, end in blocks(len(documents), _DOCUMENTS_AT_ONCE):
-            yield begin, represented(self.network, documents.part(begin, end))
+            yield begin, represented(self, documents.part(begin, end))
 
 
-def represented(network: LightXMLNetwork | None, documents: Documents) -> Documents:
-    """Return documents with what the network makes of them, so that it is asked once."""
-    if network is None or documents.encoded.representations is not None:
+def represented(model: FittedModel, documents: Documents) -> Documents:
+    """Return documents with what encoder and network make of them, so that they are asked once."""
+    reader = model.text_reader
+    if reader is None or documents.vectors is not None:
+        return documents
+    if documents.encoded.representations is not None:
         return documents
     from lightxml.network import prediction
 
-    encoded = prediction.represented(network, documents.encoded)
-    vectors = None
-    if network.is_frozen:
-        assert encoded.representations is not None
-        vectors = encoded.representations[:, : network.widths[0]]
+    encoded, vectors = documents.encoded, None
+    if reader.is_frozen:
+        encoded = prediction.summarised(reader, encoded)
+        assert encoded.summaries is not None
+        vectors = encoded.summaries[:, -1]
+    if model.network is not None:
+        encoded = prediction.represented(model.network, encoded)
     return replace(documents, vectors=vectors, encoded=encoded, memo={})
 
 
@@ -247,7 +261,7 @@ def rows_of(matrix: FeatureMatrix | None, n_documents: int) -> sp.csr_array:
 
 
 def place(model: FittedModel, precision: str, device: Any) -> None:
-    """Put the network, if there is one, on the device, ready to compute in this precision.
+    """Put network or encoder, if there is one, on the device, ready to compute in this precision.
 
     Parameters
     ----------
@@ -260,16 +274,16 @@ def place(model: FittedModel, precision: str, device: Any) -> None:
     ValueError
         If the network is to be on a device that this machine has not.
     """
-    network = model.network
-    if network is None:
+    reader = model.text_reader
+    if reader is None:
         return
     from lightxml.network.encoders import choose_attention
     from lightxml.runtime.devices import choose_autocast, choose_device
 
     use_one_thread_if_forked()
     chosen = choose_device(device)
-    network.autocast_dtype = choose_autocast(precision, chosen)
-    if network.encoder is not None:
-        bf16 = network.autocast_dtype is not None
-        choose_attention(network.encoder, model.max_length, chosen, bf16)
-    network.to(chosen)
+    reader.autocast_dtype = choose_autocast(precision, chosen)
+    if reader.encoder is not None:
+        bf16 = reader.autocast_dtype is not None
+        choose_attention(reader.encoder, model.max_length, chosen, bf16)
+    reader.to(chosen)

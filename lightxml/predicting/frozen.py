@@ -26,8 +26,8 @@ from lightxml.data.documents import EncodedDocuments, TokenStore
 from lightxml.exceptions import warn
 from lightxml.network.batches import collate, prediction_batches
 from lightxml.network.encoders import config_to_dict
-from lightxml.network.network import LightXMLNetwork
 from lightxml.network.prediction import MAX_TOKENS
+from lightxml.network.text_reader import TextReader
 from lightxml.runtime.memory import make_array
 from lightxml.runtime.progress import Progress
 
@@ -42,13 +42,13 @@ def cache_folder(memory: str | os.PathLike[str] | Memory | None) -> Path | None:
 
 
 def summarise_all(
-    network: LightXMLNetwork, tokens: TokenStore, folder: Path | None = None, *, verbose: int = 0
+    reader: TextReader, tokens: TokenStore, folder: Path | None = None, *, verbose: int = 0
 ) -> np.ndarray:
     """Return the frozen encoder's summary vectors of all documents.
 
     Parameters
     ----------
-    network : LightXMLNetwork
+    reader : TextReader
         With a frozen encoder.
     tokens : TokenStore of n_documents
     folder : Path, optional
@@ -58,75 +58,75 @@ def summarise_all(
 
     Returns
     -------
-    ndarray of float16, shape (n_documents, n_layers, width)
-        Mapped from a file where it would take more than a quarter of the free memory.
+    ndarray of float16, shape (n_documents, n_layers + 1, width)
+        As `TextReader.summarise` gives them. Mapped from a file where it would take more than
+        a quarter of the free memory.
 
     Raises
     ------
     OSError
         If the folder cannot be written.
     """
-    summaries = _empty(network, len(tokens))
+    summaries = _empty(reader, len(tokens))
     missing = np.arange(len(tokens))
     if folder is not None:
-        folder = folder / encoder_digest(network)
+        folder = folder / encoder_digest(reader)
         keys = _document_keys(tokens)
         missing = np.flatnonzero(~_recall(folder, keys, summaries))
     if len(missing):
-        _encode(network, tokens, missing, summaries, verbose)
+        _encode(reader, tokens, missing, summaries, verbose)
         if folder is not None:
             _keep(folder, keys[missing], summaries, missing)
     return summaries
 
 
 def with_kept_summaries(
-    network: LightXMLNetwork,
+    reader: TextReader,
     documents: EncodedDocuments,
     memory: str | os.PathLike[str] | Memory | None,
 ) -> EncodedDocuments:
     """Add the summary vectors, if earlier fits have kept those of all the documents."""
     folder = cache_folder(memory)
-    if folder is None or not network.is_frozen or not folder.is_dir():
+    if folder is None or not reader.is_frozen or not folder.is_dir():
         return documents
     assert documents.tokens is not None
-    summaries = _empty(network, len(documents))
+    summaries = _empty(reader, len(documents))
     keys = _document_keys(documents.tokens)
-    known = _recall(folder / encoder_digest(network), keys, summaries)
+    known = _recall(folder / encoder_digest(reader), keys, summaries)
     return replace(documents, summaries=summaries) if known.all() else documents
 
 
-def encoder_digest(network: LightXMLNetwork) -> str:
+def encoder_digest(reader: TextReader) -> str:
     """Return the digest of all that a document's vectors depend on, apart from its tokens."""
-    assert network.encoder is not None
     how = {
-        "config": config_to_dict(network.encoder.config),
-        "n_feature_layers": network.n_feature_layers,
-        "summary": network.summary,
-        "dtype": str(network.autocast_dtype),
-        "device": network.device.type,
+        "config": config_to_dict(reader.encoder.config),
+        "n_feature_layers": reader.n_feature_layers,
+        "summary": reader.summary,
+        "pooling": reader.pooling,
+        "dtype": str(reader.autocast_dtype),
+        "device": reader.device.type,
     }
     digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
-    for name, weight in sorted(network.encoder.state_dict().items()):
+    for name, weight in sorted(reader.encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(weight.detach().cpu().numpy()).data)
     return digest.hexdigest()[:32]
 
 
-def _empty(network: LightXMLNetwork, n_documents: int) -> np.ndarray:
-    assert network.encoder is not None
-    width = network.encoder.config.hidden_size
-    return make_array((n_documents, network.n_feature_layers, width), np.float16)
+def _empty(reader: TextReader, n_documents: int) -> np.ndarray:
+    width = reader.encoder.config.hidden_size
+    return make_array((n_documents, reader.n_feature_layers + 1, width), np.float16)
 
 
 def _encode(
-    network: LightXMLNetwork,
+    reader: TextReader,
     tokens: TokenStore,
     rows: np.ndarray,
     summaries: np.ndarray,
     verbose: int,
 ) -> None:
     """Write the vectors of some documents into their rows."""
-    device = network.device
+    device = reader.device
     lengths = tokens.lengths[rows]
     documents = EncodedDocuments(tokens=tokens)
     progress = Progress(
@@ -136,12 +136,12 @@ def _encode(
         on_cpu=device.type == "cpu",
         verbose=verbose,
     )
-    network.eval()
+    reader.eval()
     with progress, torch.inference_mode():
         for chosen in prediction_batches(lengths, MAX_TOKENS[device.type], len(rows)):
-            batch = collate(documents, rows[chosen], network.pad_id, device)
+            batch = collate(documents, rows[chosen], reader.pad_id, device)
             assert batch.tokens is not None
-            summaries[rows[chosen]] = network.summarise(batch.tokens).cpu().numpy()
+            summaries[rows[chosen]] = reader.summarise(batch.tokens).cpu().numpy()
             progress.step(len(chosen), int(lengths[chosen].sum()))
 
 

@@ -23,13 +23,13 @@ class Documents:
         indices sorted.
     texts : sequence of str, or None
         None where the documents are numbers.
-    vectors : ndarray of float32, shape (n_documents, width), or None
+    vectors : ndarray of float16, shape (n_documents, width), or None
         A frozen encoder's.
     encoded : Any
         What a network reads of them, with a length and `part` as here; None without a network.
     memo : dict
         What a ranker found when it proposed and reads again when it scores, by its `id`. It
-        belongs to this object: a part of the documents begins with an empty one.
+        belongs to this object: a part of the documents, if not all, begins with an empty one.
     """
 
     rows: sp.csr_array
@@ -50,7 +50,9 @@ class Documents:
         return found
 
     def part(self, begin: int, end: int) -> Documents:
-        """Return the documents from `begin` to before `end`."""
+        """Return the documents from `begin` to before `end`; themselves, if that is all."""
+        if begin == 0 and end >= len(self):
+            return self
         texts = None if self.texts is None else self.texts[begin:end]
         vectors = None if self.vectors is None else self.vectors[begin:end]
         encoded = None if self.encoded is None else self.encoded.part(begin, end)

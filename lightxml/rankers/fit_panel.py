@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,6 +19,7 @@ from lightxml.rankers.final import FinalRanker, mean_of
 from lightxml.rankers.fit_final import choose_final
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
 from lightxml.rankers.label_tree import FEWEST_LABELS, LabelTree, fit_label_tree
+from lightxml.rankers.label_vectors import fit_label_vectors
 from lightxml.rankers.linear import N_LIKELY, Linear, fit_linear
 from lightxml.rankers.neighbors import Neighbors, fit_neighbors
 from lightxml.rankers.opinions import Opinions, opinions
@@ -27,6 +29,10 @@ from lightxml.rankers.vectors import fit_vectors
 
 _N_FOLDS = 5  # where documents are few
 _N_FOLDS_OF_PAIRS = 3  # for calibration
+
+
+# Given a name and what fits, it fits, or returns what was fitted before.
+Keep: TypeAlias = Callable[[str, Callable[[], Linear]], Linear]
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,13 @@ class Training:
         Given which labels have a training document, (n_labels,), it returns the ranker "network".
     has_tree : bool
         Whether a label tree goes with "linear".
+    label_vectors : ndarray of float, shape (n_texts, width), or None
+        An encoder's, of all texts, label by label.
+    keep : callable or None
+        Given a name and what fits linear classifiers, it returns them; as they were fitted before,
+        where it has kept them.
+    say : callable
+        It is told what is about to be done.
     """
 
     documents: Documents
@@ -61,6 +74,9 @@ class Training:
     n_jobs: int | None
     network: Callable[[np.ndarray], Ranker] | None = None
     has_tree: bool = False
+    label_vectors: np.ndarray | None = None
+    keep: Keep | None = None
+    say: Callable[[str], None] = lambda text: None
 
     def rows(self, numbers: np.ndarray) -> Training:
         """Return some of the documents."""
@@ -107,6 +123,9 @@ def fit_panel(
     validation: tuple[Documents, sp.csr_array] | None = None,
     held_out: tuple[np.ndarray, Documents] | None = None,
     network: Callable[[np.ndarray], Ranker] | None = None,
+    label_vectors: np.ndarray | None = None,
+    keep: Keep | None = None,
+    say: Callable[[str], None] = lambda text: None,
     sample_weight: np.ndarray | None = None,
     seed: int,
     n_jobs: int | None = None,
@@ -135,6 +154,14 @@ def fit_panel(
         Of the ranker "network", which is fitted before, on what is not held out: given which
         labels have a training document, bool of shape (n_labels,), it returns it. With it come
         `held_out` or `validation`, unless `final_ranker` is None.
+    label_vectors : ndarray of float, shape (n_texts, width), or None
+        An encoder's, of all label texts, label by label: with them, "label_texts" compares
+        vectors too.
+    keep : callable or None
+        As `Training` has it, so that a fit that was killed goes on. Not asked for folds, which are
+        of few documents.
+    say : callable
+        As `Training` has it.
     sample_weight : ndarray of float, shape (n_documents,), or None
     seed : int
         It draws documents and labels, and is that of every ranker.
@@ -147,12 +174,25 @@ def fit_panel(
     weights = np.ones(len(documents)) if sample_weight is None else sample_weight
     # Decided once: folds and the documents held out see the same columns.
     has_tree = (counts_of(y) > 0).sum() >= FEWEST_LABELS
-    training = Training(documents, y, weights, names, label_texts, seed, n_jobs, network, has_tree)
+    training = Training(
+        documents,
+        y,
+        weights,
+        names,
+        label_texts,
+        seed,
+        n_jobs,
+        network,
+        has_tree,
+        label_vectors,
+        keep,
+        say,
+    )
     if final_ranker is None:
         rankers = fit_rankers(training)
         return Fitted(_panel(training, rankers, mean_of(rankers)), None, None)
     if validation is None and held_out is None and len(documents) < drawn.SMALL:
-        return _fit_by_folds(training, final_ranker)
+        return _fit_by_folds(replace(training, keep=None), final_ranker)
     rng = np.random.default_rng(seed)
     if validation is None:
         if held_out is None:
@@ -170,9 +210,11 @@ def fit_panel(
         hidden = drawn.draw_hidden(counts_of(learned.y), rng)
         learned = learned.without(hidden)
     rankers = fit_rankers(learned)
+    say(f"What the rankers say of {len(new):,} documents that they have not learned from")
     said = opinions(rankers, new, counts_of(learned.y), N_PROPOSALS)
     fold = drawn.draw_folds(new, rng, _N_FOLDS_OF_PAIRS)
     is_small = len(new) < drawn.FEWEST
+    say(f"The final ranker, from {len(said.columns):,} pairs of document and label")
     final, scored = choose_final(
         final_ranker, rankers, said, y_new, weights_new, fold, seed, alone=is_small
     )
@@ -195,6 +237,7 @@ def _join(
     neighbors: Neighbors | Centroids
     if not documents.rows.shape[1]:  # vectors alone, or a network
         return tuple(_others(training))
+    training.say(f"Neighbors of {len(documents):,} documents")
     if len(documents) > MOST_NEIGHBORS:
         neighbors = fit_centroids(documents, y, sample_weight=weights)
     else:
@@ -211,13 +254,18 @@ def _join(
         }
         before = next((each for each in earlier if isinstance(each, Linear)), None)
         if before is None:
-            rankers.append(fit_linear(documents, y, likely, **more))
+            training.say(f"Linear classifiers of {y.shape[1]:,} labels")
+            name, fit = "linear-first", partial(fit_linear, documents, y, likely, **more)
         else:
-            rankers.append(before.update(documents, y, likely, labels, **more))
+            training.say(f"Linear classifiers of {len(labels):,} labels, with all documents")
+            name, fit = "linear", partial(before.update, documents, y, likely, labels, **more)
+        rankers.append(fit() if training.keep is None else training.keep(name, fit))
         tree = next((each for each in earlier if isinstance(each, LabelTree)), None)
         if tree is not None:
+            training.say(f"Label tree of {len(labels):,} labels, with all documents")
             rankers.append(tree.update(documents, y, labels, **more))
         elif training.has_tree:
+            training.say(f"Label tree of {y.shape[1]:,} labels")
             rankers.append(fit_label_tree(documents, y, **more))
     if "neighbors" in training.names:
         rankers.append(neighbors)
@@ -232,6 +280,11 @@ def _others(training: Training) -> list[Ranker]:
         rankers.append(fit_vectors(documents, y, sample_weight=training.weights))
     if "label_texts" in training.names:
         rankers.append(_fit_texts(training))
+        if training.label_vectors is not None:
+            assert training.label_texts is not None
+            rankers.append(
+                fit_label_vectors(training.label_texts, training.label_vectors, documents)
+            )
     if training.network is not None:
         rankers.append(training.network(counts_of(y) > 0))
     return rankers
@@ -255,6 +308,7 @@ def _fit_by_folds(training: Training, final_ranker: Any) -> Fitted:
     fold = drawn.draw_folds(training.documents, rng, _N_FOLDS)
     parts: list[Opinions] = []
     for number in np.unique(fold):
+        training.say(f"Fold {number + 1} of {_N_FOLDS}")
         learned = training.rows(np.flatnonzero(fold != number))
         if "label_texts" in training.names:
             learned = learned.without(drawn.draw_hidden(counts_of(learned.y), rng))

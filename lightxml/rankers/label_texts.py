@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,8 +27,18 @@ from sparse_dot_topn import sp_matmul_topn
 
 from lightxml.rankers.base import Documents
 from lightxml.rankers.mentions import Trie, make_trie
-from lightxml.rankers.sparse import blocks, largest, narrow, normalized, ones_of, row_sums
-from lightxml.rankers.stored import checked, count
+from lightxml.rankers.sparse import (
+    best_of_owners,
+    blocks,
+    grouped,
+    largest,
+    narrow,
+    normalized,
+    ones_of,
+    ranges,
+    row_sums,
+)
+from lightxml.rankers.stored import checked, count, numbers_below
 from lightxml.rankers.words import (
     Sequences,
     Vocabulary,
@@ -175,13 +184,13 @@ class LabelTexts:
             If the arrays are not what such a ranker has: nothing of a file is believed.
         """
         n_labels = count(settings, "n_labels")
-        owners = _numbers(arrays, "owners", np.int32, below=n_labels)
+        owners = numbers_below(arrays, "owners", np.int32, below=n_labels)
         if (np.diff(owners) < 0).any():
             raise ValueError("its texts are not in the order of their labels")
         starts = checked(arrays, "starts", np.int64)
         if "values" in arrays:
             n_features = count(settings, "n_features")
-            columns = _numbers(arrays, "columns", np.int32, below=n_features)
+            columns = numbers_below(arrays, "columns", np.int32, below=n_features)
             _check_starts(starts, len(owners), len(columns))
             values = checked(arrays, "values", np.float32, len(columns))
             weights = sp.csr_array((values, columns, starts), shape=(len(owners), n_features))
@@ -192,10 +201,10 @@ class LabelTexts:
                 raise ValueError("its rows are not of length 1")
             return cls(n_labels, owners, narrow(weights), None)
         known = Vocabulary.decode(checked(arrays, "vocabulary", np.uint8))
-        texts = _numbers(arrays, "texts", np.int32, below=len(known))
+        texts = numbers_below(arrays, "texts", np.int32, below=len(known))
         _check_starts(starts, len(owners), len(texts))
         n_documents = count(settings, "n_documents")
-        frequencies = _numbers(arrays, "frequencies", np.int64, below=n_documents + 1)
+        frequencies = numbers_below(arrays, "frequencies", np.int64, below=n_documents + 1)
         if len(frequencies) != len(known):
             raise ValueError("its frequencies are not as many as its words")
         words = Words(known, Sequences(texts, starts), frequencies, n_documents)
@@ -263,7 +272,7 @@ class LabelTexts:
                 (found.data, labels, found.indptr), shape=(rows.shape[0], self.n_labels)
             )
         else:
-            best = _best_of_each_label(found, self.owners, self.n_labels)
+            best = best_of_owners(found, self.owners, self.n_labels)
         return largest(best, k)
 
     def _score(
@@ -280,15 +289,11 @@ class LabelTexts:
         row, label = row[has_text], label[has_text]
         pointers = self.weights.indptr
         n_entries = pointers[self._starts[label + 1]] - pointers[self._starts[label]]
-        # As many pairs at once as have so many words; of one pair, all.
-        at_once = np.cumsum(n_entries, dtype=np.int64) // _NUMBERS_AT_ONCE
-        edges = np.concatenate([[0], np.flatnonzero(np.diff(at_once)) + 1, [len(row)]])
-        for begin, end in pairwise(edges):
-            if begin < end:
-                pairs = slice(begin, end)
-                scores[has_text[pairs]] = self._of_pairs(
-                    row[pairs], label[pairs], dense, is_held, mentions
-                )
+        for begin, end in grouped(n_entries, _NUMBERS_AT_ONCE):
+            pairs = slice(begin, end)
+            scores[has_text[pairs]] = self._of_pairs(
+                row[pairs], label[pairs], dense, is_held, mentions
+            )
 
     def _of_pairs(
         self,
@@ -299,9 +304,9 @@ class LabelTexts:
         mentions: tuple[np.ndarray, np.ndarray],
     ) -> np.ndarray:
         pointers = self.weights.indptr
-        text, first_text = _ranges(self._starts[label], self._starts[label + 1])
+        text, first_text = ranges(self._starts[label], self._starts[label + 1])
         row_of_text = np.repeat(row, np.diff(np.append(first_text, len(text))))
-        entry, first_entry = _ranges(pointers[text], pointers[text + 1])
+        entry, first_entry = ranges(pointers[text], pointers[text + 1])
         row_of_entry = np.repeat(row_of_text, np.diff(np.append(first_entry, len(entry))))
         word = self.weights.indices[entry]
         cosine = np.add.reduceat(dense[row_of_entry, word] * self.weights.data[entry], first_entry)
@@ -360,31 +365,6 @@ def _weighted(n_labels: int, owners: np.ndarray, words: Words) -> LabelTexts:
     counts = words.texts.counts(len(words.vocabulary))
     weights = normalized(largest(tfidf(counts, words.idf), MAX_WORDS))
     return LabelTexts(n_labels, owners, narrow(weights), words)
-
-
-def _best_of_each_label(found: sp.csr_matrix, owners: np.ndarray, n_labels: int) -> sp.csr_array:
-    """Return the best of each label's texts, of shape (n_documents, n_labels)."""
-    row = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))
-    key = row * n_labels + owners[found.indices]
-    order = np.lexsort((-found.data, key))
-    kept = order[np.append(True, np.diff(key[order]) > 0)] if len(order) else order
-    entries = (found.data[kept], (row[kept], owners[found.indices[kept]]))
-    return sp.csr_array(entries, shape=(found.shape[0], n_labels))
-
-
-def _ranges(begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return all numbers of some ranges, none empty, and where each range begins among them."""
-    counts = (ends - begins).astype(np.int64)
-    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    steps = np.repeat(begins - firsts, counts)
-    return np.arange(len(steps)) + steps, firsts
-
-
-def _numbers(arrays: Mapping[str, np.ndarray], name: str, dtype: type, below: int) -> np.ndarray:
-    array = checked(arrays, name, dtype)
-    if len(array) and not 0 <= array.min() <= array.max() < below:
-        raise ValueError(f"its {name} are out of range")
-    return array
 
 
 def _check_starts(starts: np.ndarray, n_texts: int, n_entries: int) -> None:

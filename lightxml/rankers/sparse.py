@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,29 @@ def blocks(n: int, size: int) -> Iterator[tuple[int, int]]:
     """Yield where each of the blocks of `n` documents begins and ends."""
     for begin in range(0, n, size):
         yield begin, min(begin + size, n)
+
+
+def grouped(sizes: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """Yield where groups of neighbors begin and end, each of about `most` in all; one, if larger.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n,)
+    most : int
+    """
+    number = np.cumsum(sizes, dtype=np.int64) // most
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(number)) + 1, [len(sizes)]])
+    for begin, end in pairwise(edges.tolist()):
+        if begin < end:
+            yield begin, end
+
+
+def ranges(begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all numbers of some ranges, none empty, and where each range begins among them."""
+    counts = (ends - begins).astype(np.int64)
+    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    steps = np.repeat(begins - firsts, counts)
+    return np.arange(len(steps)) + steps, firsts
 
 
 def narrow(matrix: sp.csr_array | sp.csc_array) -> Any:
@@ -86,6 +110,28 @@ def largest(matrix: sp.csr_array, k: int) -> sp.csr_array:
     )
     found.sort_indices()
     return found
+
+
+def best_of_owners(found: sp.csr_array, owners: np.ndarray, n_labels: int) -> sp.csr_array:
+    """Return the best of each label's texts.
+
+    Parameters
+    ----------
+    found : csr_array, shape (n_documents, n_texts)
+    owners : ndarray of int, shape (n_texts,)
+        The label of each text.
+    n_labels : int
+
+    Returns
+    -------
+    csr_array, shape (n_documents, n_labels)
+    """
+    row = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))
+    key = row * n_labels + owners[found.indices]
+    order = np.lexsort((-found.data, key))
+    kept = order[np.append(True, np.diff(key[order]) > 0)] if len(order) else order
+    entries = (found.data[kept], (row[kept], owners[found.indices[kept]]))
+    return sp.csr_array(entries, shape=(found.shape[0], n_labels))
 
 
 def union(proposals: Sequence[sp.csr_array]) -> sp.csr_array:

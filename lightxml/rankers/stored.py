@@ -69,9 +69,20 @@ def unpacked_ones(
 
 
 def checked(
-    arrays: Mapping[str, np.ndarray], name: str, dtype: type, size: int | None = None
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    dtype: type,
+    size: int | tuple[int, ...] | None = None,
 ) -> np.ndarray:
-    """Return one of the arrays: of that type, one dimension, that size, without NaN or infinity.
+    """Return one of the arrays: of that type and shape, without NaN or infinity.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+    name : str
+    dtype : type
+    size : int, tuple of int or None
+        Its length, if it has one dimension, or its shape; None: one dimension, of any length.
 
     Raises
     ------
@@ -80,13 +91,30 @@ def checked(
     if name not in arrays:
         raise ValueError(f"{name} is missing")
     array = arrays[name]
-    if array.dtype != dtype or array.ndim != 1 or size not in (None, len(array)):
-        wanted = "" if size is None else f" of length {size}"
+    is_shaped = array.shape == size if isinstance(size, tuple) else array.ndim == 1
+    if array.dtype != dtype or not is_shaped or size not in (None, len(array), array.shape):
+        wanted = f" of shape {size}" if isinstance(size, tuple) else f" of length {size}"
         raise ValueError(
-            f"{name} is {array.dtype} of shape {array.shape}; expected {np.dtype(dtype)}{wanted}"
+            f"{name} is {array.dtype} of shape {array.shape}; "
+            f"expected {np.dtype(dtype)}{'' if size is None else wanted}"
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
+    return array
+
+
+def numbers_below(
+    arrays: Mapping[str, np.ndarray], name: str, dtype: type, below: int
+) -> np.ndarray:
+    """Return one of the arrays, of one dimension, with numbers from 0 to before `below`.
+
+    Raises
+    ------
+    ValueError
+    """
+    array = checked(arrays, name, dtype)
+    if len(array) and not 0 <= array.min() <= array.max() < below:
+        raise ValueError(f"its {name} are out of range")
     return array
 
 

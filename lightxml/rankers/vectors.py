@@ -95,11 +95,7 @@ class Vectors:
         n, width, n_labels = (
             count(settings, name, least=1) for name in ("n_documents", "width", "n_labels")
         )
-        keys = arrays.get("keys")
-        if keys is None:
-            raise ValueError("keys is missing")
-        if keys.dtype != np.float16 or keys.shape != (n, width) or not np.isfinite(keys).all():
-            raise ValueError("keys are not finite numbers of the right shape")
+        keys = checked(arrays, "keys", np.float16, (n, width))
         votes = checked(arrays, "votes", np.float32, n)
         if votes.min(initial=0) < 0:
             raise ValueError("votes are negative")
@@ -157,10 +153,16 @@ def fit_vectors(
         Their votes; None: 1 each.
     """
     assert documents.vectors is not None
-    centre = documents.vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centre = centre_of(documents)
     keys = directions(documents.vectors, centre).astype(np.float16)
     votes = np.ones(len(documents)) if sample_weight is None else sample_weight
     return Vectors(centre, keys, narrow(ones_of(y)), votes.astype(np.float32))
+
+
+def centre_of(documents: Documents) -> np.ndarray:
+    """Return the mean of the documents' vectors, float32 of shape (width,)."""
+    assert documents.vectors is not None
+    return documents.vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def directions(vectors: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -121,8 +121,7 @@ class Progress:
             self._say(", ".join([done, *named]))
 
     def _say(self, text: str) -> None:
-        if self._verbose:
-            self._bar.write(f"lightxml: {text}", file=sys.stderr)
+        say(text, verbose=self._verbose)
 
     def _announce(self, seconds: float) -> None:
         estimate = f"about {_in_words(seconds)} in all"
@@ -134,6 +133,12 @@ class Progress:
                 "or a machine with a GPU.",
                 LongFitWarning,
             )
+
+
+def say(text: str, *, verbose: int) -> None:
+    """Write a line on standard error, above a bar that may be there; with `verbose` 0, none."""
+    if verbose:
+        tqdm.write(f"lightxml: {text}", file=sys.stderr)
 
 
 def _in_words(seconds: float) -> str:

@@ -27,6 +27,7 @@ def pack_model(fitted: FittedModel) -> Bundle:
         "history": fitted.history,
         "n_features": fitted.reader.n_features,  # None: X is documents
         "network": None,
+        "encoder": None,  # without a network
         "panel": None,
         "has_label_texts": fitted.label_texts is not None,
     }
@@ -36,6 +37,11 @@ def pack_model(fitted: FittedModel) -> Bundle:
 
         packed = pack_network(fitted.network, fitted.tokenizer)
         manifest["network"], blobs = packed.manifest, packed.blobs
+    elif fitted.encoder is not None:
+        from lightxml.storage.network import pack_encoder
+
+        packed = pack_encoder(fitted.encoder, fitted.tokenizer)
+        manifest["encoder"], blobs = packed.manifest, packed.blobs
     if fitted.panel is not None:
         packed = rankers.pack_panel(fitted.panel)
         manifest["panel"] = packed.manifest
@@ -77,12 +83,16 @@ def unpack_model(
         history = [{k: _number(v) for k, v in row.items()} for row in manifest["history"]]
         reads_texts = manifest["n_features"] is None
         n_columns = None if reads_texts else count(manifest, "n_features", least=1)
-        network = tokenizer = None
+        network = encoder = tokenizer = None
         if manifest["network"] is not None:
             from lightxml.storage.network import unpack_network
 
             of_network = Bundle(manifest["network"], bundle.blobs)
             network, tokenizer = unpack_network(of_network, len(classes))
+        elif manifest["encoder"] is not None:
+            from lightxml.storage.network import unpack_encoder
+
+            encoder, tokenizer = unpack_encoder(Bundle(manifest["encoder"], bundle.blobs))
         if not reads_texts and not (tokenizer is None and vectorizer is None):
             raise ValueError("it reads numbers, but has a tokenizer or a vectorizer for texts")
         n_features = n_columns
@@ -102,6 +112,7 @@ def unpack_model(
                 n_features=n_features,
                 reads_texts=reads_texts,
                 network=network,
+                encoder=encoder,
                 classifier=classifier,
             )
         elif network is None:
@@ -111,7 +122,15 @@ def unpack_model(
             texts = rankers.unpack_label_texts(blob, len(classes))
     reader = Reader(reads_texts, vectorizer, n_columns, feature_names)
     return FittedModel(
-        reader, classes, label_form, network, tokenizer, history, panel=panel, label_texts=texts
+        reader,
+        classes,
+        label_form,
+        network,
+        tokenizer,
+        history,
+        panel=panel,
+        label_texts=texts,
+        encoder=encoder,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from tokenizers import Tokenizer
@@ -17,24 +18,35 @@ from lightxml.network.config import NetworkConfig
 from lightxml.network.described import check_counts
 from lightxml.network.encoders import EncoderConfig, TextEncoder
 from lightxml.network.network import LightXMLNetwork
+from lightxml.network.text_reader import TextReader, frozen_encoder
 from lightxml.runtime.devices import seeded
 from lightxml.runtime.forks import use_one_thread_if_forked
 from lightxml.storage.reading import WEIGHTS, blob_of
 
 _TOKENIZER = "tokenizer.json"
+Made = TypeVar("Made", bound=TextReader)
 
 
 def pack_network(network: LightXMLNetwork, tokenizer: Tokenizer | None) -> Bundle:
     """Return a network, and the tokenizer of its encoder, as a bundle."""
+    packed = pack_encoder(network, tokenizer)
+    return Bundle({**packed.manifest, **network.config.to_dict()}, packed.blobs)
+
+
+def pack_encoder(network: TextReader, tokenizer: Tokenizer | None) -> Bundle:
+    """Return an encoder and its tokenizer as a bundle; with a network, all its weights."""
     weights = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
     encoder = network.encoder
     manifest: dict[str, Any] = {
-        "encoder": None if encoder is None else encoders.config_to_dict(encoder.config),
-        **network.config.to_dict(),
+        "encoder": None if encoder is None else encoders.config_to_dict(encoder.config)
     }
     blobs = {WEIGHTS: encode_arrays(weights)}
     if tokenizer is not None:
-        manifest |= {"pad_id": network.pad_id, "summary": network.summary}
+        manifest |= {
+            "pad_id": network.pad_id,
+            "summary": network.summary,
+            "pooling": network.pooling,
+        }
         blobs[_TOKENIZER] = tokenizer.to_str().encode()
     return Bundle(manifest, blobs)
 
@@ -55,10 +67,38 @@ def unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Toke
     ValueError, LookupError, TypeError, RuntimeError
         If the manifest describes no network.
     """
+    config = NetworkConfig.from_dict(bundle.manifest, n_labels)
+    network, tokenizer = _unpack(bundle, lambda encoder: LightXMLNetwork(config, encoder))
+    network.check()
+    return network, tokenizer
+
+
+def unpack_encoder(bundle: Bundle) -> tuple[TextReader, Tokenizer]:
+    """Return the frozen encoder of a bundle of `pack_encoder`, on the CPU, and its tokenizer.
+
+    Raises
+    ------
+    BundleError, ValueError, LookupError, TypeError, RuntimeError
+        As `unpack_network`.
+    """
+
+    def make(encoder: TextEncoder | None) -> TextReader:
+        if encoder is None:
+            raise ValueError("it has a frozen encoder that is none")
+        return frozen_encoder(encoder)
+
+    reader, tokenizer = _unpack(bundle, make)
+    assert tokenizer is not None
+    return reader, tokenizer
+
+
+def _unpack(
+    bundle: Bundle, make: Callable[[TextEncoder | None], Made]
+) -> tuple[Made, Tokenizer | None]:
+    """Return what is made of an encoder, with the weights of the bundle, and the tokenizer."""
     use_one_thread_if_forked()
     values, blob = bundle.manifest, blob_of(bundle, WEIGHTS)
     n_tensors = _count_tensors(blob)
-    config = NetworkConfig.from_dict(values, n_labels)
     of_encoder = tokenizer = None
     if values["encoder"] is not None:
         tokenizer = _unpack_tokenizer(blob_of(bundle, _TOKENIZER))
@@ -69,12 +109,12 @@ def unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Toke
                 "tensors"
             )
 
-    def build() -> LightXMLNetwork:
+    def build() -> Made:
         encoder = None
         if of_encoder is not None:
             assert tokenizer is not None
             encoder = _build_encoder(values, of_encoder, tokenizer)
-        return LightXMLNetwork(config, encoder)
+        return make(encoder)
 
     # First without memory, so that what does not fit the weights costs none.
     with torch.device("meta"):
@@ -86,7 +126,6 @@ def unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Toke
     with seeded(0, torch.device("cpu")):  # its random weights are replaced at once
         network = build()
     network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
-    network.check()
     network.eval()
     return network, tokenizer
 
@@ -97,12 +136,15 @@ def _build_encoder(
     check_counts(values, pad_id=0)
     if values["summary"] not in ("first", "last"):
         raise ValueError(f"summary is {values['summary']!r}")
+    if values["pooling"] not in ("mean", "cls"):
+        raise ValueError(f"pooling is {values['pooling']!r}")
     return encoders.assemble(
         encoders.model_from_config(config),
         tokenizer,
         pad_id=values["pad_id"],
         summary=values["summary"],
         max_length=max_length_of(tokenizer),
+        pooling=values["pooling"],
     )
 
 

@@ -15,6 +15,7 @@ from lightxml.rankers.centroids import Centroids
 from lightxml.rankers.final import FinalRanker, OfScikitLearn
 from lightxml.rankers.label_texts import LabelTexts
 from lightxml.rankers.label_tree import LabelTree
+from lightxml.rankers.label_vectors import LabelVectors
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.neighbors import Neighbors
 from lightxml.rankers.panel import Panel
@@ -25,10 +26,12 @@ from lightxml.storage.reading import FINAL, LABEL_TEXTS, RANKERS, blob_of, error
 
 if TYPE_CHECKING:
     from lightxml.network.network import LightXMLNetwork
+    from lightxml.network.text_reader import TextReader
 
 # By their names; the network's ranker is made of the network.
 _KINDS = {
-    kind.name: kind for kind in (Linear, LabelTree, Neighbors, Centroids, Vectors, LabelTexts)
+    kind.name: kind
+    for kind in (Linear, LabelTree, Neighbors, Centroids, Vectors, LabelTexts, LabelVectors)
 }
 _NETWORK = "network"
 _OF_PANEL, _OF_FINAL = "panel", "final"
@@ -60,6 +63,7 @@ def unpack_panel(
     n_features: int | None,
     reads_texts: bool,
     network: LightXMLNetwork | None,
+    encoder: TextReader | None,
     classifier: Any,
 ) -> Panel:
     """Return the panel of a bundle.
@@ -74,6 +78,8 @@ def unpack_panel(
     reads_texts : bool
         Whether X is documents.
     network : LightXMLNetwork or None
+    encoder : TextReader or None
+        A frozen one, without a network.
     classifier : fitted classifier or None
         A final ranker of the user's own.
 
@@ -100,7 +106,7 @@ def unpack_panel(
             raised = checked(of_part[_OF_PANEL], "raised", np.float32, n_labels)
     rankers = []
     for settings in manifest["rankers"]:
-        _check_settings(settings, n_labels, n_features, network)
+        _check_settings(settings, n_labels, n_features, encoder if network is None else network)
         rankers.append(_ranker(settings, of_part[settings["name"]], n_labels, network))
         if isinstance(rankers[-1], LabelTexts) and rankers[-1].words is not None:
             _check_reads_texts(reads_texts)
@@ -179,15 +185,15 @@ def _check_settings(
     settings: dict[str, Any],
     n_labels: int,
     n_features: int | None,
-    network: LightXMLNetwork | None,
+    reader: TextReader | None,
 ) -> None:
     """Refuse a ranker of other labels or other features, before its arrays are looked at."""
     name = settings["name"]
     expected = {"n_labels": n_labels, "n_features": n_features}
-    if name == Vectors.name:
-        if network is None or not network.is_frozen:
+    if name in (Vectors.name, LabelVectors.name):
+        if reader is None or not reader.is_frozen:
             raise ValueError(f"its ranker {name} has no encoder that makes them")
-        expected["width"] = network.widths[0]
+        expected["width"] = reader.encoder.config.hidden_size
     for key, value in expected.items():
         if key in settings and settings[key] != value:
             raise ValueError(f"its ranker {name} has {key}={settings[key]!r}; expected {value}")

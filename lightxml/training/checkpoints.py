@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from lightxml.files.bundle import RECORD, Bundle
 from lightxml.files.load import load_bundle, read_record
 from lightxml.files.save import save_bundle
 from lightxml.runtime.ranks import ALONE, Ranks
+from lightxml.training.parts import Part, read_part, seed_of_parts, write_part
 from lightxml.training.state import TrainingState
 
 FORMAT = 1
 # Training goes on for so many times what the last write took before there is another.
 REST = 50
+WORTH_KEEPING = 20.0  # seconds that a part took
 _GUESS = 50e6  # bytes of weights a second, before there was one
 _SLOTS = ("checkpoint-a", "checkpoint-b")
 _EXTRA = "extra/"
@@ -50,6 +52,8 @@ class Checkpoints:
         Of this fit; `seed` is then that of the checkpoint, if there is one.
     ranks : Ranks, optional
         The processes of this fit. Only the first reads and writes, and tells the others.
+    more_follows : bool, default=False
+        Whether the fit is not done when the network is trained.
 
     Attributes
     ----------
@@ -70,8 +74,17 @@ class Checkpoints:
         If the newest checkpoint is damaged, and the one before is used.
     """
 
-    def __init__(self, folder: Path, seconds: float, seed: int, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seconds: float,
+        seed: int,
+        ranks: Ranks = ALONE,
+        *,
+        more_follows: bool = False,
+    ) -> None:
         self.seed = seed
+        self._more_follows = more_follows
         self.extra: dict[str, np.ndarray] = {}
         self._ranks = ranks
         self._folder, self._seconds = folder, seconds
@@ -85,7 +98,8 @@ class Checkpoints:
     def _begin(self) -> tuple[int, dict[str, np.ndarray]]:
         self._find()
         if self._found is None:
-            return self.seed, {}
+            seed = seed_of_parts(self._folder)
+            return self.seed if seed is None else seed, {}
         tensors = _unpack(self._found, extra=True)
         extra = {name.removeprefix(_EXTRA): tensor.numpy() for name, tensor in tensors}
         return self._found.manifest["seed"], extra
@@ -125,6 +139,30 @@ class Checkpoints:
         rest = REST * self._duration
         passed = time.monotonic() - self._written_at
         return passed >= (rest if at_epoch_end else max(rest, self._seconds))
+
+    @property
+    def is_due_at_end(self) -> bool:
+        """Whether the end of the training is to be kept: if it took longer than the write will."""
+        passed = time.monotonic() - self._written_at
+        return self._more_follows and self._ranks.is_first and passed > self._duration
+
+    def part(self, name: str, make: Callable[[], Part]) -> Part:
+        """Return a part of the fit that comes beside the training: made, or as it was made before.
+
+        Only the first process asks. A part is kept if it took long.
+
+        Parameters
+        ----------
+        name : str
+        make : callable
+        """
+        if (found := read_part(self._folder, name)) is not None:
+            return found
+        began = time.monotonic()
+        part = make()
+        if time.monotonic() - began >= WORTH_KEEPING:
+            write_part(self._folder, name, part, seed=self.seed)
+        return part
 
     def write(self, state: TrainingState) -> None:
         """Write a checkpoint in place of the older of two.
@@ -205,14 +243,19 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def checkpoints_in(
-    folder: Path, seconds: float, seed: int, ranks: Ranks = ALONE
+    folder: Path,
+    seconds: float,
+    seed: int,
+    ranks: Ranks = ALONE,
+    *,
+    more_follows: bool = False,
 ) -> Iterator[Checkpoints]:
     """Let one fit have its checkpoints: nobody else meanwhile, and nobody after it was done.
 
     Parameters
     ----------
     folder : Path
-    seconds, seed, ranks : as `Checkpoints` takes them
+    seconds, seed, ranks, more_follows : as `Checkpoints` takes them
 
     Raises
     ------
@@ -235,7 +278,7 @@ def checkpoints_in(
     with contextlib.ExitStack() as stack:
         ranks.from_first(enter)
         try:
-            yield Checkpoints(folder, seconds, seed, ranks)
+            yield Checkpoints(folder, seconds, seed, ranks, more_follows=more_follows)
         except BaseException:
             if ranks.is_first:
                 with contextlib.suppress(OSError):

@@ -72,8 +72,8 @@ def test_what_is_represented_once_is_not_represented_again(
     fitted: LightXMLClassifier, ranker: NetworkRanker, read: tuple[Documents, np.ndarray]
 ) -> None:
     documents, logits = read
-    once = represented(fitted.network_, documents)
-    assert represented(fitted.network_, once) is once
+    once = represented(fitted._model, documents)
+    assert represented(fitted._model, once) is once
     assert once.encoded.tokens is None
     found = ranker.propose(once, N_LABELS).toarray()
     expected = np.where(ranker.seen, logits, 0)

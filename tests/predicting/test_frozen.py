@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 import lightxml.runtime.memory
 from lightxml import LightXMLClassifier
 from lightxml.metrics import make_topk_scorer, precision_at_k
-from lightxml.network.network import LightXMLNetwork
+from lightxml.network.text_reader import TextReader
 from lightxml.predicting.frozen import encoder_digest
 from tests.network.test_encoders import save_pretrained
 
@@ -41,14 +41,31 @@ def make(make_classifier: Make, pretrained: str) -> Make:
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of documents that went through the encoder, batch by batch."""
     sizes: list[int] = []
-    summarise = LightXMLNetwork.summarise
+    summarise = TextReader.summarise
 
-    def watch(network: LightXMLNetwork, batch: Any) -> torch.Tensor:
+    def watch(network: TextReader, batch: Any) -> torch.Tensor:
         sizes.append(len(batch.input_ids))
         return summarise(network, batch)
 
-    monkeypatch.setattr(LightXMLNetwork, "summarise", watch)
+    monkeypatch.setattr(TextReader, "summarise", watch)
     return sizes
+
+
+@pytest.mark.parametrize("given", [{}, {"final_ranker": None}])
+def test_every_document_and_every_label_text_is_encoded_once_whoever_ranks(
+    make: Make, documents: Documents, encoded: list[int], given: dict[str, Any]
+) -> None:
+    X, y = documents
+    texts = [f"label {j}" for j in range(y.shape[1])]
+    more = {"features": TfidfVectorizer(), "feature_dim": 8, "rankers": "auto", **given}
+    model = make(max_epochs=2, **more).fit(X, y, label_texts=texts)
+    assert [ranker.name for ranker in model.rankers_] == [
+        "linear", "neighbors", "vectors", "label_texts", "label_vectors", "network"
+    ]  # fmt: skip
+    assert sum(encoded) == len(X) + len(texts)
+    encoded.clear()
+    model.predict_topk(X, 2)
+    assert sum(encoded) == len(X)
 
 
 def test_every_document_is_encoded_once_whatever_the_epochs(
@@ -89,7 +106,8 @@ def test_prediction_sees_what_training_saw(
     assert summaries.shape == (60, 3, 16)
     fitted = model._model
     kept = copy.copy(fitted.read(X).encoded)
-    object.__setattr__(kept, "summaries", summaries)
+    pooled = np.zeros((60, 1, 16), np.float16)  # not read by the network
+    object.__setattr__(kept, "summaries", np.concatenate([summaries, pooled], axis=1))
     expected = lightxml.network.prediction.predict_logits(model.network_, kept)
     np.testing.assert_allclose(model.decision_function(X), expected, atol=2e-3)
     standardised = model.network_.standardise(torch.from_numpy(summaries))
@@ -168,12 +186,12 @@ def test_many_summaries_go_to_a_nameless_file(
         return arrays[-1]
 
     monkeypatch.setattr("lightxml.predicting.frozen.make_array", watch)
-    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 3 * 16 * 2 - 1)
+    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 4 * 16 * 2 - 1)
     model = make().fit(X, y)
     assert isinstance(arrays[0], np.memmap)
     assert model.history_ == expected.history_
     assert np.array_equal(model.decision_function(X), expected.decision_function(X))
-    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 3 * 16 * 2)
+    monkeypatch.setattr("lightxml.runtime.memory.free_memory", lambda: 4 * 60 * 4 * 16 * 2)
     make().fit(X, y)
     assert not isinstance(arrays[-1], np.memmap)
 

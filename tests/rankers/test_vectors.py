@@ -147,4 +147,5 @@ def test_a_part_of_the_documents_says_the_same(ranker: Vectors, points: np.ndarr
     part = ranker.propose(documents.part(7, 9), 3).toarray()
     np.testing.assert_allclose(part, ranker.propose(documents, 3).toarray()[7:9], atol=1e-6)
     assert replace(documents).memo is documents.memo
-    assert documents.part(0, N).memo == {}
+    assert documents.part(0, N - 1).memo == {}
+    assert documents.part(0, N) is documents

@@ -17,6 +17,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from lightxml import LightXMLClassifier, load
+from lightxml.exceptions import BundleError
+from lightxml.files.bundle import Bundle
+from lightxml.files.load import load_bundle
+from lightxml.files.save import save_bundle
 from lightxml.rankers.base import Documents as Read
 from lightxml.rankers.centroids import fit_centroids
 from lightxml.rankers.final import Logistic, OfScikitLearn, mean_of, n_columns_of
@@ -83,12 +87,36 @@ def test_a_frozen_encoders_vectors_and_the_network_among_rankers(
 ) -> None:
     X, y = documents
     encoder = save_pretrained(tmp_path / "encoder", "bert")
-    model = make_classifier(
-        encoder=encoder, freeze_encoder=True, max_epochs=1, rankers=("neighbors", "network")
+    model = make_classifier(encoder=encoder, freeze_encoder=True, max_epochs=1, rankers="auto")
+    texts = ["a sea", None, "history"] + [f"name {j}" for j in range(3, y.shape[1])]
+    loaded = assert_same(model.fit(X, y, label_texts=texts), tmp_path, X)
+    assert [ranker.name for ranker in loaded._model.panel.rankers] == [
+        "vectors", "label_texts", "label_vectors", "network"
+    ]  # fmt: skip
+    assert loaded.network_.pooling == "mean"
+
+
+def test_an_encoder_alone_that_is_damaged_is_refused(documents: Documents, tmp_path: Path) -> None:
+    X, y = documents
+    encoder = save_pretrained(tmp_path / "encoder", "bert")
+    model = LightXMLClassifier(
+        encoder, freeze_encoder=True, rankers=("neighbors",), max_length=32, device="cpu"
     )
-    loaded = assert_same(model.fit(X, y), tmp_path, X)
-    assert [ranker.name for ranker in loaded._model.panel.rankers] == ["vectors", "network"]
-    assert loaded.rankers == ("neighbors", "network")
+    model.fit(X, y).save(tmp_path / "model")
+    whole = load_bundle(tmp_path / "model")
+    changes: list[Callable[[dict[str, Any]], Any]] = [
+        lambda manifest: manifest.update(encoder=None),
+        lambda manifest: manifest["encoder"].update(encoder=None),
+        lambda manifest: manifest["encoder"].update(pooling="max"),
+        lambda manifest: manifest["encoder"]["encoder"].update(hidden_size=8),
+        lambda manifest: manifest.update(panel=None),
+    ]
+    for number, change in enumerate(changes):
+        manifest = copy.deepcopy(whole.manifest)
+        change(manifest)
+        save_bundle(Bundle(manifest, whole.blobs), tmp_path / str(number))
+        with pytest.raises(BundleError):
+            load(tmp_path / str(number), "cpu")
 
 
 def test_numbers_with_rows_for_labels_and_centroids(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from lightxml import LightXMLClassifier, load
 from lightxml.datasets import label_sets, make_xmc
 from lightxml.exceptions import NonFiniteLossError
 from tests.conftest import small_config
+from tests.network.test_encoders import save_pretrained
 
 ROOT = Path(__file__).parents[2]
 # Batches of 7 make 9 of 60 documents: in the last step of an epoch one process has none.
@@ -69,12 +70,22 @@ def fit(setting: str, begin: int = 0, **params: Any) -> LightXMLClassifier:
     return model.fit(X[own], y[own], X_val=X[60:], y_val=y[60:])
 
 
+def fit_several(encoder: Path, **params: Any) -> LightXMLClassifier:
+    """Fit all rankers, a frozen encoder's among them; the final one is the plain mean."""
+    X, y = make_xmc(72, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
+    frozen = {"encoder": str(encoder), "freeze_encoder": True, "max_length": 16}
+    more = {"rankers": "auto", "final_ranker": None}
+    model = LightXMLClassifier(**{**COMMON, **frozen, **more, **params})
+    return model.fit(X[:60], y[:60], label_texts=[f"label {j}" for j in range(12)])
+
+
 def outcome(model: LightXMLClassifier) -> dict[str, Any]:
     """All that a fit has learnt, in JSON; float32 goes through it unchanged."""
     weights = {name: w.flatten().tolist() for name, w in model.network_.state_dict().items()}
     texts, _ = make_xmc(72, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
     scores = model.decision_function(texts).tolist()
-    return {"weights": weights, "scores": scores, "history": model.history_}
+    rankers = [ranker.name for ranker in model.rankers_]
+    return {"weights": weights, "scores": scores, "history": model.history_, "rankers": rankers}
 
 
 def error_of(setting: str, **params: Any) -> str:
@@ -113,6 +124,7 @@ def main(out: str, kill_at: str = "-1", folder: str = "") -> None:
     else:
         found = {setting: outcome(fit(setting)) for setting in SETTINGS}
         # Of a fit without a seed, all have the first process's.
+        found["several rankers"] = outcome(fit_several(Path(out, "encoder")))
         found["no seed"] = outcome(fit("labels in chunks", random_state=None))
         found["errors"] = {
             "diverges": error_of("an encoder and features", head_learning_rate=1e30),
@@ -146,6 +158,7 @@ def outcomes(out: Path) -> list[dict[str, Any]]:
 def of_two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What two processes have learnt together."""
     out = tmp_path_factory.mktemp("out")
+    save_pretrained(out / "encoder", "bert")
     done = run("tests.training.test_distributed", str(out))
     assert done.returncode == 0, done.stderr[-3_000:]
     return outcomes(out)
@@ -182,6 +195,21 @@ def test_a_signal_to_one_process_stops_all_after_its_step_and_they_go_on(
         assert found["errors"]["signal"] == "SystemExit: 143"
         assert found["steps"] == [6, 7, 9]
         assert found["resumed"] == found["label clusters"]
+
+
+@pytest.mark.slow
+def test_several_rankers_are_the_first_processs_and_all_have_them(
+    of_two: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    first, second = (found["several rankers"] for found in of_two)
+    assert first == second
+    save_pretrained(tmp_path, "bert")
+    alone = outcome(fit_several(tmp_path, accumulate=2))
+    assert first["rankers"] == alone["rankers"]
+    assert first["rankers"] == [
+        "linear", "neighbors", "vectors", "label_texts", "label_vectors", "network"
+    ]  # fmt: skip
+    np.testing.assert_allclose(first["scores"], alone["scores"], atol=5e-3)
 
 
 @pytest.mark.slow

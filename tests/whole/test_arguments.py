@@ -105,8 +105,8 @@ IDLE_WITHOUT_NETWORK: dict[str, Any] = {
     "schedule": "constant",
     "swa_start": 0.25,
     "early_stopping": True,
-    "checkpoint_dir": "folder",
 }
+IDLE_WITHOUT_WHAT_TAKES_LONG = {"checkpoint_dir"}
 
 
 def test_every_argument_that_has_no_effect_says_so_at_the_callers_line_and_has_none() -> None:
@@ -115,6 +115,7 @@ def test_every_argument_that_has_no_effect_says_so_at_the_callers_line_and_has_n
     with pytest.warns(UserWarning, match="has no effect") as caught:
         model.fit(X, Y)  # this line
     expected = {a.name for a in CONDITIONAL if not a.is_refused} - IDLE_WITHOUT_NETWORK.keys()
+    expected -= IDLE_WITHOUT_WHAT_TAKES_LONG
     assert {str(warning.message).partition("=")[0] for warning in caught} == expected
     assert len(caught) == len(expected)
     lines = {Path(w.filename).read_text("utf-8").splitlines()[w.lineno - 1] for w in caught}
@@ -138,6 +139,14 @@ def test_without_a_network_what_is_about_it_has_no_effect() -> None:
     assert np.array_equal(of_words.decision_function(texts), plain.decision_function(texts))
 
 
+def test_without_network_and_linear_classifiers_nothing_takes_long() -> None:
+    model = LightXMLClassifier(
+        None, features=TfidfVectorizer(), rankers=("neighbors",), checkpoint_dir="folder"
+    )
+    with pytest.warns(UserWarning, match="checkpoint_dir='folder' has no effect without a network"):
+        model.fit([f"word{i % 4} word{i % 3}" for i in range(12)], Y)
+
+
 def test_the_line_is_the_callers_through_pipelines_and_searches() -> None:
     idle = LightXMLClassifier(**QUICK, max_length=64)
     for fit in (
@@ -152,7 +161,7 @@ def test_the_line_is_the_callers_through_pipelines_and_searches() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"se_block": True}, "se_block=True is about an encoder, which this fit is without. Pass"),
+        ({"se_block": True}, "se_block=True is about a network that reads an encoder, which this"),
         ({"freeze_encoder": True}, "freeze_encoder=True is about an encoder, which this fit"),
     ],
 )

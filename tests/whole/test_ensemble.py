@@ -25,6 +25,7 @@ from lightxml.files.load import load_bundle
 from lightxml.metrics import make_topk_scorer, precision_at_k
 from lightxml.predicting import averaging
 from lightxml.rankers.base import Documents as Rows
+from lightxml.rankers.neighbors import Neighbors
 from tests.network.test_encoders import save_pretrained
 from tests.predicting.test_frozen import encoded  # noqa: F401
 
@@ -228,7 +229,7 @@ def test_the_logit_of_the_mean_is_exact_at_either_end() -> None:
 class Table:
     """What `averaging` asks of a fitted model, answered from a table of logits."""
 
-    network = panel = None
+    text_reader = panel = None
 
     def __init__(self, logits: np.ndarray, n_candidates: int) -> None:
         self.logits, self.n_candidates = logits, n_candidates
@@ -287,6 +288,23 @@ def test_a_document_goes_through_each_encoder_once(
 ) -> None:
     ensemble.predict_topk(documents[0], 2)
     assert sum(encoded) == 2 * 60
+
+
+def test_each_members_neighbors_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"word{i % 7} word{i % 5}" for i in range(40)]
+    one = LightXMLClassifier(None, features=TfidfVectorizer(), final_ranker=None)
+    model = LightXMLEnsemble(one, n_estimators=2, random_state=0)
+    model.fit(texts, [[i % 3] for i in range(40)])
+    searched: list[int] = []
+    search = Neighbors._nearest
+
+    def watch(self: Neighbors, rows: sp.csr_array, n: int) -> sp.csr_array:
+        searched.append(rows.shape[0])
+        return search(self, rows, n)
+
+    monkeypatch.setattr(Neighbors, "_nearest", watch)
+    model.predict_topk(texts * 8, 2)
+    assert searched == [256, 256, 64, 64]
 
 
 @pytest.mark.parametrize("form", ["csr_array", "collections"])

@@ -175,6 +175,7 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no network": (without("network"), RECORD),
     "padding beyond the embeddings": (with_manifest("network", "pad_id", value=10**6), RECORD),
     "no feature layers": (with_manifest("network", "n_feature_layers", value=0), RECORD),
+    "an unknown pooling": (with_manifest("network", "pooling", value="max"), RECORD),
     "a summary in the middle": (with_manifest("network", "summary", value="mid"), RECORD),
     "dropout of 7": (with_manifest("network", "dropout", value=7), RECORD),
     "an SE block without weights": (with_manifest("network", "se_block", value=False), WEIGHTS),
@@ -416,6 +417,15 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "label texts: 10^12 documents": (with_ranker("label_texts", n_documents=HUGE), RANKERS),
     "label texts: a text of no label": (with_number("label_texts.owners", -1, 12), RANKERS),
     "label texts: for numbers": (as_numbers, RECORD),
+    "label vectors: 10^12 labels": (with_ranker("label_vectors", n_labels=HUGE), RECORD),
+    "label vectors: another width": (with_ranker("label_vectors", width=5), RECORD),
+    "label vectors: a text of no label": (with_number("label_vectors.owners", -1, 12), RANKERS),
+    "label vectors: keys of one dimension": (with_array("label_vectors.keys", np.ravel), RANKERS),
+    "label vectors: fewer than texts": (
+        with_array("label_vectors.keys", lambda a: a[1:]),
+        RANKERS,
+    ),
+    "label vectors: no length": (with_array("label_vectors.keys", lambda a: 0 * a), RANKERS),
     "network: a label half seen": (with_number("network.seen", 0, 2), RANKERS),
     "final: an unknown kind": (with_manifest("panel", "final", "kind", value="code"), RANKERS),
     "final: trees of other rankers": (

@@ -14,15 +14,17 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import expit
+from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from lightxml import LightXMLClassifier, LightXMLEnsemble
+from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.fitting import network, rankers
 from lightxml.metrics import propensities
 from lightxml.rankers.final import LOWEST, Mean, OfScikitLearn
 from lightxml.rankers.fit_panel import fit_panel
 from tests.network.test_encoders import save_pretrained
+from tests.predicting.test_frozen import encoded  # noqa: F401
 
 N_LABELS, N_DOCUMENTS = 24, 150
 NEW = "label 24"  # it has a text, but no document
@@ -129,6 +131,54 @@ def test_a_frozen_encoders_vectors_are_one_more_opinion(
     assert len(ranker(model, "vectors").keys) == 72
     one_by_one = np.concatenate([model.decision_function([text]) for text in X_NEW[:5]])
     np.testing.assert_allclose(one_by_one, model.decision_function(X_NEW[:5]), atol=1e-4)
+
+
+@pytest.mark.parametrize("params", [{}, {"validation_fraction": 0.2}, {"final_ranker": None}])
+def test_a_frozen_encoder_is_compared_by_without_a_network(
+    tmp_path: Path,
+    encoded: list[int],  # noqa: F811
+    params: dict[str, Any],
+) -> None:
+    encoder = save_pretrained(tmp_path / "encoder", "bert")
+    without = {"rankers": ("linear", "neighbors", "label_texts"), "max_length": 32, **params}
+    model = LightXMLClassifier(
+        encoder, features=TfidfVectorizer(), freeze_encoder=True, random_state=0, **without
+    ).fit(X, Y, label_texts=LABEL_TEXTS)
+    assert names(model) == ["linear", "neighbors", "vectors", "label_texts", "label_vectors"]
+    assert model.network_ is None
+    assert model.history_ == []
+    assert sum(encoded) == len(X) + 2 * len(LABEL_TEXTS)
+    encoded.clear()
+    labels, scores = model.predict_topk(X_NEW, 3, return_scores=True)
+    assert sum(encoded) == len(X_NEW)
+    model.save(tmp_path / "model")
+    for other in (load(tmp_path / "model", "cpu"), pickle.loads(pickle.dumps(model))):
+        again, its_scores = other.predict_topk(X_NEW, 3, return_scores=True)
+        np.testing.assert_array_equal(again, labels)
+        np.testing.assert_array_equal(its_scores, scores)
+        assert other.tokenizer_.to_str() == model.tokenizer_.to_str()
+
+
+def test_its_vectors_alone_rank_and_memory_keeps_them(
+    tmp_path: Path,
+    encoded: list[int],  # noqa: F811
+) -> None:
+    encoder = save_pretrained(tmp_path / "encoder", "bert")
+    model = LightXMLClassifier(
+        encoder, freeze_encoder=True, rankers=("neighbors",), max_length=32, random_state=0,
+        memory=tmp_path / "kept",
+    )  # fmt: skip
+    assert names(model.fit(X, Y)) == ["vectors"]
+    first = model.predict_topk(X, 2)
+    encoded.clear()
+    np.testing.assert_array_equal(model.fit(X, Y).predict_topk(X, 2), first)
+    assert encoded == []
+    for params, message in (
+        ({"se_block": True}, "se_block=True is about a network that reads"),
+        ({"rankers": ("linear",), "features": TfidfVectorizer()}, "reads no encoder, and there is"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clone(model).set_params(**params).fit(X, Y)
 
 
 def test_a_dense_matrix_is_ranked_by_its_network_and_told_so() -> None:
