@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from lightxml.arguments import whole
-from lightxml.data.labels import decode, encode_known
+from lightxml.data.labels import decode, encode_known, has_known
 from lightxml.files.bundle import Bundle
 from lightxml.files.load import load_bundle
 from lightxml.files.save import save_bundle
@@ -171,6 +171,7 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         """
         form, members = self._first_model.label_form, self._members(X)
         truth = encode_known(y, self.classes_, form, len(members[0][1]))
+        has_known(y, truth, self.classes_, name="y")
         columns, _ = self._topk(members, 1)
         return precision_at_k(truth, columns, 1)
 

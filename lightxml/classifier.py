@@ -194,8 +194,8 @@ class LightXMLClassifier(TopKEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_labels,)
-        The labels, those that only have a text among them; ``arange(n_labels)`` if `y` was an
-        indicator matrix.
+        The labels, those that only have a text among them. If `y` was an indicator matrix,
+        ``arange(n_labels)``; if it was a data frame, the names of its columns.
     rankers_ : tuple of rankers
         Who proposes and scores labels, each with its ``name``; empty where the network alone
         ranks.
@@ -334,11 +334,12 @@ class LightXMLClassifier(TopKEstimator):
 
         Parameters
         ----------
-        X : list, tuple, 1-D array or Series of str, length n_documents; or numeric matrix
-            The documents, or with ``encoder=None`` and ``"auto"`` a sparse or dense matrix of
-            shape (n_documents, n_features).
+        X : list, tuple, 1-D array, Series or arrow array of str, length n_documents; or numbers
+            The documents, or with ``encoder=None`` and ``"auto"`` a sparse or dense matrix, or a
+            data frame of any library, of shape (n_documents, n_features).
         y : indicator matrix of shape (n_documents, n_labels), or list of collections of labels
-            The matrix may be dense or in any scipy sparse format, with entries 0 and 1.
+            The matrix may be dense, a data frame or in any scipy sparse format, with entries 0
+            and 1. The names of a frame's columns are the labels.
         label_texts : mapping of label to text, or sequence of texts, default=None
             What the labels mean: a text, or a list of texts (name, synonyms, description). Labels
             that only have a text become classes too, and can be predicted. With an indicator
@@ -377,7 +378,8 @@ class LightXMLClassifier(TopKEstimator):
             If the first steps show that the fit takes over an hour on a CPU.
         UserWarning
             If the training may take more memory than is free, if label clusters are far out of
-            balance or fewer than `n_candidate_clusters`, or if an argument has no effect.
+            balance or fewer than `n_candidate_clusters`, if an argument has no effect, or if none
+            of the labels of `y_val` is one of `y`: then `X_val` is left out.
         CheckpointWarning
             If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """

@@ -54,7 +54,8 @@ class LightXMLEnsemble(TopKEstimator):
     estimators_ : list of LightXMLClassifier
         The fitted members, each with its own ``history_``.
     classes_ : ndarray of shape (n_labels,)
-        The labels; ``arange(n_labels)`` if `y` was an indicator matrix.
+        The labels; ``arange(n_labels)`` if `y` was an indicator matrix, and the names of the
+        columns if it was a data frame.
     n_features_in_ : int
         Columns of a numeric `X`; not there if `X` was documents.
     feature_names_in_ : ndarray of str

@@ -157,11 +157,31 @@ def test_fit_refuses_validation_data_that_does_not_fit(
 
 def test_validation_labels_that_training_has_not_seen_are_misses(make_classifier: Make) -> None:
     model = make_classifier(max_epochs=1)
-    X_val, y_val = ["ape", "bee"], [["zebra"], ["zebra", "yak"]]
+    X_val, y_val = ["ape", "bee"], [["zebra"], ["zebra", "yak", "a", "b"]]
     model.fit(TEXTS, [["a"], ["b"], ["a", "b"]], X_val=X_val, y_val=y_val)
-    assert [epoch["precision_at_1"] for epoch in model.history_] == [0.0]
+    assert [epoch["precision_at_1"] for epoch in model.history_] == [0.5]
     assert model.classes_.tolist() == ["a", "b"]
-    assert (X_val, y_val) == (["ape", "bee"], [["zebra"], ["zebra", "yak"]])
+    assert (X_val, y_val) == (["ape", "bee"], [["zebra"], ["zebra", "yak", "a", "b"]])
+
+
+@pytest.mark.parametrize("y_val", [[["1"], ["2"]], [[], []]])
+def test_validation_documents_without_a_known_label_are_left_out(
+    make_classifier: Make, y_val: Any
+) -> None:
+    """Numbers here and text there: no epoch would be better than the first."""
+    model = make_classifier(max_epochs=1)
+    with pytest.warns(UserWarning, match=r"y_val") as caught:
+        model.fit(TEXTS, [[1], [2], [1, 2]], X_val=["ape", "bee"], y_val=y_val)
+    told = [str(warning.message) for warning in caught]
+    assert any("X_val is left out" in message for message in told)
+    assert any("such as '1'" in message for message in told) == bool(y_val[0])
+    assert model.history_[0].keys() == {"epoch", "loss"}
+
+
+def test_a_score_on_labels_of_another_type_warns(make_classifier: Make) -> None:
+    model = make_classifier(max_epochs=1).fit(TEXTS, [[1], [2], [1, 2]])
+    with pytest.warns(UserWarning, match=r"None of the labels of y \(such as '1'\) is known"):
+        assert model.score(TEXTS, [["1"], ["2"], ["1"]]) == 0
 
 
 # --- k ----------------------------------------------------------------------------------------
