@@ -24,7 +24,7 @@ from lightxml.predicting.fitted import FittedModel, place
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import FinalRanker
 from lightxml.storage import estimator as storage
-from lightxml.storage.model import for_pickle, from_pickle
+from lightxml.storage.model import for_pickle, from_pickle, own_classifier
 
 if TYPE_CHECKING:
     import torch
@@ -379,13 +379,18 @@ class LightXMLClassifier(TopKEstimator):
         UserWarning
             If the training may take more memory than is free, if label clusters are far out of
             balance or fewer than `n_candidate_clusters`, if an argument has no effect, or if none
-            of the labels of `y_val` is one of `y`: then `X_val` is left out.
+            of the labels of `y_val` is one of `y` (then `X_val` is left out), if few documents
+            have a feature in common, or if `save` will refuse the model.
         CheckpointWarning
             If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """
         from lightxml.fitting.fit import fit_model  # a model that is loaded does without
 
-        self._model = fit_model(self.get_params(deep=False), X, y, X_val, y_val, label_texts)
+        params = self.get_params(deep=False)
+        storage.warn_if_unsavable(params)
+        self._model = fit_model(params, X, y, X_val, y_val, label_texts)
+        if (own := own_classifier(self._model)) is not None:  # of trees, only the fitted ones tell
+            storage.warn_if_unsavable({**params, "features": None, "final_ranker": own})
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

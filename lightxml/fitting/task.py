@@ -13,6 +13,7 @@ from lightxml.data.inputs import Inputs, Reader, reader_of
 from lightxml.data.label_texts import check_label_rows, check_label_texts
 from lightxml.data.labels import Labels, encode
 from lightxml.data.matrices import FeatureMatrix
+from lightxml.exceptions import warn
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
 from lightxml.fitting.fingerprints import common_ground, fingerprint
@@ -69,6 +70,7 @@ def check_task(
         raise ValueError("X_val and y_val go together; pass both or neither.")
     reader, inputs = reader_of(X, params["encoder"], params["features"])
     labels = encode(y, len(inputs))
+    _warn_of_labels(labels)
     texts = None
     if label_texts is not None:
         labels, texts = with_label_texts(labels, label_texts, inputs)
@@ -109,6 +111,18 @@ def check_network(encoder: Any, device: Any) -> None:
 
     choose_device(device)
     check_encoder(encoder)
+
+
+def _warn_of_labels(labels: Labels) -> None:
+    """Warn of labels that `save` will refuse, such as codes that pandas has made floats."""
+    for label in labels.classes.tolist():
+        if type(label) not in (int, str):
+            warn(
+                f"The label {label!r} is a {type(label).__name__}. A model of such labels can be "
+                "pickled, but not saved: make them int or str first (pandas makes floats of whole "
+                "numbers where some are missing)."
+            )
+            return
 
 
 def with_label_texts(

@@ -307,6 +307,8 @@ def make_topk_scorer(
     -----
     With a list of lists as `y`, give `GridSearchCV` and `cross_val_score` a splitter, as in
     ``cv=KFold(5)``: for a classifier and ``cv=5`` scikit-learn inspects `y` and refuses it.
+    A sparse `y` is taken by `GridSearchCV`; scikit-learn's `cross_val_score` and
+    `cross_validate` refuse it: give them a dense one, or a list of lists.
 
     Examples
     --------

@@ -162,7 +162,10 @@ def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
     numbered for it, which it allows for special tokens only, and a tokenizer in which they are
     ordinary is made of what it learnt.
     """
-    normalizer = normalizers.BertNormalizer(lowercase=True)
+    # BERT's own way strips accents: in Japanese, Thai or Hindi they make another word.
+    normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.BertNormalizer(lowercase=True, strip_accents=False)]
+    )
     pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     # A word of over 100 characters is [UNK] in any case, and learning from it takes a time that
     # grows faster than its length.

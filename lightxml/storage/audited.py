@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import io
+import pickle
 import zipfile
 from typing import Any
 
 from lightxml.exceptions import BundleError
 
-ADVICE = "It cannot be saved without code of yours; pickle the estimator instead."
+
+def advice(value: Any) -> str:
+    """Return what to do with what cannot be saved: pickle it, if that is possible."""
+    try:
+        pickle.dumps(value)
+    except Exception:  # pickle raises what it meets
+        return (
+            "It cannot be saved without code of yours, nor pickled. Use a function with a name, "
+            "from a module that can be imported, in the place of a lambda or an inner function; "
+            "then pickle the estimator."
+        )
+    return "It cannot be saved without code of yours; pickle the estimator instead."
 
 
 # skops imports the whole of scikit-learn, which takes longer than a prediction: only where needed.
@@ -32,9 +44,9 @@ def dump(value: Any, argument: str) -> bytes:
         data: bytes = skops.io.dumps(value)  # stored, not compressed
         untrusted = skops.io.get_untrusted_types(data=data)
     except Exception as error:  # skops raises what it meets
-        raise TypeError(f"{argument}={_shown(value)}: {error} {ADVICE}") from error
+        raise TypeError(f"{argument}={_shown(value)}: {error} {advice(value)}") from error
     if untrusted:
-        raise TypeError(f"{argument}={_shown(value)} holds {', '.join(untrusted)}. {ADVICE}")
+        raise TypeError(f"{argument}={_shown(value)} holds {', '.join(untrusted)}. {advice(value)}")
     return data
 
 

@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 import lightxml.fitting.network
 from lightxml import LightXMLClassifier
+from lightxml.data.inputs import reader_of
 
 Documents = tuple[list[str], sp.csr_array]
 Make = Callable[..., LightXMLClassifier]
@@ -342,3 +344,32 @@ def test_numpy_int_labels_come_back_and_can_be_saved(make_classifier: Make, tmp_
     loaded = LightXMLClassifier.load(tmp_path / "model")
     assert loaded.classes_.tolist() == [3, 7]
     assert loaded.score(TEXTS, y) == model.score(TEXTS, y)
+
+
+# --- documents with nothing in common ------------------------------------------------------------
+
+
+def sentences(n: int) -> list[str]:
+    """Sentences of ten characters, without blanks."""
+    rng = np.random.default_rng(0)
+    return ["".join(rng.choice(list("星月云轨望彗盐油锅汤面菜"), size=10)) for _ in range(n)]
+
+
+def test_a_script_without_blanks_is_told() -> None:
+    reader, inputs = reader_of(sentences(200), None, TfidfVectorizer())
+    with pytest.warns(UserWarning, match=r'200 of the 200 .* TfidfVectorizer\(analyzer="char"'):
+        reader.fit(inputs)
+
+
+@pytest.mark.parametrize(
+    ("texts", "vectorizer"),
+    [
+        (sentences(200), TfidfVectorizer(analyzer="char", ngram_range=(1, 2))),
+        (sentences(99), TfidfVectorizer()),
+        ([*(f"word {i}" for i in range(101)), *(f"word{i}" for i in range(99))], TfidfVectorizer()),
+    ],
+    ids=["characters", "few documents", "half of them"],
+)
+def test_what_has_enough_in_common_is_not_told(texts: list[str], vectorizer: Any) -> None:
+    reader, inputs = reader_of(texts, None, vectorizer)
+    reader.fit(inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,22 @@ def test_tiny_is_four_layers_of_width_256_and_repeats_itself() -> None:
 def test_a_vocabulary_has_at_most_the_size_asked_for() -> None:
     words = [" ".join(f"{a}{b}{c}" for c in "bdfgkl") for a in "aeiou" for b in "mnprst"]
     assert learn_vocabulary(words, 60).get_vocab_size() == 60
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ハス", "バス"), ("ハス", "パス"), ("कल", "काल"), ("มา", "ม้า"), ("می", "مي"), ("шел", "шёл"),
+     ("ma", "má"), ("schon", "schön"), ("ירד", "יָרַד"), ("한", "하"), ("ක", "කි"), ("η", "ή"),
+     ("কল", "কাল"), ("ក", "កា"), ("ა", "ბ"), ("日", "目"), ("a", "ａ")],
+)  # fmt: skip
+def test_a_vocabulary_of_any_script_keeps_words_apart(one: str, other: str) -> None:
+    """Marks make another word: voicing, vowel signs, tones, points, umlauts."""
+    tokenizer = learn_vocabulary([one, other] * 20, 100)
+    encoded = [tokenizer.encode(word).ids for word in (one, other)]
+    assert encoded[0] != encoded[1]
+    assert tokenizer.token_to_id("[UNK]") not in (*encoded[0], *encoded[1])
+    apart = unicodedata.normalize("NFD", other)
+    assert tokenizer.encode(apart).ids == encoded[1]  # as other systems write it
 
 
 def test_a_word_of_a_million_letters_costs_the_vocabulary_nothing() -> None:

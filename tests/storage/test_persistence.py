@@ -16,6 +16,7 @@ import torch
 from sklearn.pipeline import make_pipeline
 
 from lightxml import LightXMLClassifier, load
+from lightxml.exceptions import EncoderUnavailableError
 from tests.network.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
@@ -83,7 +84,26 @@ def test_a_saved_model_names_no_path_no_user_and_no_training_text(
         assert secret.lower().encode() not in everything
     user = getpass.getuser()
     assert f'"{user}"'.encode() not in everything
-    assert load(tmp_path / "model", "cpu").encoder == "my-encoder"
+    assert load(tmp_path / "model", "cpu").encoder == "./my-encoder"
+
+
+@pytest.mark.parametrize("given", ["bert-base-uncased", "models/bert", Path("bert-base-uncased")])
+def test_a_folder_is_never_taken_for_a_name_on_the_hub(
+    make_classifier: Make,
+    documents: Documents,
+    given: str | Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(given).parent.mkdir(exist_ok=True)
+    save_pretrained(Path(given), "bert")
+    make_classifier(encoder=given, max_epochs=1).fit(*documents).save("model")
+    monkeypatch.chdir("/")
+    again = load(tmp_path / "model", "cpu")
+    assert again.encoder == f"./{given}"
+    with pytest.raises(EncoderUnavailableError):
+        again.fit(*documents)
 
 
 def test_a_random_state_object_is_kept_as_none_and_said_so(
