@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from lightxml.data.documents import max_length_of
+from lightxml.data.documents import Documents, max_length_of, tokenize
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import decode_arrays, encode_arrays
 from lightxml.files.bundle import Bundle
 from lightxml.files.strict_json import parse_json
 from lightxml.network import encoders
+from lightxml.network.batches import collate
 from lightxml.network.config import NetworkConfig
 from lightxml.network.described import check_counts
 from lightxml.network.encoders import EncoderConfig, TextEncoder
@@ -88,7 +90,25 @@ def unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Toke
     network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
     network.check()
     network.eval()
+    if tokenizer is not None:
+        _try(network, tokenizer)
     return network, tokenizer
+
+
+def _try(network: LightXMLNetwork, tokenizer: Tokenizer) -> None:
+    """Let the encoder read a word: not all that a config asks for shows in the shapes of weights.
+
+    Raises
+    ------
+    ValueError
+    """
+    tokens = tokenize(["a"], tokenizer)
+    try:
+        batch = collate(Documents(tokens), np.arange(1), network.pad_id, torch.device("cpu"))
+        with torch.inference_mode():
+            network.summarise(batch.tokens)
+    except Exception as error:  # what comes of a config's numbers
+        raise ValueError(f"its encoder cannot read ({error})") from error
 
 
 def _build_encoder(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
+import socket
 import subprocess
 import sys
 import unicodedata
@@ -13,6 +16,7 @@ import pytest
 import torch
 from tokenizers import processors
 from transformers import (
+    AutoConfig,
     AutoModel,
     BertConfig,
     DistilBertConfig,
@@ -24,12 +28,14 @@ from transformers import (
     T5Config,
     XLNetConfig,
 )
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.exceptions import EncoderUnavailableError
 from lightxml.network.batches import collate
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import (
+    TEXT_ENCODERS,
     build_encoder,
     config_from_dict,
     config_to_dict,
@@ -104,6 +110,21 @@ def test_every_family_gives_its_layers_summary_vectors(family: str, tmp_path: Pa
             found = network.represent(batch)[0]
         expected = torch.cat([hidden[-1][0, place], hidden[-2][0, place]])
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", sorted(TEXT_ENCODERS))
+def test_every_architecture_that_is_taken_is_built_without_fetching_anything(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if family not in CONFIG_MAPPING_NAMES:
+        pytest.skip("this transformers does not know it yet")
+    for name in ("socket", "create_connection"):
+        monkeypatch.delattr(socket, name)
+    config = AutoConfig.for_model(family)
+    with torch.device("meta"):
+        model = model_from_config(config)
+    source = Path(inspect.getfile(type(model))).read_text("utf-8")
+    assert not re.search(r"get_kernel|load_cuda|hub_kernels|torch\.hub", source)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -220,7 +220,7 @@ def skops_blob(changed: Callable[[bytes], bytes], compression: int = zipfile.ZIP
         (skops_blob(lambda s: b"[" * 100_000), "is damaged"),
         (skops_blob(lambda s: s[:100]), "is damaged"),
         (skops_blob(lambda s: b" " * 10**7 + s, zipfile.ZIP_DEFLATED), "is compressed"),
-        (skops_blob(lambda s: s.replace(b'\\"content\\"', b'\\"filename\\"')), "input"),
+        (skops_blob(lambda s: s.replace(b'\\"content\\"', b'\\"filename\\"')), "reads 'filename'"),
     ],
     ids=["pickle", "empty", "cut", "unknown type", "type of another module", "nested", "cut schema",
          "compressed", "reads files"],
