@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -105,11 +106,24 @@ def encoder_digest(network: LightXMLNetwork) -> str:
         "dtype": str(network.autocast_dtype),
         "device": network.device.type,
     }
-    digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
-    for name, weight in sorted(network.encoder.state_dict().items()):
+    changes = [weight._version for weight in network.encoder.state_dict().values()]
+    known, weights = _digests.get(network, (None, ""))
+    if known != changes:
+        weights = _digest_of_weights(network.encoder)
+        _digests[network] = changes, weights
+    return hashlib.sha256(json.dumps([how, weights], sort_keys=True).encode()).hexdigest()[:32]
+
+
+# The weights are a hundred million numbers, and a frozen encoder's stay; torch counts changes.
+_digests: WeakKeyDictionary[LightXMLNetwork, tuple[list[int], str]] = WeakKeyDictionary()
+
+
+def _digest_of_weights(encoder: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, weight in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(weight.detach().cpu().numpy()).data)
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()
 
 
 def _empty(network: LightXMLNetwork, n_documents: int) -> np.ndarray:

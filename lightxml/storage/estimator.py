@@ -120,6 +120,7 @@ def unpack(bundle: Bundle) -> tuple[dict[str, Any], FittedModel]:
         If a part is missing, of a wrong kind, or does not fit the others.
     """
     with manifest_errors():
+        _check_version(bundle.manifest)
         params = {k: _param_from_json(k, v) for k, v in bundle.manifest["params"].items()}
         classes = _unpack_classes(bundle)
         vectorizer = bundle.manifest.get("vectorizer")
@@ -164,6 +165,16 @@ def _param_to_json(name: str, value: Any) -> Any:
             return {"config": encoders.config_to_dict(value)}
     warn(f"{name}={value!r} cannot be saved and is kept as None; the fitted model is whole.")
     return None
+
+
+def _check_version(manifest: dict[str, Any]) -> None:
+    """Say what to do of a model with an argument that only a later version has."""
+    if unknown := manifest["params"].keys() - ARGUMENTS.keys():
+        raise BundleError(
+            f"{RECORD}: has the argument {min(unknown)[:100]!r}, which lightxml "
+            f"{version('lightxml')} does not know; it was saved by lightxml "
+            f"{str((manifest.get('versions') or {}).get('lightxml'))[:20]}. Upgrade lightxml."
+        )
 
 
 def _without_place(name: str, value: str | os.PathLike[str]) -> str:

@@ -71,23 +71,26 @@ def unpack_network(bundle: Bundle, n_labels: int) -> tuple[LightXMLNetwork, Toke
                 "tensors"
             )
 
-    def build() -> LightXMLNetwork:
-        encoder = None
-        if of_encoder is not None:
-            assert tokenizer is not None
-            encoder = _build_encoder(values, of_encoder, tokenizer)
-        return LightXMLNetwork(config, encoder)
+    def encoder() -> TextEncoder | None:
+        if of_encoder is None:
+            return None
+        assert tokenizer is not None
+        return _build_encoder(values, of_encoder, tokenizer)
 
     # First without memory, so that what does not fit the weights costs none.
     with torch.device("meta"):
         expected = {
             name: (str(t.dtype).removeprefix("torch."), tuple(t.shape))
-            for name, t in build().state_dict().items()
+            for name, t in LightXMLNetwork(config, encoder()).state_dict().items()
         }
     weights = decode_arrays(blob, expected, name=WEIGHTS)
-    with seeded(0, torch.device("cpu")):  # its random weights are replaced at once
-        network = build()
-    network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
+    # An encoder holds more than its weights, and those are replaced at once. Of the rest, which is
+    # large where there are many labels, no memory is spent on random weights.
+    with seeded(0, torch.device("cpu")):
+        of_network = encoder()
+    with torch.device("meta"):
+        network = LightXMLNetwork(config, of_network)
+    network.load_state_dict({n: torch.from_numpy(a) for n, a in weights.items()}, assign=True)
     network.check()
     network.eval()
     if tokenizer is not None:
@@ -105,6 +108,7 @@ def _try(network: LightXMLNetwork, tokenizer: Tokenizer) -> None:
     tokens = tokenize(["a"], tokenizer)
     try:
         batch = collate(Documents(tokens), np.arange(1), network.pad_id, torch.device("cpu"))
+        assert batch.tokens is not None
         with torch.inference_mode():
             network.summarise(batch.tokens)
     except Exception as error:  # what comes of a config's numbers

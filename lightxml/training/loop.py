@@ -195,6 +195,7 @@ def begin(
         f"{config.max_epochs} epochs" + (f", from step {state.step:,} on" if state.step else ""),
         n_documents=round(n_documents * (config.max_epochs - state.step / steps_an_epoch)),
         on_cpu=device.type == "cpu",
+        reads_tokens=network.trains_encoder,
         verbose=config.verbose,
     )
     return Run(

@@ -141,6 +141,22 @@ def test_other_weights_layers_or_precision_are_not_taken_for_these(
     assert len(digests) == 3
 
 
+def test_the_weights_are_digested_once_a_network(
+    make: Make, documents: Documents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = documents
+    digested = []
+    digest = lightxml.predicting.frozen._digest_of_weights
+    monkeypatch.setattr(
+        "lightxml.predicting.frozen._digest_of_weights",
+        lambda encoder: digested.append(encoder) or digest(encoder),
+    )
+    model = make(max_epochs=1, memory=tmp_path).fit(X, y)
+    for _ in range(3):
+        model.predict_topk(X[:2], 1)
+    assert len(digested) == 1
+
+
 def test_a_damaged_file_in_memory_is_passed_over_with_a_warning(
     make: Make, documents: Documents, encoded: list[int], tmp_path: Path
 ) -> None:
