@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -384,11 +385,23 @@ class LightXMLClassifier(TopKEstimator):
         CheckpointWarning
             If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """
+        return self._fit(X, y, label_texts, X_val, y_val)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        label_texts: Any,
+        X_val: Any,
+        y_val: Any,
+        kept: list[Path] | None = None,
+    ) -> Self:
+        """Fit; where `kept` is a list, checkpoints stay, and their folder is added to it."""
         from lightxml.fitting.fit import fit_model  # a model that is loaded does without
 
         params = self.get_params(deep=False)
         storage.warn_if_unsavable(params)
-        self._model = fit_model(params, X, y, X_val, y_val, label_texts)
+        self._model = fit_model(params, X, y, X_val, y_val, label_texts, kept)
         if (own := own_classifier(self._model)) is not None:  # of trees, only the fitted ones tell
             storage.warn_if_unsavable({**params, "features": None, "final_ranker": own})
         return self

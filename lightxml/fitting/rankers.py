@@ -80,7 +80,7 @@ def read(model: FittedModel, inputs: Inputs, task: Task) -> Documents:
     from lightxml.fitting.network import encoded
 
     return represented(
-        model.network, replace(documents, encoded=encoded(model, inputs, task.params))
+        model.network, replace(documents, encoded=encoded(model, inputs, task.params, task.ranks))
     )
 
 

@@ -145,8 +145,13 @@ def with_label_texts(
     return replace(labels, matrix=matrix, classes=checked.classes), checked.texts
 
 
-def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints | None]:
-    """Return the checkpoints of a network's training, as a context; None without a folder."""
+def checkpoints_of(
+    task: Task, seed: int, kept: list[Path] | None = None
+) -> AbstractContextManager[Checkpoints | None]:
+    """Return the checkpoints of a network's training, as a context; None without a folder.
+
+    Where `kept` is a list, their folder stays when the training is done, and is added to it.
+    """
     params = task.params
     if params["checkpoint_dir"] is None or "network" not in task.rankers:
         return nullcontext()
@@ -156,7 +161,10 @@ def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints 
     validation = _given(task.validation)
     name = fingerprint(params, known, task.inputs.given, task.labels, validation, task.label_texts)
     folder = Path(params["checkpoint_dir"]) / name
-    return checkpoints_in(folder, 60 * params["checkpoint_minutes"], seed, task.ranks)
+    if kept is not None:
+        kept.append(folder)
+    seconds = 60 * params["checkpoint_minutes"]
+    return checkpoints_in(folder, seconds, seed, task.ranks, is_kept=kept is not None)
 
 
 def _given(

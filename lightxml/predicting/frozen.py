@@ -31,6 +31,7 @@ from lightxml.network.network import LightXMLNetwork
 from lightxml.network.prediction import MAX_TOKENS
 from lightxml.runtime.memory import make_array
 from lightxml.runtime.progress import Progress
+from lightxml.runtime.ranks import ALONE, Ranks
 
 _KEY_BYTES = 16
 
@@ -43,7 +44,12 @@ def cache_folder(memory: str | os.PathLike[str] | Memory | None) -> Path | None:
 
 
 def summarise_all(
-    network: LightXMLNetwork, tokens: TokenStore, folder: Path | None = None, *, verbose: int = 0
+    network: LightXMLNetwork,
+    tokens: TokenStore,
+    folder: Path | None = None,
+    *,
+    verbose: int = 0,
+    ranks: Ranks = ALONE,
 ) -> np.ndarray:
     """Return the frozen encoder's summary vectors of all documents.
 
@@ -56,6 +62,8 @@ def summarise_all(
         Where earlier vectors are looked up and new ones are kept.
     verbose : int
         1 shows progress.
+    ranks : Ranks, optional
+        The processes that train together; each encodes its share.
 
     Returns
     -------
@@ -68,15 +76,18 @@ def summarise_all(
         If the folder cannot be written.
     """
     summaries = _empty(network, len(tokens))
+    begin, end = ranks.share_of(len(tokens))
+    tokens, own = tokens.part(begin, end), summaries[begin:end]
     missing = np.arange(len(tokens))
     if folder is not None:
         folder = folder / encoder_digest(network)
         keys = _document_keys(tokens)
-        missing = np.flatnonzero(~_recall(folder, keys, summaries))
+        missing = np.flatnonzero(~_recall(folder, keys, own))
     if len(missing):
-        _encode(network, tokens, missing, summaries, verbose)
+        _encode(network, tokens, missing, own, verbose)
         if folder is not None:
-            _keep(folder, keys[missing], summaries, missing)
+            _keep(folder, keys[missing], own, missing)
+    ranks.gather_rows(summaries)
     return summaries
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from lightxml.data.documents import Documents, max_length_of, tokenize
+from lightxml.data.documents import EncodedDocuments, max_length_of, tokenize
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import decode_arrays, encode_arrays
 from lightxml.files.bundle import Bundle
@@ -107,7 +107,7 @@ def _try(network: LightXMLNetwork, tokenizer: Tokenizer) -> None:
     """
     tokens = tokenize(["a"], tokenizer)
     try:
-        batch = collate(Documents(tokens), np.arange(1), network.pad_id, torch.device("cpu"))
+        batch = collate(EncodedDocuments(tokens), np.arange(1), network.pad_id, torch.device("cpu"))
         assert batch.tokens is not None
         with torch.inference_mode():
             network.summarise(batch.tokens)

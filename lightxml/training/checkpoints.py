@@ -50,6 +50,8 @@ class Checkpoints:
         Of this fit; `seed` is then that of the checkpoint, if there is one.
     ranks : Ranks, optional
         The processes of this fit. Only the first reads and writes, and tells the others.
+    is_kept : bool, default=False
+        Whether the end of the training is kept too, as part of something larger that goes on.
 
     Attributes
     ----------
@@ -70,8 +72,17 @@ class Checkpoints:
         If the newest checkpoint is damaged, and the one before is used.
     """
 
-    def __init__(self, folder: Path, seconds: float, seed: int, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seconds: float,
+        seed: int,
+        ranks: Ranks = ALONE,
+        *,
+        is_kept: bool = False,
+    ) -> None:
         self.seed = seed
+        self.is_kept = is_kept
         self.extra: dict[str, np.ndarray] = {}
         self._ranks = ranks
         self._folder, self._seconds = folder, seconds
@@ -205,14 +216,16 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def checkpoints_in(
-    folder: Path, seconds: float, seed: int, ranks: Ranks = ALONE
+    folder: Path, seconds: float, seed: int, ranks: Ranks = ALONE, *, is_kept: bool = False
 ) -> Iterator[Checkpoints]:
     """Let one fit have its checkpoints: nobody else meanwhile, and nobody after it was done.
+
+    If they `is_kept`, whoever asked for that deletes the folder.
 
     Parameters
     ----------
     folder : Path
-    seconds, seed, ranks : as `Checkpoints` takes them
+    seconds, seed, ranks, is_kept : as `Checkpoints` takes them
 
     Raises
     ------
@@ -235,13 +248,13 @@ def checkpoints_in(
     with contextlib.ExitStack() as stack:
         ranks.from_first(enter)
         try:
-            yield Checkpoints(folder, seconds, seed, ranks)
+            yield Checkpoints(folder, seconds, seed, ranks, is_kept=is_kept)
         except BaseException:
             if ranks.is_first:
                 with contextlib.suppress(OSError):
                     folder.rmdir()  # unless there is a checkpoint
             raise
-        if ranks.is_first:
+        if ranks.is_first and not is_kept:
             # What cannot be deleted is left: the next such fit ends where this one did.
             shutil.rmtree(folder, ignore_errors=True)
 

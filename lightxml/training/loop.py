@@ -159,6 +159,8 @@ def train(
             pause(run, at_epoch_end=True)
         if run.shown and config.verbose:
             run.progress.show(run.shown)
+    if checkpoints is not None and checkpoints.is_kept:
+        checkpoints.write(run.state)
     run.state.finish()
     network.eval()
     return run.state.history
