@@ -443,7 +443,6 @@ def test_each_class_loads_its_own(
         LightXMLEnsemble.load(tmp_path / "one")
 
 
-
 # --- checkpoints ----------------------------------------------------------------------------------
 
 
