@@ -16,6 +16,7 @@ from sklearn.svm import LinearSVC
 from lightxml.rankers import linear
 from lightxml.rankers.base import Documents
 from lightxml.rankers.linear import Linear, fit_linear
+from lightxml.rankers.sparse import narrow
 
 N, N_LABELS = 120, 4
 
@@ -27,6 +28,7 @@ def task(seed: int = 0) -> tuple[sp.csr_array, sp.csr_array]:
     X = sp.csr_array(sp.diags_array(rng.uniform(0.3, 2, N).astype(np.float32)) @ X)
     X.data[X.indptr[7] : X.indptr[8]] = 0
     X.eliminate_zeros()
+    X = narrow(X)  # scikit-learn's solver takes 32-bit numbers only
     return X, sp.csr_array((rng.random((N, N_LABELS)) < 0.3).astype(np.float32))
 
 

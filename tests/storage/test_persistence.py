@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import getpass
+import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from lightxml import LightXMLClassifier, load
@@ -150,3 +154,47 @@ def test_loading_draws_nothing_from_the_callers_generators(
     before = torch.get_rng_state()
     load(tmp_path / "model", "cpu")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_load_holds_the_weights_once(documents: Documents, tmp_path: Path) -> None:
+    model = LightXMLClassifier(
+        None,
+        features=TfidfVectorizer(),
+        rankers=("network",),
+        feature_dim=16_384,
+        max_epochs=1,
+        device="cpu",
+    )
+    model.fit(*documents).save(tmp_path / "model")
+    size = sum(file.stat().st_size for file in (tmp_path / "model").iterdir())
+    assert size > 2**23
+    load(tmp_path / "model", "cpu")
+    tracemalloc.start()
+    try:
+        loaded = load(tmp_path / "model", "cpu")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * size
+    assert np.array_equal(
+        loaded.decision_function(documents[0]), model.decision_function(documents[0])
+    )
+
+
+def test_a_system_that_opens_no_folders_can_save(
+    fitted: LightXMLClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Windows is, which has no locks of the kind either."""
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    really_open = os.open
+
+    def only_files(path: Any, *args: Any, **options: Any) -> int:
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really_open(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", only_files)
+    fitted.save(tmp_path / "model")
+    fitted.save(tmp_path / "model")
+    load(tmp_path / "model", "cpu")
