@@ -194,7 +194,8 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
 
         A save replaces an earlier one at the same path as one step: killed anywhere, the old
         model or the new one is there, whole. An absolute path given as `encoder` is reduced to
-        its last part (as ``./name``, which is no name on the hub), and a generator given as `random_state` to None (with a warning). Of an
+        its last part (as ``./name``, which is no name on the hub), and a generator given as
+        `random_state` to None (with a warning). Of an
         ensemble, up to 50 members can be saved; `estimator` or `estimators` are then made anew
         from them, with the seeds that they were fitted with.
 
