@@ -274,7 +274,7 @@ class Argument:
     def idle_message(self, value: Any) -> str:
         """Say why a value is of no use, and what to do."""
         assert self.needs is not None
-        told = f"{self.name}={value!r}"
+        told = f"{self.name}={' '.join(repr(value).split())[:200]}"  # on one line, as of a Series
         if self.is_refused:
             problem = f"{told} is about {self.needs.text}, which this fit is without"
         else:

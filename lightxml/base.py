@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from lightxml.arguments import whole
-from lightxml.data.labels import decode, encode_known
+from lightxml.data.labels import decode, encode_known, has_known
 from lightxml.files.bundle import Bundle
 from lightxml.files.load import load_bundle
 from lightxml.files.save import save_bundle
@@ -127,9 +127,15 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         -------
         y : ndarray, csr_matrix or csr_array of shape (n_documents, n_labels), or list of tuples
             In the form that `y` had at `fit`.
+
+        Raises
+        ------
+        ValueError
+            If that is a dense array of more than 2**28 entries (2 GiB).
         """
         form = self._first_model.label_form
-        return decode(self._positive(self._members(X)), self.classes_, form)
+        members = self._members_for_all_labels(X) if form == "dense" else self._members(X)
+        return decode(self._positive(members), self.classes_, form)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every label for every document.
@@ -157,13 +163,15 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         """Return the logit of every label's probability; as `predict_proba` otherwise."""
         return self._logits(self._members_for_all_labels(X))
 
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the mean precision at 1: how often the first label is a true one.
 
         Parameters
         ----------
         X : documents or numeric matrix, as at `fit`
         y : the true labels, in the form that `y` had at `fit`
+        sample_weight : array-like of shape (n_documents,), default=None
+            How much each document counts.
 
         Returns
         -------
@@ -171,15 +179,23 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         """
         form, members = self._first_model.label_form, self._members(X)
         truth = encode_known(y, self.classes_, form, len(members[0][1]))
+        has_known(y, truth, self.classes_, name="y")
         columns, _ = self._topk(members, 1)
-        return precision_at_k(truth, columns, 1)
+        if sample_weight is None:
+            return precision_at_k(truth, columns, 1)
+        weights = _check_sample_weight(sample_weight, columns)
+        if (weights < 0).any() or not weights.any():
+            raise ValueError("sample_weight has a weight below 0, or none above 0.")
+        hits = np.asarray(truth[np.arange(len(columns)), columns[:, 0]]).ravel()
+        return float(np.average(hits, weights=weights))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the fitted estimator to a folder of JSON and safetensors files.
 
         A save replaces an earlier one at the same path as one step: killed anywhere, the old
         model or the new one is there, whole. An absolute path given as `encoder` is reduced to
-        its last part, and a generator given as `random_state` to None (with a warning). Of an
+        its last part (as ``./name``, which is no name on the hub), and a generator given as
+        `random_state` to None (with a warning). Of an
         ensemble, up to 50 members can be saved; `estimator` or `estimators` are then made anew
         from them, with the seeds that they were fitted with.
 
@@ -307,5 +323,5 @@ def check_dense(n_documents: int, n_labels: int) -> None:
         raise ValueError(
             f"The scores of {n_documents} documents x {n_labels} labels would pass "
             f"{MAX_DENSE_SCORES} entries. Use predict_topk(X, k, return_scores=True), or fewer "
-            "documents at a time."
+            "documents at a time; predict is sparse where y was."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ from lightxml.predicting.fitted import FittedModel, place
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import FinalRanker
 from lightxml.storage import estimator as storage
-from lightxml.storage.model import for_pickle, from_pickle
+from lightxml.storage.model import for_pickle, from_pickle, own_classifier
 
 if TYPE_CHECKING:
     import torch
@@ -196,8 +197,8 @@ class LightXMLClassifier(TopKEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_labels,)
-        The labels, those that only have a text among them; ``arange(n_labels)`` if `y` was an
-        indicator matrix.
+        The labels, those that only have a text among them. If `y` was an indicator matrix,
+        ``arange(n_labels)``; if it was a data frame, the names of its columns.
     rankers_ : tuple of rankers
         Who proposes and scores labels, each with its ``name``; empty where the network alone
         ranks.
@@ -336,11 +337,12 @@ class LightXMLClassifier(TopKEstimator):
 
         Parameters
         ----------
-        X : list, tuple, 1-D array or Series of str, length n_documents; or numeric matrix
-            The documents, or with ``encoder=None`` and ``"auto"`` a sparse or dense matrix of
-            shape (n_documents, n_features).
+        X : list, tuple, 1-D array, Series or arrow array of str, length n_documents; or numbers
+            The documents, or with ``encoder=None`` and ``"auto"`` a sparse or dense matrix, or a
+            data frame of any library, of shape (n_documents, n_features).
         y : indicator matrix of shape (n_documents, n_labels), or list of collections of labels
-            The matrix may be dense or in any scipy sparse format, with entries 0 and 1.
+            The matrix may be dense, a data frame or in any scipy sparse format, with entries 0
+            and 1. The names of a frame's columns are the labels.
         label_texts : mapping of label to text, or sequence of texts, default=None
             What the labels mean: a text, or a list of texts (name, synonyms, description). Labels
             that only have a text become classes too, and can be predicted. With an indicator
@@ -379,13 +381,31 @@ class LightXMLClassifier(TopKEstimator):
             If the first steps show that the fit takes over an hour on a CPU.
         UserWarning
             If the training may take more memory than is free, if label clusters are far out of
-            balance or fewer than `n_candidate_clusters`, or if an argument has no effect.
+            balance or fewer than `n_candidate_clusters`, if an argument has no effect, or if none
+            of the labels of `y_val` is one of `y` (then `X_val` is left out), if few documents
+            have a feature in common, or if `save` will refuse the model.
         CheckpointWarning
             If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """
+        return self._fit(X, y, label_texts, X_val, y_val)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        label_texts: Any,
+        X_val: Any,
+        y_val: Any,
+        kept: list[Path] | None = None,
+    ) -> Self:
+        """Fit; where `kept` is a list, checkpoints stay, and their folder is added to it."""
         from lightxml.fitting.fit import fit_model  # a model that is loaded does without
 
-        self._model = fit_model(self.get_params(deep=False), X, y, X_val, y_val, label_texts)
+        params = self.get_params(deep=False)
+        storage.warn_if_unsavable(params)
+        self._model = fit_model(params, X, y, X_val, y_val, label_texts, kept)
+        if (own := own_classifier(self._model)) is not None:  # of trees, only the fitted ones tell
+            storage.warn_if_unsavable({**params, "features": None, "final_ranker": own})
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,13 +21,15 @@ from lightxml.arguments import ARGUMENTS, whole
 from lightxml.base import TopKEstimator
 from lightxml.classifier import LightXMLClassifier
 from lightxml.data.random import RandomState, draw_seed
-from lightxml.exceptions import BundleError
+from lightxml.exceptions import BundleError, CheckpointError
 from lightxml.files.bundle import RECORD, Bundle, join, split
 from lightxml.files.load import load_bundle
+from lightxml.files.strict_json import parse_json
 from lightxml.fitting.decisions import check_params
 from lightxml.predicting import averaging
 from lightxml.predicting.averaging import Members
 from lightxml.predicting.fitted import FittedModel
+from lightxml.runtime.ranks import is_first_process
 from lightxml.storage import estimator as storage
 
 if TYPE_CHECKING:
@@ -54,7 +61,8 @@ class LightXMLEnsemble(TopKEstimator):
     estimators_ : list of LightXMLClassifier
         The fitted members, each with its own ``history_``.
     classes_ : ndarray of shape (n_labels,)
-        The labels; ``arange(n_labels)`` if `y` was an indicator matrix.
+        The labels; ``arange(n_labels)`` if `y` was an indicator matrix, and the names of the
+        columns if it was a data frame.
     n_features_in_ : int
         Columns of a numeric `X`; not there if `X` was documents.
     feature_names_in_ : ndarray of str
@@ -96,7 +104,9 @@ class LightXMLEnsemble(TopKEstimator):
         """Fit the members, one after the other.
 
         All their arguments are checked before the first is fitted. An exception leaves a previous
-        fit as it was.
+        fit as it was. With `checkpoint_dir`, a fit that was killed goes on with the member that it
+        was at; seeds that the ensemble has drawn, and the members that are done, are kept there
+        until all are.
 
         Parameters
         ----------
@@ -115,10 +125,32 @@ class LightXMLEnsemble(TopKEstimator):
             As `LightXMLClassifier.fit`.
         """
         members = self._make_members()
+        seed_file = self._seed_file()
+        if seed_file is not None:
+            members = self._make_members(kept_seed(seed_file))
+        folders: list[Path] = []
         for member in members:
-            member.fit(X, y, label_texts=label_texts, X_val=X_val, y_val=y_val)
+            member._fit(X, y, label_texts, X_val, y_val, folders)
         self._keep(members)
+        if is_first_process():
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            if seed_file is not None:
+                seed_file.unlink(missing_ok=True)
         return self
+
+    def _seed_file(self) -> Path | None:
+        """Return where this ensemble's seed is kept until it is done.
+
+        None where its members' seeds are given, or have no folder for checkpoints.
+        """
+        if self.random_state is not None:
+            return None
+        one = LightXMLClassifier() if self.estimator is None else self.estimator
+        given = [one] if self.estimators is None else self.estimators
+        drawn = [each for each in given if self.estimators is None or each.random_state is None]
+        folders = [each.checkpoint_dir for each in drawn if each.checkpoint_dir is not None]
+        return Path(folders[0]) / "ensemble.json" if folders else None
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimators_")
@@ -175,8 +207,11 @@ class LightXMLEnsemble(TopKEstimator):
         model._keep(members)
         return model
 
-    def _make_members(self) -> list[LightXMLClassifier]:
-        """Return the members as they will be fitted, their arguments checked."""
+    def _make_members(self, seed: int | None = None) -> list[LightXMLClassifier]:
+        """Return the members as they will be fitted, their arguments checked.
+
+        Their seeds are drawn from `seed`, where it is given.
+        """
         whole(1).check("n_estimators", self.n_estimators)
         ARGUMENTS["random_state"].kind.check("random_state", self.random_state)
         if self.estimators is None:
@@ -193,7 +228,7 @@ class LightXMLEnsemble(TopKEstimator):
             raise ValueError("estimators is empty; expected at least one LightXMLClassifier.")
         else:
             given = [(f"estimators[{i}]", one) for i, one in enumerate(self.estimators)]
-        seed = draw_seed(self.random_state)
+        seed = draw_seed(self.random_state) if seed is None else seed
         members = []
         for i, (name, one) in enumerate(given):
             # Not even a subclass: what it overrides of prediction would go unheard here.
@@ -214,6 +249,32 @@ class LightXMLEnsemble(TopKEstimator):
         for member in members:  # equal; held once
             member._model = replace(member._model, classes=classes)
         self.estimators_ = members
+
+
+def kept_seed(file: Path) -> int:
+    """Return the seed that is kept in a file; a new one is put there, whole or not at all.
+
+    Raises
+    ------
+    CheckpointError
+        If the file holds anything else.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    side = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+    side.write_text(json.dumps({"seed": draw_seed(None)}), "utf-8")
+    try:
+        with contextlib.suppress(FileExistsError):  # an earlier start, or another process
+            os.link(side, file)
+    finally:
+        side.unlink()
+    try:
+        found = parse_json(file.read_bytes(), name=str(file))
+    except BundleError as error:
+        raise CheckpointError(f"{error} Delete it to begin anew.") from error
+    if not isinstance(found, dict) or type(found.get("seed")) is not int:
+        raise CheckpointError(f"{file}: holds no seed. Delete it to begin anew.")
+    seed: int = found["seed"]
+    return seed
 
 
 def load(

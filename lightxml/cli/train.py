@@ -13,11 +13,13 @@ import typer
 
 from lightxml.cli.options import (
     Data,
+    Device,
     LabelColumn,
     LabelSeparator,
     Language,
     TextColumn,
     check_data,
+    check_device,
     check_folder,
     read_data,
     read_label_texts,
@@ -31,8 +33,14 @@ if TYPE_CHECKING:
 # The arguments of LightXMLClassifier that have an option of their name.
 _OPTIONS = (
     "encoder", "freeze_encoder", "max_length", "max_epochs", "batch_size", "learning_rate",
-    "random_state",
+    "random_state", "device", "checkpoint_dir",
 )  # fmt: skip
+
+_TFIDF: dict[str, dict[str, Any]] = {
+    "words": {},
+    "pairs": {"ngram_range": (1, 2), "max_features": 100_000},
+    "chars": {"analyzer": "char_wb", "ngram_range": (1, 4), "max_features": 200_000},
+}
 
 
 def train(
@@ -56,8 +64,9 @@ def train(
     tfidf: Annotated[
         str | None,
         typer.Option(
-            metavar="words|pairs",
-            help="Read TF-IDF features of the whole documents too, of words or pairs of words."
+            metavar="words|pairs|chars",
+            help="Read TF-IDF features of the whole documents too: of words, of pairs of words, or"
+            " of up to four characters, for Chinese, Korean or Finnish."
             " With --encoder none no network is trained.",
         ),
     ] = None,
@@ -69,6 +78,14 @@ def train(
     batch_size: Annotated[int | None, typer.Option(show_default="auto")] = None,
     learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1e-4,
     random_state: Annotated[int | None, typer.Option(help="Makes the run repeatable.")] = None,
+    device: Device = "auto",
+    checkpoint_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Go on where the same command was killed; where a network is trained.",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -85,6 +102,9 @@ def train(
     and it decides how far each ranker is believed.
     """
     check_folder(output, "--output")
+    check_device(device)
+    if checkpoint_dir is not None:
+        check_folder(checkpoint_dir, "--checkpoint-dir")
     params: dict[str, Any] = {
         "encoder": None if encoder == "none" else encoder,
         "freeze_encoder": freeze_encoder,
@@ -93,6 +113,8 @@ def train(
         "batch_size": "auto" if batch_size is None else batch_size,
         "learning_rate": learning_rate,
         "random_state": random_state,
+        "device": device,
+        "checkpoint_dir": checkpoint_dir,
         "verbose": 0 if quiet else 1,
     }
     _check_ranges(params)
@@ -202,8 +224,8 @@ def _is_path(encoder: Any) -> bool:
 
 
 def _check_kind(tfidf: str | None) -> None:
-    if tfidf not in (None, "words", "pairs"):
-        raise typer.BadParameter(f"{tfidf}: expected words or pairs.", param_hint="--tfidf")
+    if tfidf not in (None, *_TFIDF):
+        raise typer.BadParameter(f"{tfidf}: expected words, pairs or chars.", param_hint="--tfidf")
 
 
 def _vectorizer(tfidf: str | None) -> Any:
@@ -212,8 +234,7 @@ def _vectorizer(tfidf: str | None) -> Any:
         return None
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    pairs = {"ngram_range": (1, 2), "max_features": 100_000} if tfidf == "pairs" else {}
-    return TfidfVectorizer(sublinear_tf=True, min_df=2, **pairs)
+    return TfidfVectorizer(sublinear_tf=True, min_df=2, **_TFIDF[tfidf])
 
 
 def _settings(pairs: Iterable[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
 
 _PHRASES = (
     (r"features=TfidfVectorizer\(\)", "--tfidf words"),
+    (r'TfidfVectorizer\(analyzer="char", ngram_range=\(1, 2\)\)', "--tfidf chars"),
     (r"\ban int\b", "a whole number"),
     (r", a clusterer \(an instance\), or an array with", ", or a list with"),
     (r"pass X_val and y_val", "give data with a dev part"),

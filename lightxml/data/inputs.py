@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import validate_data
 
 from lightxml.data.matrices import FeatureMatrix, check_matrix, is_numeric
 from lightxml.data.texts import check_texts, holds_texts
+from lightxml.exceptions import warn
+
+_FEWEST = 100  # documents, from which on it tells something that they have nothing in common
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,18 @@ class Reader:
         return Inputs(None, check_matrix_like(X, self.n_features, name=name))
 
     def fit(self, inputs: Inputs) -> Inputs:
-        """Fit the vectorizer, if there is one, on checked documents; they get their features."""
+        """Fit the vectorizer, if there is one, on checked documents; they get their features.
+
+        Warns
+        -----
+        UserWarning
+            If few documents have a feature in common.
+        """
         if self.vectorizer is None:
             return inputs
-        return self._with_features(inputs, self.vectorizer.fit_transform(inputs.texts))
+        read = self._with_features(inputs, self.vectorizer.fit_transform(inputs.texts))
+        _warn_if_unshared(read.matrix)
+        return read
 
     def featurize(self, inputs: Inputs) -> Inputs:
         """Give checked documents their features, if there is a vectorizer, which is fitted."""
@@ -112,6 +124,21 @@ class Reader:
     @staticmethod
     def _with_features(inputs: Inputs, matrix: Any) -> Inputs:
         return replace(inputs, matrix=check_matrix(matrix, name="the output of features"))
+
+
+def _warn_if_unshared(matrix: FeatureMatrix | None) -> None:
+    """Warn if most documents have no feature in common with another: new ones will have none."""
+    if not isinstance(matrix, sp.sparray) or matrix.shape[0] < _FEWEST:
+        return
+    is_shared = np.bincount(matrix.indices, minlength=matrix.shape[1]) > 1
+    n_alone = int(np.count_nonzero((matrix != 0) @ is_shared.astype(np.float32) == 0))
+    if 2 * n_alone > matrix.shape[0]:
+        warn(
+            f"{n_alone:,} of the {matrix.shape[0]:,} training documents have no feature in common "
+            "with another, and new ones will have none either. Where a script has no blanks "
+            "between words (Chinese, Japanese, Thai), read characters: "
+            'TfidfVectorizer(analyzer="char", ngram_range=(1, 2)).'
+        )
 
 
 def reader_of(X: Any, encoder: Any, features: Any) -> tuple[Reader, Inputs]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from lightxml.data.labels import as_classes
+
 _TEXT = "a str, a list of str, or None"
 
 
@@ -71,7 +73,7 @@ def check_label_texts(
     together = sorted([*known, *new]) if new else known
     place = {label: i for i, label in enumerate(together)}
     return ClassTexts(
-        _as_classes(together) if new else classes,
+        as_classes(together) if new else classes,
         np.array([place[label] for label in known], dtype=np.int64),
         tuple(found.get(label, ()) for label in together),
     )
@@ -206,12 +208,3 @@ def _is_missing(value: Any) -> bool:
 
 def _found(value: Any) -> str:
     return f"{shown(value)} ({type(value).__name__})"
-
-
-def _as_classes(labels: list[Any]) -> np.ndarray:
-    """Return labels as `MultiLabelBinarizer` has them: int64 where all are int, else objects."""
-    if all(type(label) is int for label in labels):
-        return np.array(labels, dtype=np.int64)
-    classes = np.empty(len(labels), dtype=object)
-    classes[:] = labels
-    return classes

@@ -6,6 +6,7 @@ numbers and every stored entry 1, beside the labels of its columns.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any, Literal
@@ -14,8 +15,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from lightxml.data.frames import array_of, is_frame, listed, names_of, places_of
 from lightxml.data.matrices import check_indices
 from lightxml.data.texts import is_missing
+from lightxml.exceptions import warn
 
 LabelForm = Literal["dense", "csr_matrix", "csr_array", "collections"]
 
@@ -52,7 +55,8 @@ def encode(y: Any, n_documents: int, *, name: str = "y") -> Labels:
     Parameters
     ----------
     y : indicator matrix of shape (n_documents, n_labels), or list of collections of labels
-        Dense or any scipy sparse format, entries 0 or 1; repeated entries count once.
+        Dense, a data frame or any scipy sparse format, entries 0 or 1; repeated entries count
+        once.
     n_documents : int
     name : str
         The argument's name, for messages.
@@ -61,7 +65,7 @@ def encode(y: Any, n_documents: int, *, name: str = "y") -> Labels:
     -------
     Labels
         `classes` is ``arange(n_labels)`` for an indicator matrix, columns that are never used
-        included; else the sorted labels.
+        included, and the names of a frame's columns; else the sorted labels.
 
     Raises
     ------
@@ -74,7 +78,8 @@ def encode(y: Any, n_documents: int, *, name: str = "y") -> Labels:
         labels = _encode_collections(y, n_documents, name)
     else:
         matrix, form = _encode_indicator(y, n_documents, name)
-        labels = Labels(matrix, np.arange(matrix.shape[1]), form)
+        classes = _named(y, name) if is_frame(y) else np.arange(matrix.shape[1])
+        labels = Labels(matrix, classes, form)
     if labels.matrix.nnz == 0:
         raise ValueError(f"{name} gives no document any label; nothing can be learnt from it.")
     return labels
@@ -86,7 +91,7 @@ def encode_known(
     """Check the labels of other documents against the classes of a fitted model.
 
     Labels outside `classes`, in a list of collections, are left out: no ranking of `classes`
-    can hit them.
+    can hit them. The columns of a frame may be in any order.
 
     Returns
     -------
@@ -95,8 +100,8 @@ def encode_known(
     Raises
     ------
     TypeError, ValueError
-        As `encode`; also if the number of columns differs, or a list of collections is given
-        where the model was fitted on an indicator matrix, or the reverse.
+        As `encode`; also if the number of columns or their names differ, or a list of collections
+        is given where the model was fitted on an indicator matrix, or the reverse.
     """
     collections = is_collections(y, name=name)
     if collections != (form == "collections"):
@@ -118,7 +123,36 @@ def encode_known(
             f"{name} has {matrix.shape[1]} columns, but LightXMLClassifier was fitted with "
             f"{len(classes)} labels; expected one column for each."
         )
-    return matrix
+    places = places_of(y, classes, name) if is_frame(y) else None
+    return matrix if places is None else _canonical(matrix[:, places])
+
+
+def has_known(y: Any, known: sp.csr_array, classes: np.ndarray, *, name: str) -> bool:
+    """Tell whether any document has a label, and warn where the model knows none of all.
+
+    Parameters
+    ----------
+    y : as `encode_known` takes it
+    known : csr_array, shape (n_documents, n_labels)
+        What it returned.
+    classes : ndarray of shape (n_labels,)
+    name : str
+        The argument's name, for the message.
+
+    Warns
+    -----
+    UserWarning
+        If there are labels, and none is one of `classes`.
+    """
+    if known.nnz == 0 and is_collections(y):
+        example = next((label for row in listed(y) for label in row), None)
+        if example is not None:
+            warn(
+                f"None of the labels of {name} (such as {example!r}) is known (such as "
+                f"{classes.tolist()[0]!r}), so that none can be hit. Give them as the model "
+                "learnt them, of the same type."
+            )
+    return bool(known.nnz > 0)
 
 
 def decode(matrix: sp.csr_array, classes: np.ndarray, form: LabelForm) -> Any:
@@ -150,11 +184,13 @@ def decode(matrix: sp.csr_array, classes: np.ndarray, form: LabelForm) -> Any:
 
 def is_collections(y: Any, *, name: str = "y") -> bool:
     """Tell a list of collections of labels from an indicator matrix, by its type alone."""
-    if sp.issparse(y) or (hasattr(y, "columns") and hasattr(y, "to_numpy")):
+    if sp.issparse(y) or is_frame(y):
         return False
     if isinstance(y, np.ndarray):
         return y.dtype == object and y.ndim == 1
-    if isinstance(y, (list, tuple)) or (hasattr(y, "to_list") and hasattr(y, "__len__")):
+    is_sequence = isinstance(y, Sequence) and not isinstance(y, (str, bytes, bytearray))
+    is_column = hasattr(y, "to_list") or hasattr(y, "to_pylist")
+    if is_sequence or (is_column and hasattr(y, "__len__")):
         return True
     if y is None:
         raise ValueError(  # in the words by which scikit-learn's checks know this error
@@ -178,7 +214,7 @@ def _encode_collections(y: Any, n_documents: int, name: str) -> Labels:
 
 
 def _check_rows(y: Any, n_documents: int, name: str) -> list[list[Any]]:
-    collections = list(y)
+    collections = listed(y)
     _check_length(len(collections), n_documents, name)
     rows = [_check_row(row, f"{name}[{i}]") for i, row in enumerate(collections)]
     if not any(isinstance(row, (set, frozenset)) for row in collections):
@@ -187,9 +223,7 @@ def _check_rows(y: Any, n_documents: int, name: str) -> list[list[Any]]:
 
 
 def _check_row(row: Any, where: str) -> list[Any]:
-    if isinstance(row, (list, tuple, set, frozenset)) or (
-        isinstance(row, np.ndarray) and row.ndim == 1
-    ):
+    if type(row) is list:
         return [_check_label(label, where) for label in row]
     if is_missing(row):
         raise ValueError(
@@ -201,6 +235,9 @@ def _check_row(row: Any, where: str) -> list[Any]:
             f"{where} is the single label {row!r}; expected a collection of labels. "
             f"Pass [{row!r}] for one label, or an indicator matrix for all documents."
         )
+    is_collection = isinstance(row, Collection) and not isinstance(row, Mapping)
+    if (is_collection or hasattr(row, "__array__")) and getattr(row, "ndim", 1) == 1:
+        return [_check_label(label, where) for label in listed(row)]
     raise TypeError(
         f"{where} is of type {type(row).__name__}; expected a list, tuple, set or 1-D array of "
         "labels."
@@ -249,7 +286,7 @@ def _encode_indicator(y: Any, n_documents: int, name: str) -> tuple[sp.csr_array
     if sp.issparse(y):
         form = "csr_array" if isinstance(y, sp.sparray) else "csr_matrix"
     else:
-        y = np.asarray(y)
+        y = array_of(y) if is_frame(y) else np.asarray(y)
     if y.dtype.kind not in "biufO":
         raise ValueError(f"{name} has dtype {y.dtype}; expected {_ACCEPTED}.")
     if y.ndim != 2:
@@ -269,6 +306,31 @@ def _encode_indicator(y: Any, n_documents: int, name: str) -> tuple[sp.csr_array
             f"{name}[{entries.row[i]}, {entries.col[i]}] is {entries.data[i]}; expected 0 or 1."
         )
     return _canonical(entries), form
+
+
+def _named(frame: Any, name: str) -> np.ndarray:
+    """Return the names of a frame's columns, which are the labels."""
+    labels = [_check_label(label, f"{name}.columns") for label in names_of(frame)]
+    seen: set[Any] = set()
+    for label in labels:
+        if label in seen:
+            raise ValueError(f"{name} has two columns {label!r}; expected one for each label.")
+        seen.add(label)
+    if len(kinds := {type(label) for label in labels}) > 1:
+        raise TypeError(
+            f"{name} names its columns by {' and '.join(sorted(k.__name__ for k in kinds))}. "
+            "Use names of one type, such as str."
+        )
+    return as_classes(labels)
+
+
+def as_classes(labels: list[Any]) -> np.ndarray:
+    """Return labels as an array: int64 where all are int, else objects."""
+    if all(type(label) is int for label in labels):
+        return np.array(labels, dtype=np.int64)
+    classes = np.empty(len(labels), dtype=object)
+    classes[:] = labels
+    return classes
 
 
 def _nonzero(y: np.ndarray, name: str) -> sp.coo_array:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array
+
+from lightxml.data.frames import array_of, is_frame, is_number, is_of_numbers
 
 FeatureMatrix: TypeAlias = sp.csr_array | np.ndarray
 
@@ -16,10 +17,14 @@ def is_numeric(X: Any) -> bool:
     """Tell a numeric matrix from documents: sparse, or of two dimensions and made of numbers."""
     if sp.issparse(X):
         return True
+    if is_frame(X):
+        return is_of_numbers(X)
     if getattr(X, "ndim", None) == 2:
-        return bool(np.asarray(X).dtype.kind in "biuf")
+        array = np.asarray(X)
+        of_objects = array.dtype == object and len(array) > 0 and all(map(is_number, array[0]))
+        return array.dtype.kind in "biuf" or of_objects
     if isinstance(X, (list, tuple)) and len(X) and isinstance(X[0], (list, tuple, np.ndarray)):
-        return len(X[0]) > 0 and isinstance(X[0][0], Real)
+        return len(X[0]) > 0 and is_number(X[0][0])
     return False
 
 
@@ -46,6 +51,8 @@ def check_matrix(X: Any, *, name: str = "X") -> FeatureMatrix:
     if sp.issparse(X):
         check_indices(X, name)
         X = X.tocsr()
+    elif is_frame(X) and not hasattr(X, "iloc"):  # scikit-learn knows pandas' own types
+        X = array_of(X)
     # scikit-learn's own check and its own words.
     with np.errstate(over="ignore"):  # what overflows is infinite then, and refused as such
         checked = check_array(X, accept_sparse="csr", dtype=np.float32, input_name=name)

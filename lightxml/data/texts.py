@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-_ACCEPTED = "a list, tuple, 1-D array or pandas Series of str"
+from lightxml.data.frames import is_frame, listed
+
+_ACCEPTED = "a list, tuple, 1-D array or Series of str"
 _MISSING = frozenset({"None", "nan", "NaN", "NaT", "<NA>"})
 
 
@@ -18,7 +20,7 @@ def check_texts(X: Any, *, name: str = "X") -> list[str]:
 
     Parameters
     ----------
-    X : list, tuple, 1-D array or Series of str, length n_documents
+    X : list, tuple, 1-D array, Series or arrow array of str, length n_documents
         The documents. An empty ``str`` is a document too.
     name : str
         The argument's name, for messages.
@@ -42,7 +44,7 @@ def check_texts(X: Any, *, name: str = "X") -> list[str]:
         )
     if sp.issparse(X):
         raise TypeError(f"{name} is a sparse matrix of shape {X.shape}; expected {_ACCEPTED}.")
-    ndim = getattr(X, "ndim", 1)
+    ndim = 2 if is_frame(X) else getattr(X, "ndim", 1)
     if ndim != 1:
         advice = " Select the one column that holds the documents." if ndim > 1 else ""
         raise ValueError(f"{name} has {ndim} dimensions; expected {_ACCEPTED}.{advice}")
@@ -50,7 +52,7 @@ def check_texts(X: Any, *, name: str = "X") -> list[str]:
     if isinstance(X, (Mapping, Set)) or not hasattr(X, "__len__"):
         advice = f" Pass list({name})." if hasattr(X, "__next__") else ""
         raise TypeError(f"{name} is of type {type(X).__name__}; expected {_ACCEPTED}.{advice}")
-    documents = list(X)
+    documents = listed(X)
     if not documents:
         raise ValueError(f"{name} is empty; expected at least one document.")
     for i, document in enumerate(documents):
@@ -68,9 +70,12 @@ def holds_texts(X: Any) -> bool:
     """Tell documents, as a whole, from a numeric matrix: one dimension, beginning with a str."""
     if isinstance(X, str):
         return True
-    if sp.issparse(X) or getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__"):
+    if sp.issparse(X) or is_frame(X) or getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__"):
         return False
-    return not isinstance(X, (Mapping, Set)) and len(X) > 0 and isinstance(next(iter(X)), str)
+    if isinstance(X, (Mapping, Set)) or len(X) == 0:
+        return False
+    first = next(iter(X))
+    return isinstance(first.as_py() if hasattr(first, "as_py") else first, str)  # arrow's
 
 
 def is_missing(value: Any) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightxml.datasets.lines import text_lines
-from lightxml.datasets.records import rows
+from lightxml.datasets.records import printed_list, rows
 from lightxml.datasets.skos import FORMATS, concepts
 
 _RECORDS = (".csv", ".jsonl", ".ndjson", ".json")
@@ -141,6 +141,8 @@ def _records(path: Path) -> Iterator[_Entry]:
                 f"{where}: its 'label' is {label!r:.60} ({type(label).__name__}); expected a string"
                 " or a whole number."
             )
+        if isinstance(given, str):
+            given = printed_list(given) or given
         for text in given if isinstance(given, list) else [given]:
             if not isinstance(text, str):
                 raise ValueError(

@@ -35,7 +35,7 @@ def read_documents(stream: BufferedReader) -> Iterator[list[str]]:
     Raises
     ------
     ValueError
-        At a line that is not UTF-8, once the lines before it were yielded.
+        At a line that is not UTF-8 or longer than 64 MiB, once the lines before it were yielded.
     """
     number = 0
     for lines in _waiting_lines(stream):
@@ -129,10 +129,19 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _waiting_lines(stream: BufferedReader) -> Iterator[list[bytes]]:
-    rest = b""
+    begun: list[bytes] = []  # of a line that has not ended; joined once, when it does
+    size = 0
     # read1 waits until there is something and returns what there is, without filling a buffer.
     while chunk := stream.read1(_CHUNK):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield lines
-    if rest:
-        yield [rest]
+        first, *lines = chunk.split(b"\n")
+        begun.append(first)
+        size += len(first)
+        if size > MAX_LINE_BYTES:
+            raise ValueError(
+                f"a line is longer than {MAX_LINE_BYTES // 2**20} MiB; expected a document a line."
+            )
+        if lines:
+            yield [b"".join(begun), *lines[:-1]]
+            begun, size = [lines[-1]], len(lines[-1])
+    if size:
+        yield [b"".join(begun)]

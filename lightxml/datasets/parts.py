@@ -18,7 +18,7 @@ class Part:
     """Documents and their labels, before the columns of several parts are brought together."""
 
     X: list[str] | csr_array  # n_documents texts, or their features in as many rows
-    labels: np.ndarray  # (n_part_labels,), str, sorted: the labels this part uses
+    labels: np.ndarray  # (n_part_labels,), objects (str), sorted: the labels this part uses
     y: csr_array  # (n_documents, n_part_labels)
 
 
@@ -33,7 +33,7 @@ def make_part(texts: list[str], label_lists: Iterable[Iterable[str]]) -> Part:
     for labels in label_lists:
         flat.extend(numbers.setdefault(label, len(numbers)) for label in labels)
         ends.append(len(flat))
-    names = np.array(list(numbers), dtype=str)
+    names = as_names(numbers)
     order = np.argsort(names)
     column = np.empty(len(order), dtype=np.int64)
     column[order] = np.arange(len(order))
@@ -47,11 +47,22 @@ def make_numbered_part(X: list[str] | csr_array, indices: np.ndarray, indptr: np
     A label's name is its number, in decimal. Numbers that no document has cost nothing.
     """
     used, indices = np.unique(indices, return_inverse=True)
-    names = used.astype(str)
+    names = as_names(map(str, used.tolist()))
     order = np.argsort(names)
     column = np.empty(len(order), dtype=np.int64)
     column[order] = np.arange(len(order))
     return Part(X, names[order], indicator(column[indices], indptr, len(order)))
+
+
+def as_names(names: Iterable[str]) -> np.ndarray:
+    """Return names as an array of objects.
+
+    numpy's own text would give each the room of the longest, and drop a NUL at its end.
+    """
+    texts = list(names)
+    array = np.empty(len(texts), dtype=object)
+    array[:] = texts
+    return array
 
 
 def indicator(indices: np.ndarray, indptr: np.ndarray, n_labels: int) -> csr_array:
@@ -127,7 +138,7 @@ def make_bunch(
     return Bunch(
         **bunch,
         labels=labels,
-        label_names=np.array([names.get(label, label) for label in labels.tolist()], dtype=str),
+        label_names=as_names(names.get(label, label) for label in labels.tolist()),
         n_unseen_labels=n_unseen_labels,
         n_unseen_occurrences=n_unseen_occurrences,
         DESCR="\n".join(lines) + "\n\n" + description,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightxml.datasets.lines import AT_ONCE, MAX_LINE_BYTES, json_lines, text_lines
+from lightxml.exceptions import BundleError
+from lightxml.files.strict_json import parse_json
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON = (".jsonl", ".ndjson", ".json")
 _SHOWN = 20  # names in a message
+
+# A list as Python, pandas or numpy prints it: quoted texts or whole numbers, commas or blanks
+# between them. Possessive, so that each character is looked at once.
+_QUOTED = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+_PRINTED_LIST = re.compile(
+    rf"\[\s*+(?:{_QUOTED}\s*+,?+\s*+)*+\]|\[\s*+(?:-?\d{{1,18}}+(?:,\s*+|\s++|(?=\])))*+\]"
+    rf"|\((?:{_QUOTED}(?:,\s*+)?+)++\)|\{{(?:{_QUOTED}(?:,\s*+)?+)++\}}"
+)
+_ENTRIES = re.compile(rf"{_QUOTED}|-?\d++")
 
 # Where in which file a row stands, and its values in the order of the columns asked for.
 _Row = tuple[str, list[Any]]
@@ -39,7 +51,8 @@ def load_records(path: Path, texts: Sequence[str], labels: str | None, separator
         The columns whose texts are joined by a blank to make a document.
     labels : str or None
         The column of the labels: a text that `separator` splits, blanks around each label
-        dropped; in JSON a list of strings or whole numbers, or one whole number, too.
+        dropped; or a list of strings or whole numbers, as JSON or Python write it; in JSON lines
+        one whole number, too.
     separator : str
 
     Returns
@@ -192,6 +205,8 @@ def _document(values: list[Any], columns: Sequence[str], where: str) -> str:
 
 
 def _labels(cell: Any, separator: str, what: str) -> list[str]:
+    if isinstance(cell, str) and (found := printed_list(cell)) is not None:
+        cell = found
     if isinstance(cell, str):
         return [label for part in cell.split(separator) if (label := part.strip())]
     labels = cell if isinstance(cell, list) else [cell]
@@ -203,6 +218,27 @@ def _labels(cell: Any, separator: str, what: str) -> list[str]:
                 " or whole numbers, or a string of labels."
             )
     return [str(label) for label in labels]
+
+
+def printed_list(cell: str) -> list[Any] | None:
+    """Return the list that a cell of text holds, in JSON or as Python prints it; None if none.
+
+    Labels that merely stand in brackets are none: every entry is quoted, or a whole number.
+    """
+    cell = cell.strip()
+    if cell[:1] == "[" and cell[-1:] == "]":
+        try:
+            found = parse_json(cell.encode(), name="cell", max_bytes=MAX_LINE_BYTES)
+        except (BundleError, UnicodeEncodeError):
+            found = None
+        if isinstance(found, list):
+            return found
+    if not _PRINTED_LIST.fullmatch(cell):
+        return None
+    return [
+        int(entry) if entry[0] not in "'\"" else re.sub(r"\\(['\"\\])", r"\1", entry[1:-1])
+        for entry in _ENTRIES.findall(cell)
+    ]
 
 
 def _check_kind(path: Path) -> None:

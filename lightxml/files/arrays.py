@@ -81,7 +81,7 @@ def decode_arrays(
     Returns
     -------
     dict of str to ndarray
-        In the order of `expected`; each array is writable and owns its memory.
+        In the order of `expected`; writable. Of a ``bytearray`` they are parts, not copies.
 
     Raises
     ------
@@ -118,7 +118,8 @@ def decode_arrays(
             raise BundleError(f"{name}: array {key!r} holds a bool that is not 0 or 1. {DAMAGED}")
         if not _is_finite(flat):
             raise BundleError(f"{name}: array {key!r} holds NaN or infinite values. {DAMAGED}")
-        arrays[key] = flat.reshape(shape).astype(dtype)
+        is_own = flat.flags.writeable and flat.flags.aligned
+        arrays[key] = flat.reshape(shape).astype(dtype, copy=not is_own)
     return arrays
 
 

@@ -155,8 +155,13 @@ def _read_stream(stream: BinaryIO, label: str, *, max_bytes: int) -> bytes:
 
 
 def _read_start(stream: BinaryIO, label: str, n_bytes: int) -> bytes:
+    # Into memory that can be written, so that arrays can be made of it without a copy.
+    data: Any = bytearray(n_bytes)
     try:
-        return stream.read(n_bytes)
+        n_read = stream.readinto(data)  # type: ignore[attr-defined]
+        del data[n_read:]
+        started: bytes = data
+        return started
     except OSError as error:
         raise BundleError(f"{label}: cannot be read ({error.strerror}). {DAMAGED}") from error
 

@@ -38,7 +38,7 @@ def describe(bundle: Bundle) -> tuple[bytes, dict[str, bytes]]:
     for name, blob in bundle.blobs.items():
         if not isinstance(name, str):
             raise TypeError(f"bundle.blobs has the name {name!r}; expected str.")
-        if not isinstance(blob, (bytes, memoryview)):
+        if not isinstance(blob, (bytes, bytearray, memoryview)):
             raise TypeError(f"bundle.blobs[{name!r}] is {type(blob).__name__}; expected bytes.")
         digest = hashlib.sha256(blob).hexdigest()
         file = digest + _suffix(name)

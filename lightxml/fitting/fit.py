@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from lightxml.data.random import draw_seed
@@ -23,6 +24,7 @@ def fit_model(
     X_val: Any = None,
     y_val: Any = None,
     label_texts: Any = None,
+    kept: list[Path] | None = None,
 ) -> FittedModel:
     """Check arguments and data, train the network, fit the rankers and the final one.
 
@@ -32,6 +34,8 @@ def fit_model(
         The arguments of `LightXMLClassifier`, by name.
     X, y, X_val, y_val, label_texts
         As `LightXMLClassifier.fit` takes them, with its errors.
+    kept : list of Path, optional
+        Where it is given, the checkpoints stay, and their folder is added to it.
 
     Raises
     ------
@@ -39,7 +43,7 @@ def fit_model(
         If a GPU's memory is not enough; what the fit held there is free again.
     """
     try:
-        return _fit_model(params, X, y, X_val, y_val, label_texts)
+        return _fit_model(params, X, y, X_val, y_val, label_texts, kept)
     except _out_of_memory() as error:
         # The frames that the error came through hold the network and the batch.
         traceback.clear_frames(error.__traceback__)
@@ -58,7 +62,13 @@ def fit_model(
 
 
 def _fit_model(
-    params: dict[str, Any], X: Any, y: Any, X_val: Any, y_val: Any, label_texts: Any
+    params: dict[str, Any],
+    X: Any,
+    y: Any,
+    X_val: Any,
+    y_val: Any,
+    label_texts: Any,
+    kept: list[Path] | None,
 ) -> FittedModel:
     decisions.check_params(params)
     with joined(params["device"]) as ranks:
@@ -66,7 +76,7 @@ def _fit_model(
             params = {**params, "verbose": 0}
         task = check_task(params, X, y, X_val, y_val, label_texts, ranks)
         seed = ranks.from_first(lambda: draw_seed(params["random_state"]))
-        with checkpoints_of(task, seed) as checkpoints:
+        with checkpoints_of(task, seed, kept) as checkpoints:
             if checkpoints is not None:
                 seed = checkpoints.seed
             if task.rankers == ("network",):

@@ -32,6 +32,7 @@ from lightxml.predicting.frozen import cache_folder, summarise_all
 from lightxml.rankers.base import Ranker
 from lightxml.runtime.devices import choose_device, seeded
 from lightxml.runtime.forks import use_one_thread_if_forked
+from lightxml.runtime.ranks import Ranks
 from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.loop import train
 
@@ -93,11 +94,11 @@ def fit_network(
         place(model, params["precision"], device)
     network = model.network
     assert network is not None
-    documents = encoded(model, inputs, params)
+    documents = encoded(model, inputs, params, task.ranks)
     start(network, documents, task.labels.matrix)
     new = after_epoch = None
     if task.validation is not None:
-        new = encoded(model, task.reader.featurize(task.validation[0]), params)
+        new = encoded(model, task.reader.featurize(task.validation[0]), params, task.ranks)
         after_epoch = Measurement(new, task.validation[1], preferred, task.ranks)
     # Seeded anew: what an argument adds to the network does not shift the dropout.
     with seeded(seed, device):
@@ -184,7 +185,9 @@ def build(
     return FittedModel(reader, labels.classes, labels.form, network, tokenizer, [])
 
 
-def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> EncodedDocuments:
+def encoded(
+    model: FittedModel, inputs: Inputs, params: dict[str, Any], ranks: Ranks
+) -> EncodedDocuments:
     """Return documents as the network reads them; a frozen encoder's pass is made here, once."""
     documents: EncodedDocuments = model.documents(inputs).encoded
     assert model.network is not None
@@ -192,7 +195,9 @@ def encoded(model: FittedModel, inputs: Inputs, params: dict[str, Any]) -> Encod
         return documents
     assert documents.tokens is not None
     folder = cache_folder(params["memory"])
-    summaries = summarise_all(model.network, documents.tokens, folder, verbose=params["verbose"])
+    summaries = summarise_all(
+        model.network, documents.tokens, folder, verbose=params["verbose"], ranks=ranks
+    )
     return replace(documents, summaries=summaries)
 
 

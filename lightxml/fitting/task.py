@@ -13,6 +13,7 @@ from lightxml.data.inputs import Inputs, Reader, reader_of
 from lightxml.data.label_texts import check_label_rows, check_label_texts
 from lightxml.data.labels import Labels, encode
 from lightxml.data.matrices import FeatureMatrix
+from lightxml.exceptions import warn
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
 from lightxml.fitting.fingerprints import common_ground, fingerprint
@@ -69,6 +70,7 @@ def check_task(
         raise ValueError("X_val and y_val go together; pass both or neither.")
     reader, inputs = reader_of(X, params["encoder"], params["features"])
     labels = encode(y, len(inputs))
+    _warn_of_labels(labels)
     texts = None
     if label_texts is not None:
         labels, texts = with_label_texts(labels, label_texts, inputs)
@@ -112,6 +114,18 @@ def check_network(encoder: Any, device: Any) -> None:
     check_encoder(encoder)
 
 
+def _warn_of_labels(labels: Labels) -> None:
+    """Warn of labels that `save` will refuse, such as codes that pandas has made floats."""
+    for label in labels.classes.tolist():
+        if type(label) not in (int, str):
+            warn(
+                f"The label {label!r} is a {type(label).__name__}. A model of such labels can be "
+                "pickled, but not saved: make them int or str first (pandas makes floats of whole "
+                "numbers where some are missing)."
+            )
+            return
+
+
 def with_label_texts(
     labels: Labels, label_texts: Any, inputs: Inputs
 ) -> tuple[Labels, tuple[tuple[str, ...], ...] | sp.csr_array]:
@@ -132,8 +146,13 @@ def with_label_texts(
     return replace(labels, matrix=matrix, classes=checked.classes), checked.texts
 
 
-def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints | None]:
-    """Return the checkpoints of this fit, as a context; None without a folder for them."""
+def checkpoints_of(
+    task: Task, seed: int, kept: list[Path] | None = None
+) -> AbstractContextManager[Checkpoints | None]:
+    """Return the checkpoints of this fit, as a context; None without a folder for them.
+
+    Where `kept` is a list, their folder stays when the fit is done, and is added to it.
+    """
     params = task.params
     if params["checkpoint_dir"] is None or not {"network", "linear"} & set(task.rankers):
         return nullcontext()
@@ -143,8 +162,12 @@ def checkpoints_of(task: Task, seed: int) -> AbstractContextManager[Checkpoints 
     validation = _given(task.validation)
     name = fingerprint(params, known, task.inputs.given, task.labels, validation, task.label_texts)
     folder = Path(params["checkpoint_dir"]) / name
+    if kept is not None:
+        kept.append(folder)
     seconds, more_follows = 60 * params["checkpoint_minutes"], task.rankers != ("network",)
-    return checkpoints_in(folder, seconds, seed, task.ranks, more_follows=more_follows)
+    return checkpoints_in(
+        folder, seconds, seed, task.ranks, more_follows=more_follows, is_kept=kept is not None
+    )
 
 
 def _given(

@@ -9,14 +9,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs, Reader
-from lightxml.data.labels import Labels, encode_known
+from lightxml.data.labels import Labels, encode_known, has_known
+from lightxml.exceptions import warn
 
 # Documents, and their labels as a csr_array of shape (n_documents, n_labels).
 Validation: TypeAlias = tuple[Inputs, sp.csr_array]
 
 
-def check_validation(X_val: Any, y_val: Any, reader: Reader, labels: Labels) -> Validation:
+def check_validation(X_val: Any, y_val: Any, reader: Reader, labels: Labels) -> Validation | None:
     """Check validation documents and their labels against those of the training.
+
+    None, with a warning, if nothing can be learnt from them: no ranking hits a label there, so
+    that the first epoch would be the best, and no label would be likely.
 
     Raises
     ------
@@ -25,7 +29,10 @@ def check_validation(X_val: Any, y_val: Any, reader: Reader, labels: Labels) -> 
     """
     inputs = reader.check(X_val, name="X_val")
     known = encode_known(y_val, labels.classes, labels.form, len(inputs), name="y_val")
-    return inputs, known
+    if has_known(y_val, known, labels.classes, name="y_val"):
+        return inputs, known
+    warn("y_val gives no document a label that y has. X_val is left out, as if it were not given.")
+    return None
 
 
 def hold_out(

@@ -26,6 +26,7 @@ from lightxml.metrics.pipelines import rank_labels
 from lightxml.metrics.rankings import (
     FloatArray,
     IntArray,
+    Truth,
     check_k,
     is_matrix,
     positives,
@@ -85,8 +86,7 @@ def precision_at_k(y_true: Any, topk: Any, k: int = 5, *, classes: Any = None) -
     >>> precision_at_k(y_true, [[0, 1], [1, 2]], k=2)
     0.5
     """
-    truth, columns = read_ranking(y_true, topk, k, classes)
-    return float(truth.hits(columns).mean())
+    return precision_of(*read_ranking(y_true, topk, k, classes))
 
 
 def recall_at_k(y_true: Any, topk: Any, k: int = 5, *, classes: Any = None) -> float:
@@ -112,12 +112,7 @@ def recall_at_k(y_true: Any, topk: Any, k: int = 5, *, classes: Any = None) -> f
     TypeError, ValueError
         As in `precision_at_k`.
     """
-    truth, columns = read_ranking(y_true, topk, k, classes)
-    labelled = truth.n_true > 0
-    if not labelled.any():
-        return 0.0
-    n_hits = truth.hits(columns).sum(axis=1)
-    return float((n_hits[labelled] / truth.n_true[labelled]).mean())
+    return recall_of(*read_ranking(y_true, topk, k, classes))
 
 
 def ndcg_at_k(y_true: Any, topk: Any, k: int = 5, *, classes: Any = None) -> float:
@@ -143,9 +138,7 @@ def ndcg_at_k(y_true: Any, topk: Any, k: int = 5, *, classes: Any = None) -> flo
     TypeError, ValueError
         As in `precision_at_k`.
     """
-    truth, columns = read_ranking(y_true, topk, k, classes)
-    gains = truth.hits(columns).astype(np.float64)
-    return float(_discounted(gains, truth.n_true).mean())
+    return ndcg_of(*read_ranking(y_true, topk, k, classes))
 
 
 def psp_at_k(
@@ -184,9 +177,7 @@ def psp_at_k(
     H. Jain, Y. Prabhu, M. Varma. Extreme multi-label loss functions for recommendation,
     tagging, ranking & other missing label applications. KDD 2016.
     """
-    truth, columns = read_ranking(y_true, topk, k, classes)
-    weights = _inverse(propensities, truth.n_labels)
-    return _ratio(truth.gains(columns, weights).sum(), truth.best_gains(weights, k).sum())
+    return psp_of(*read_ranking(y_true, topk, k, classes), propensities)
 
 
 def psndcg_at_k(
@@ -215,11 +206,7 @@ def psndcg_at_k(
     TypeError, ValueError
         As in `psp_at_k`.
     """
-    truth, columns = read_ranking(y_true, topk, k, classes)
-    weights = _inverse(propensities, truth.n_labels)
-    reached = _discounted(truth.gains(columns, weights), truth.n_true)
-    best = _discounted(truth.best_gains(weights, k), truth.n_true)
-    return _ratio(reached.sum(), best.sum())
+    return psndcg_of(*read_ranking(y_true, topk, k, classes), propensities)
 
 
 def propensities(y_train: Any, *, a: float = 0.55, b: float = 1.5) -> FloatArray:
@@ -307,6 +294,8 @@ def make_topk_scorer(
     -----
     With a list of lists as `y`, give `GridSearchCV` and `cross_val_score` a splitter, as in
     ``cv=KFold(5)``: for a classifier and ``cv=5`` scikit-learn inspects `y` and refuses it.
+    A sparse `y` is taken by `GridSearchCV`; scikit-learn's `cross_val_score` and
+    `cross_validate` refuse it: give them a dense one, or a list of lists.
 
     Examples
     --------
@@ -333,6 +322,40 @@ class _TopKScorer:
         name = getattr(self.metric, "__name__", repr(self.metric))
         arguments = {"k": self.k, **self.metric_arguments}
         return f"make_topk_scorer({name}, {', '.join(f'{a}={v!r}' for a, v in arguments.items())})"
+
+
+# The same of what is read already, so that several measures read it once: the truth, and the first
+# k predicted columns, (n, k).
+
+
+def precision_of(truth: Truth, columns: IntArray) -> float:
+    return float(truth.hits(columns).mean())
+
+
+def recall_of(truth: Truth, columns: IntArray) -> float:
+    labelled = truth.n_true > 0
+    if not labelled.any():
+        return 0.0
+    n_hits = truth.hits(columns).sum(axis=1)
+    return float((n_hits[labelled] / truth.n_true[labelled]).mean())
+
+
+def ndcg_of(truth: Truth, columns: IntArray) -> float:
+    gains = truth.hits(columns).astype(np.float64)
+    return float(_discounted(gains, truth.n_true).mean())
+
+
+def psp_of(truth: Truth, columns: IntArray, propensities: npt.ArrayLike) -> float:
+    weights = _inverse(propensities, truth.n_labels)
+    best = truth.best_gains(weights, columns.shape[1])
+    return _ratio(truth.gains(columns, weights).sum(), best.sum())
+
+
+def psndcg_of(truth: Truth, columns: IntArray, propensities: npt.ArrayLike) -> float:
+    weights = _inverse(propensities, truth.n_labels)
+    reached = _discounted(truth.gains(columns, weights), truth.n_true)
+    best = _discounted(truth.best_gains(weights, columns.shape[1]), truth.n_true)
+    return _ratio(reached.sum(), best.sum())
 
 
 def _discounted(gains: FloatArray, n_true: IntArray) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from lightxml.data.frames import array_of, is_frame, listed, places_of
 from lightxml.exceptions import warn
 
 FloatArray = npt.NDArray[np.float64]
@@ -97,16 +98,26 @@ def _read_truth(y: Any, index: dict[Any, int] | None, name: str) -> Truth:
             f"classes has {len(index)} labels and {name} {n_labels} columns; expected one label "
             "for each column."
         )
+    if (
+        index is not None
+        and is_frame(y)
+        and (places := places_of(y, list(index), name)) is not None
+    ):
+        columns = np.argsort(places)[columns]
+        order = np.lexsort((columns, rows))
+        rows, columns = rows[order], columns[order]
     return Truth(rows, columns, np.bincount(rows, minlength=n), n_labels)
 
 
 def is_matrix(y: Any) -> bool:
     """Whether y is to be read as an indicator matrix, and not as a row of collections."""
-    return sp.issparse(y) or getattr(y, "ndim", 1) > 1
+    return sp.issparse(y) or is_frame(y) or getattr(y, "ndim", 1) > 1
 
 
 def positives(y: Any, name: str) -> tuple[IntArray, IntArray, tuple[int, int]]:
     """Rows and columns of the ones of an indicator matrix, sorted, each once, and its shape."""
+    if is_frame(y):
+        y = array_of(y)
     if y.ndim != 2:
         raise ValueError(f"{name} has {y.ndim} dimension(s); expected 2, (n, n_labels).")
     n, n_labels = y.shape
@@ -140,7 +151,7 @@ def _read_collections(y: Any, index: dict[Any, int] | None, name: str) -> Truth:
     columns: list[int] = []
     n_true: list[int] = []
     example: Any = None
-    for i, labels in enumerate(y):
+    for i, labels in enumerate(listed(y)):
         if isinstance(labels, str | bytes) or not isinstance(labels, Collection):
             raise TypeError(
                 f"{name}[{i}] is {labels!r}; expected a collection of labels, such as a list."

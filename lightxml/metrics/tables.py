@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from lightxml.metrics import measures as metrics
+from lightxml.metrics import measures
+from lightxml.metrics.rankings import read_ranking
 
 CUTS = (1, 3, 5)
 
@@ -33,20 +34,14 @@ def rank_metrics(
         ``{"P@1": ..., "P@3": ..., "P@5": ..., "nDCG@1": ..., ...}``, between 0 and 1.
     """
     cuts = [k for k in CUTS if k <= topk.shape[1]]
-    plain = {"P": metrics.precision_at_k, "nDCG": metrics.ndcg_at_k, "R": metrics.recall_at_k}
-    scored = {"PSP": metrics.psp_at_k, "PSnDCG": metrics.psndcg_at_k}
-    figures = {
-        f"{name}@{k}": metric(y_true, topk, k, classes=classes)
-        for name, metric in plain.items()
-        for k in cuts
-    }
-    if propensities is None:
-        return figures
-    for name, metric in scored.items():
-        for k in cuts:
-            figures[f"{name}@{k}"] = metric(
-                y_true, topk, k, propensities=propensities, classes=classes
-            )
+    truth, columns = read_ranking(y_true, topk, cuts[-1], classes)
+    plain = {"P": measures.precision_of, "nDCG": measures.ndcg_of, "R": measures.recall_of}
+    scored = {"PSP": measures.psp_of, "PSnDCG": measures.psndcg_of}
+    figures = {f"{name}@{k}": of(truth, columns[:, :k]) for name, of in plain.items() for k in cuts}
+    if propensities is not None:
+        for name, of_rare in scored.items():
+            for k in cuts:
+                figures[f"{name}@{k}"] = of_rare(truth, columns[:, :k], propensities)
     return figures
 
 

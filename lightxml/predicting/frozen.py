@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from lightxml.network.prediction import MAX_TOKENS
 from lightxml.network.text_reader import TextReader
 from lightxml.runtime.memory import make_array
 from lightxml.runtime.progress import Progress
+from lightxml.runtime.ranks import ALONE, Ranks
 
 _KEY_BYTES = 16
 
@@ -42,7 +44,12 @@ def cache_folder(memory: str | os.PathLike[str] | Memory | None) -> Path | None:
 
 
 def summarise_all(
-    reader: TextReader, tokens: TokenStore, folder: Path | None = None, *, verbose: int = 0
+    reader: TextReader,
+    tokens: TokenStore,
+    folder: Path | None = None,
+    *,
+    verbose: int = 0,
+    ranks: Ranks = ALONE,
 ) -> np.ndarray:
     """Return the frozen encoder's summary vectors of all documents.
 
@@ -55,6 +62,8 @@ def summarise_all(
         Where earlier vectors are looked up and new ones are kept.
     verbose : int
         1 shows progress.
+    ranks : Ranks, optional
+        The processes that train together; each encodes its share.
 
     Returns
     -------
@@ -68,15 +77,18 @@ def summarise_all(
         If the folder cannot be written.
     """
     summaries = _empty(reader, len(tokens))
+    begin, end = ranks.share_of(len(tokens))
+    tokens, own = tokens.part(begin, end), summaries[begin:end]
     missing = np.arange(len(tokens))
     if folder is not None:
         folder = folder / encoder_digest(reader)
         keys = _document_keys(tokens)
-        missing = np.flatnonzero(~_recall(folder, keys, summaries))
+        missing = np.flatnonzero(~_recall(folder, keys, own))
     if len(missing):
-        _encode(reader, tokens, missing, summaries, verbose)
+        _encode(reader, tokens, missing, own, verbose)
         if folder is not None:
-            _keep(folder, keys[missing], summaries, missing)
+            _keep(folder, keys[missing], own, missing)
+    ranks.gather_rows(summaries)
     return summaries
 
 
@@ -106,11 +118,24 @@ def encoder_digest(reader: TextReader) -> str:
         "dtype": str(reader.autocast_dtype),
         "device": reader.device.type,
     }
-    digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
-    for name, weight in sorted(reader.encoder.state_dict().items()):
+    changes = [weight._version for weight in reader.encoder.state_dict().values()]
+    known, weights = _digests.get(reader, (None, ""))
+    if known != changes:
+        weights = _digest_of_weights(reader.encoder)
+        _digests[reader] = changes, weights
+    return hashlib.sha256(json.dumps([how, weights], sort_keys=True).encode()).hexdigest()[:32]
+
+
+# The weights are a hundred million numbers, and a frozen encoder's stay; torch counts changes.
+_digests: WeakKeyDictionary[TextReader, tuple[list[int], str]] = WeakKeyDictionary()
+
+
+def _digest_of_weights(encoder: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, weight in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(weight.detach().cpu().numpy()).data)
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()
 
 
 def _empty(reader: TextReader, n_documents: int) -> np.ndarray:

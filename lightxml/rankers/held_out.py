@@ -20,11 +20,16 @@ def n_held_out(n_documents: int) -> int:
 
 
 def draw_held_out(documents: Documents, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the numbers of about `n` documents, sorted; of equal documents all or none."""
+    """Return the numbers of about `n` documents, sorted; of equal documents all or none.
+
+    Where all groups of equal documents are larger than `n`, one of the smallest.
+    """
     group = equal_documents(documents)
     sizes = np.bincount(group)
     order = rng.permutation(len(sizes))
     drawn = order[np.cumsum(sizes[order]) <= n]
+    if not len(drawn):
+        drawn = order[[np.argmin(sizes[order])]]
     return np.flatnonzero(np.isin(group, drawn))
 
 

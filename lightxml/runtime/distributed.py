@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
+from dataclasses import KW_ONLY, dataclass, fields, is_dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -23,6 +23,9 @@ Loss = Callable[..., torch.Tensor]
 # A process waits so long for the others: the first may be writing a large checkpoint. A process
 # that dies is noticed at once; only of a machine that vanishes nothing is heard.
 TIMEOUT = timedelta(hours=1)
+# So long for what the first makes alone: clusters, rankers, the final one.
+PATIENCE = timedelta(days=7)
+_ROWS_AT_ONCE = 4_096
 _groups_made = itertools.count()
 
 
@@ -35,10 +38,13 @@ class Group(Ranks):
     rank, size : int
     group : ProcessGroup
         For tensors on the CPU, and on the device where the training is.
+    patient : ProcessGroup
+        The same processes, for what the first makes alone, which may take hours.
     """
 
     _: KW_ONLY
     group: Any
+    patient: Any
 
     def from_first(self, make: Callable[[], Made]) -> Made:
         """Let the first process make something, and return it in all; an error is raised in all."""
@@ -49,11 +55,19 @@ class Group(Ranks):
                 box[0] = make()
             except Exception as raised:
                 box[1] = error = raised
-        dist.broadcast_object_list(box, src=0, group=self.group)
+        dist.broadcast_object_list(box, src=0, group=self.patient)
         if box[1] is not None:
             raise error or box[1]
         made: Made = box[0]
         return made
+
+    def gather_rows(self, rows: np.ndarray) -> None:
+        """Put the rows that are other processes' shares in their places; each has made its own."""
+        for rank in range(self.size):
+            begin, end = replace(self, rank=rank).share_of(len(rows))
+            for block in range(begin, end, _ROWS_AT_ONCE):
+                part = torch.from_numpy(rows[block : min(block + _ROWS_AT_ONCE, end)])
+                dist.broadcast(part, src=rank, group=self.group)
 
     def gather(self, own: Made) -> list[Made]:
         """Return what all processes have, in their order."""
@@ -153,9 +167,11 @@ def group_of(size: int, device: str | torch.device) -> Iterator[Group]:
                 backend, timeout=TIMEOUT, store=store, rank=rank, world_size=size
             )
             group = dist.group.WORLD
+        patient = dist.new_group(backend="gloo", timeout=PATIENCE)
         try:
-            yield Group(dist.get_rank(), size, group=group)
+            yield Group(dist.get_rank(), size, group=group, patient=patient)
         finally:
+            dist.destroy_process_group(patient)
             dist.destroy_process_group(group)
 
 

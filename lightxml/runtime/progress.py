@@ -32,6 +32,8 @@ class Progress:
         What the time grows with, such as tokens; without it, the documents.
     on_cpu : bool
         Whether the advice for a CPU fits.
+    reads_tokens : bool
+        Whether an encoder reads the documents, so that advice about it fits.
     unit : str
         What is counted, where it is no documents.
     verbose : int
@@ -46,6 +48,7 @@ class Progress:
         n_documents: int,
         work: int | None = None,
         on_cpu: bool,
+        reads_tokens: bool = True,
         unit: str = "document",
         verbose: int,
     ) -> None:
@@ -53,6 +56,7 @@ class Progress:
         self._n_documents = n_documents
         self._work = work or n_documents
         self._on_cpu = on_cpu
+        self._reads_tokens = reads_tokens
         self._unit = unit
         self._verbose = verbose
         self._as_bar = sys.stderr.isatty() or _IN_NOTEBOOK
@@ -127,9 +131,13 @@ class Progress:
         estimate = f"about {_in_words(seconds)} in all"
         self._say(estimate)
         if seconds > _LONG and self._on_cpu:
+            smaller = "fewer max_epochs, a smaller feature_dim"
+            if self._reads_tokens:
+                smaller = (
+                    "encoder='tiny', a smaller pretrained encoder, max_length=128, fewer max_epochs"
+                )
             warn(
-                f"This fit takes {estimate} on this CPU ({self._what}). Quick instead: "
-                "encoder='tiny', a smaller pretrained encoder, max_length=128, fewer max_epochs; "
+                f"This fit takes {estimate} on this CPU ({self._what}). Quick instead: {smaller}; "
                 "or a machine with a GPU.",
                 LongFitWarning,
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import nn
 
@@ -47,6 +48,13 @@ class Ranks:
     def gather(self, own: Made) -> list[Made]:
         """Return what all processes have, in their order."""
         return [own]
+
+    def share_of(self, n: int) -> tuple[int, int]:
+        """Return where this process's share of so many rows begins and ends."""
+        return n * self.rank // self.size, n * (self.rank + 1) // self.size
+
+    def gather_rows(self, rows: np.ndarray) -> None:
+        """Put the rows that are other processes' shares in their places; each has made its own."""
 
     def largest(self, *own: int) -> list[int]:
         """Return the largest of all processes' numbers, place by place."""

@@ -15,10 +15,10 @@ from lightxml.files.arrays import decode_all, encode_arrays
 from lightxml.files.bundle import RECORD, Bundle
 from lightxml.predicting.fitted import FittedModel
 from lightxml.rankers.stored import checked, count
-from lightxml.storage import rankers
+from lightxml.storage import audited, rankers
 from lightxml.storage.model import own_classifier, pack_model, unpack_model
 from lightxml.storage.reading import blob_of, errors_of, joined, manifest_errors, split
-from lightxml.storage.vectorizers import pack_vectorizer, unpack_vectorizer
+from lightxml.storage.vectorizers import check_vectorizer, pack_vectorizer, unpack_vectorizer
 
 _CLASSES, _NAMES = "classes.safetensors", "feature_names.safetensors"
 _LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy")
@@ -71,6 +71,26 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
     return Bundle(manifest, blobs)
 
 
+def warn_if_unsavable(params: dict[str, Any]) -> None:
+    """Warn before a fit, not after, that its model could not be saved.
+
+    Warns
+    -----
+    UserWarning
+        If the vectorizer, or a final ranker of the user's own, holds code.
+    """
+    for name in ("features", "final_ranker"):
+        value = params[name]
+        if hasattr(value, "get_params") and not isinstance(value, type):
+            try:
+                if name == "features":
+                    check_vectorizer(value)
+                else:
+                    audited.dump(value, name)
+            except TypeError as error:
+                warn(f"The model of this fit cannot be saved. {error}")
+
+
 def params_to_json(params: dict[str, Any]) -> dict[str, Any]:
     """Return a constructor's arguments as JSON can say them; with a warning, None for the rest."""
     return {name: _param_to_json(name, value) for name, value in params.items()}
@@ -100,6 +120,7 @@ def unpack(bundle: Bundle) -> tuple[dict[str, Any], FittedModel]:
         If a part is missing, of a wrong kind, or does not fit the others.
     """
     with manifest_errors():
+        _check_version(bundle.manifest)
         params = {k: _param_from_json(k, v) for k, v in bundle.manifest["params"].items()}
         classes = _unpack_classes(bundle)
         vectorizer = bundle.manifest.get("vectorizer")
@@ -130,9 +151,7 @@ def _param_to_json(name: str, value: Any) -> Any:
     if name == "rankers" and isinstance(value, (list, tuple)):
         return list(value)
     if isinstance(value, (str, os.PathLike)):
-        text = os.fspath(value)
-        # A path of this machine says nothing elsewhere, and may say too much.
-        return os.path.basename(text.rstrip("/\\")) if os.path.isabs(text) else text
+        return _without_place(name, value)
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float)):
@@ -146,6 +165,30 @@ def _param_to_json(name: str, value: Any) -> Any:
             return {"config": encoders.config_to_dict(value)}
     warn(f"{name}={value!r} cannot be saved and is kept as None; the fitted model is whole.")
     return None
+
+
+def _check_version(manifest: dict[str, Any]) -> None:
+    """Say what to do of a model with an argument that only a later version has."""
+    if unknown := manifest["params"].keys() - ARGUMENTS.keys():
+        raise BundleError(
+            f"{RECORD}: has the argument {min(unknown)[:100]!r}, which lightxml "
+            f"{version('lightxml')} does not know; it was saved by lightxml "
+            f"{str((manifest.get('versions') or {}).get('lightxml'))[:20]}. Upgrade lightxml."
+        )
+
+
+def _without_place(name: str, value: str | os.PathLike[str]) -> str:
+    """Return a word or a path; of a path of this machine its end, which says enough elsewhere.
+
+    An encoder's folder begins with ``./``, so that it is never taken for a name on the hub.
+    """
+    text = os.fspath(value)
+    is_folder = os.path.isabs(text) or not isinstance(value, str) or os.path.isdir(text)
+    if os.path.isabs(text):
+        text = os.path.basename(text.rstrip("/\\"))
+    if name != "encoder" or not is_folder or text.startswith("."):
+        return text
+    return f"./{text}"
 
 
 def _param_from_json(name: str, value: Any) -> Any:

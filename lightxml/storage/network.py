@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from lightxml.data.documents import max_length_of
+from lightxml.data.documents import EncodedDocuments, max_length_of, tokenize
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import decode_arrays, encode_arrays
 from lightxml.files.bundle import Bundle
 from lightxml.files.strict_json import parse_json
 from lightxml.network import encoders
+from lightxml.network.batches import collate
 from lightxml.network.config import NetworkConfig
 from lightxml.network.described import check_counts
 from lightxml.network.encoders import EncoderConfig, TextEncoder
@@ -109,25 +111,47 @@ def _unpack(
                 "tensors"
             )
 
-    def build() -> Made:
-        encoder = None
-        if of_encoder is not None:
-            assert tokenizer is not None
-            encoder = _build_encoder(values, of_encoder, tokenizer)
-        return make(encoder)
+    def encoder() -> TextEncoder | None:
+        if of_encoder is None:
+            return None
+        assert tokenizer is not None
+        return _build_encoder(values, of_encoder, tokenizer)
 
     # First without memory, so that what does not fit the weights costs none.
     with torch.device("meta"):
         expected = {
             name: (str(t.dtype).removeprefix("torch."), tuple(t.shape))
-            for name, t in build().state_dict().items()
+            for name, t in make(encoder()).state_dict().items()
         }
     weights = decode_arrays(blob, expected, name=WEIGHTS)
-    with seeded(0, torch.device("cpu")):  # its random weights are replaced at once
-        network = build()
-    network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
+    # An encoder holds more than its weights, and those are replaced at once. Of the rest, which is
+    # large where there are many labels, no memory is spent on random weights.
+    with seeded(0, torch.device("cpu")):
+        of_network = encoder()
+    with torch.device("meta"):
+        network = make(of_network)
+    network.load_state_dict({n: torch.from_numpy(a) for n, a in weights.items()}, assign=True)
     network.eval()
+    if tokenizer is not None:
+        _try(network, tokenizer)
     return network, tokenizer
+
+
+def _try(network: TextReader, tokenizer: Tokenizer) -> None:
+    """Let the encoder read a word: not all that a config asks for shows in the shapes of weights.
+
+    Raises
+    ------
+    ValueError
+    """
+    tokens = tokenize(["a"], tokenizer)
+    try:
+        batch = collate(EncodedDocuments(tokens), np.arange(1), network.pad_id, torch.device("cpu"))
+        assert batch.tokens is not None
+        with torch.inference_mode():
+            network.summarise(batch.tokens)
+    except Exception as error:  # what comes of a config's numbers
+        raise ValueError(f"its encoder cannot read ({error})") from error
 
 
 def _build_encoder(

@@ -35,12 +35,10 @@ def pack_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     if type(vectorizer) not in _KINDS.values():
         return {"kind": "skops"}, {_SKOPS: audited.dump(vectorizer, "features")}
-    params = vectorizer.get_params()
-    vocabulary = params.pop("vocabulary", None)
     manifest = {
         "kind": type(vectorizer).__name__,
-        "params": {name: _param_to_json(name, value) for name, value in params.items()},
-        "has_vocabulary": vocabulary is not None,
+        "params": _params_to_json(vectorizer),
+        "has_vocabulary": vectorizer.get_params().get("vocabulary") is not None,
     }
     if isinstance(vectorizer, HashingVectorizer):
         return manifest, {}
@@ -50,6 +48,20 @@ def pack_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
     if isinstance(vectorizer, TfidfVectorizer) and vectorizer.use_idf:
         arrays["idf"] = np.asarray(vectorizer.idf_, dtype=np.float64)
     return manifest | {"sizes": _sizes(arrays)}, {_WORDS: encode_arrays(arrays)}
+
+
+def check_vectorizer(vectorizer: Any) -> None:
+    """Check what can be told before a fit: that no argument is code.
+
+    Raises
+    ------
+    TypeError
+        As `pack_vectorizer`.
+    """
+    if type(vectorizer) in _KINDS.values():
+        _params_to_json(vectorizer)
+    else:
+        audited.dump(vectorizer, "features")
 
 
 def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
@@ -69,8 +81,7 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
     if kind == "skops":
         return _from_skops(blob or b"")
     params = {name: _param_from_json(name, v) for name, v in manifest["params"].items()}
-    if params.get("input") != "content":
-        raise ValueError(f"its vectorizer reads {params.get('input')!r}; expected 'content'")
+    audited.check_reading(_KINDS[kind](**params))
     if kind == HashingVectorizer.__name__:
         vectorizer = HashingVectorizer(**params)
         vectorizer.transform(["a"])  # which checks the arguments
@@ -89,6 +100,11 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
     return vectorizer
 
 
+def _params_to_json(vectorizer: Any) -> dict[str, Any]:
+    params = vectorizer.get_params()
+    return {name: _param_to_json(name, v) for name, v in params.items() if name != "vocabulary"}
+
+
 def _sizes(arrays: dict[str, np.ndarray]) -> dict[str, int]:
     return {name: len(array) for name, array in arrays.items()}
 
@@ -102,6 +118,8 @@ def _read_words(sizes: dict[str, int], blob: bytes) -> dict[str, np.ndarray]:
 def _param_to_json(name: str, value: Any) -> Any:
     if name == "input" and value != "content":
         pass  # it would read files, which a loaded model never does
+    elif name == "token_pattern" and isinstance(value, str) and audited.may_never_end(value):
+        pass
     elif name == "dtype":
         dtype = np.dtype(value).name
         if dtype in _DTYPES:
@@ -115,7 +133,7 @@ def _param_to_json(name: str, value: Any) -> Any:
         return value.item()
     elif value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise TypeError(f"features has {name}={value!r}. {audited.ADVICE}")
+    raise TypeError(f"features has {name}={value!r}. {audited.advice(value)}")
 
 
 def _param_from_json(name: str, value: Any) -> Any:
@@ -127,12 +145,9 @@ def _param_from_json(name: str, value: Any) -> Any:
 def _from_skops(data: bytes) -> Any:
     vectorizer = audited.load(data, _SKOPS)
     try:
-        params = vectorizer.get_params()
+        vectorizer.get_params()
     except Exception as error:  # what comes of attributes that a file has set
         raise BundleError(f"{_SKOPS}: is damaged ({error}).") from error
     if not hasattr(vectorizer, "transform"):
         raise BundleError(f"{_SKOPS}: holds no vectorizer.")
-    for name, value in params.items():
-        if name.split("__")[-1] == "input" and value != "content":
-            raise BundleError(f"{_SKOPS}: has {name}={value!r}; expected 'content'.")
     return vectorizer

@@ -54,6 +54,8 @@ class Checkpoints:
         The processes of this fit. Only the first reads and writes, and tells the others.
     more_follows : bool, default=False
         Whether the fit is not done when the network is trained.
+    is_kept : bool, default=False
+        Whether the end of the training is kept too, as part of something larger that goes on.
 
     Attributes
     ----------
@@ -82,8 +84,10 @@ class Checkpoints:
         ranks: Ranks = ALONE,
         *,
         more_follows: bool = False,
+        is_kept: bool = False,
     ) -> None:
         self.seed = seed
+        self.is_kept = is_kept
         self._more_follows = more_follows
         self.extra: dict[str, np.ndarray] = {}
         self._ranks = ranks
@@ -249,13 +253,16 @@ def checkpoints_in(
     ranks: Ranks = ALONE,
     *,
     more_follows: bool = False,
+    is_kept: bool = False,
 ) -> Iterator[Checkpoints]:
     """Let one fit have its checkpoints: nobody else meanwhile, and nobody after it was done.
+
+    If they `is_kept`, whoever asked for that deletes the folder.
 
     Parameters
     ----------
     folder : Path
-    seconds, seed, ranks, more_follows : as `Checkpoints` takes them
+    seconds, seed, ranks, more_follows, is_kept : as `Checkpoints` takes them
 
     Raises
     ------
@@ -278,13 +285,15 @@ def checkpoints_in(
     with contextlib.ExitStack() as stack:
         ranks.from_first(enter)
         try:
-            yield Checkpoints(folder, seconds, seed, ranks, more_follows=more_follows)
+            yield Checkpoints(
+                folder, seconds, seed, ranks, more_follows=more_follows, is_kept=is_kept
+            )
         except BaseException:
             if ranks.is_first:
                 with contextlib.suppress(OSError):
                     folder.rmdir()  # unless there is a checkpoint
             raise
-        if ranks.is_first:
+        if ranks.is_first and not is_kept:
             # What cannot be deleted is left: the next such fit ends where this one did.
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -159,7 +159,7 @@ def train(
             pause(run, at_epoch_end=True)
         if run.shown and config.verbose:
             run.progress.show(run.shown)
-        if checkpoints is not None and checkpoints.is_due_at_end:
+        if checkpoints is not None and (checkpoints.is_kept or checkpoints.is_due_at_end):
             checkpoints.write(run.state)
     run.state.finish()
     network.eval()
@@ -197,6 +197,7 @@ def begin(
         f"{config.max_epochs} epochs" + (f", from step {state.step:,} on" if state.step else ""),
         n_documents=round(n_documents * (config.max_epochs - state.step / steps_an_epoch)),
         on_cpu=device.type == "cpu",
+        reads_tokens=network.trains_encoder,
         verbose=config.verbose,
     )
     return Run(

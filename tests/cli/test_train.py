@@ -40,10 +40,10 @@ def test_train_takes_any_argument_as_a_python_literal_or_a_word(model: Path, enc
     assert params["swa_start"] is None
     assert params["schedule"] == "constant"
     assert params["learning_rate"] == 2e-3
-    assert params["encoder"] == encoder.name
+    assert params["encoder"] == f"./{encoder.name}"
 
 
-@pytest.mark.parametrize("kind", ["words", "pairs"])
+@pytest.mark.parametrize("kind", ["words", "pairs", "chars"])
 def test_train_without_an_encoder_reads_features(data: Path, tmp_path: Path, kind: str):
     arguments = ["--encoder", "none", "--tfidf", kind, "--quiet"]
     result = run("train", data, "--output", tmp_path / "model", *arguments)
@@ -51,7 +51,8 @@ def test_train_without_an_encoder_reads_features(data: Path, tmp_path: Path, kin
     model = load(tmp_path / "model", "cpu")
     assert model.tokenizer_ is None
     pairs = any(" " in term for term in model.vectorizer_.vocabulary_)
-    assert pairs == (kind == "pairs")
+    assert pairs == (kind != "words")
+    assert (model.vectorizer_.analyzer == "char_wb") == (kind == "chars")
     assert run("evaluate", tmp_path / "model", data).exit_code == 0
     frozen = run("train", data, "--output", tmp_path / "m", *arguments, "--freeze-encoder")
     assert is_one_line(frozen, "--freeze-encoder is about an encoder")
@@ -69,7 +70,21 @@ def test_train_with_a_frozen_encoder_and_features(data: Path, encoder: Path, tmp
 def test_train_names_an_unknown_kind_of_features(data: Path, tmp_path: Path):
     result = run("train", data, "--output", tmp_path / "model", "--tfidf", "letters")
     assert result.exit_code == 2
-    assert "expected words or pairs" in result.stderr
+    assert "expected words, pairs or chars" in result.stderr
+
+
+def test_train_takes_a_device_and_a_folder_of_checkpoints(
+    data: Path, encoder: Path, tmp_path: Path
+):
+    arguments = ["train", data, "--output", tmp_path / "m", "--encoder", encoder, "--quiet"]
+    arguments += ["--max-epochs", 1, "--max-length", 16]
+    kept = tmp_path / "checkpoints"
+    result = run(*arguments, "--device", "cpu", "--checkpoint-dir", kept)
+    assert result.exit_code == 0, result.output
+    assert kept.is_dir()
+    assert is_one_line(run(*arguments, "--device", "gpu"), "--device gpu: expected auto, cpu")
+    wrong = run(*arguments, "--checkpoint-dir", tmp_path / "m" / "lightxml.json")
+    assert is_one_line(wrong, "is a file; expected a folder")
 
 
 def test_train_shows_progress_on_standard_error_alone(data: Path, encoder: Path, tmp_path: Path):

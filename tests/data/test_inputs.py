@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 import lightxml.fitting.network
 from lightxml import LightXMLClassifier
+from lightxml.data.inputs import reader_of
 
 Documents = tuple[list[str], sp.csr_array]
 Make = Callable[..., LightXMLClassifier]
@@ -157,11 +159,31 @@ def test_fit_refuses_validation_data_that_does_not_fit(
 
 def test_validation_labels_that_training_has_not_seen_are_misses(make_classifier: Make) -> None:
     model = make_classifier(max_epochs=1)
-    X_val, y_val = ["ape", "bee"], [["zebra"], ["zebra", "yak"]]
+    X_val, y_val = ["ape", "bee"], [["zebra"], ["zebra", "yak", "a", "b"]]
     model.fit(TEXTS, [["a"], ["b"], ["a", "b"]], X_val=X_val, y_val=y_val)
-    assert [epoch["precision_at_1"] for epoch in model.history_] == [0.0]
+    assert [epoch["precision_at_1"] for epoch in model.history_] == [0.5]
     assert model.classes_.tolist() == ["a", "b"]
-    assert (X_val, y_val) == (["ape", "bee"], [["zebra"], ["zebra", "yak"]])
+    assert (X_val, y_val) == (["ape", "bee"], [["zebra"], ["zebra", "yak", "a", "b"]])
+
+
+@pytest.mark.parametrize("y_val", [[["1"], ["2"]], [[], []]])
+def test_validation_documents_without_a_known_label_are_left_out(
+    make_classifier: Make, y_val: Any
+) -> None:
+    """Numbers here and text there: no epoch would be better than the first."""
+    model = make_classifier(max_epochs=1)
+    with pytest.warns(UserWarning, match=r"y_val") as caught:
+        model.fit(TEXTS, [[1], [2], [1, 2]], X_val=["ape", "bee"], y_val=y_val)
+    told = [str(warning.message) for warning in caught]
+    assert any("X_val is left out" in message for message in told)
+    assert any("such as '1'" in message for message in told) == bool(y_val[0])
+    assert model.history_[0].keys() == {"epoch", "loss"}
+
+
+def test_a_score_on_labels_of_another_type_warns(make_classifier: Make) -> None:
+    model = make_classifier(max_epochs=1).fit(TEXTS, [[1], [2], [1, 2]])
+    with pytest.warns(UserWarning, match=r"None of the labels of y \(such as '1'\) is known"):
+        assert model.score(TEXTS, [["1"], ["2"], ["1"]]) == 0
 
 
 # --- k ----------------------------------------------------------------------------------------
@@ -322,3 +344,32 @@ def test_numpy_int_labels_come_back_and_can_be_saved(make_classifier: Make, tmp_
     loaded = LightXMLClassifier.load(tmp_path / "model")
     assert loaded.classes_.tolist() == [3, 7]
     assert loaded.score(TEXTS, y) == model.score(TEXTS, y)
+
+
+# --- documents with nothing in common ------------------------------------------------------------
+
+
+def sentences(n: int) -> list[str]:
+    """Sentences of ten characters, without blanks."""
+    rng = np.random.default_rng(0)
+    return ["".join(rng.choice(list("星月云轨望彗盐油锅汤面菜"), size=10)) for _ in range(n)]
+
+
+def test_a_script_without_blanks_is_told() -> None:
+    reader, inputs = reader_of(sentences(200), None, TfidfVectorizer())
+    with pytest.warns(UserWarning, match=r'200 of the 200 .* TfidfVectorizer\(analyzer="char"'):
+        reader.fit(inputs)
+
+
+@pytest.mark.parametrize(
+    ("texts", "vectorizer"),
+    [
+        (sentences(200), TfidfVectorizer(analyzer="char", ngram_range=(1, 2))),
+        (sentences(99), TfidfVectorizer()),
+        ([*(f"word {i}" for i in range(101)), *(f"word{i}" for i in range(99))], TfidfVectorizer()),
+    ],
+    ids=["characters", "few documents", "half of them"],
+)
+def test_what_has_enough_in_common_is_not_told(texts: list[str], vectorizer: Any) -> None:
+    reader, inputs = reader_of(texts, None, vectorizer)
+    reader.fit(inputs)

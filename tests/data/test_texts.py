@@ -56,7 +56,7 @@ TAKEN: list[tuple[str, Any, list[str]]] = [
     ("the words for missing", ["nan", "None", "<NA>"], ["nan", "None", "<NA>"]),
 ]
 
-KINDS = "a list, tuple, 1-D array or pandas Series of str"
+KINDS = "a list, tuple, 1-D array or Series of str"
 DROP = "; expected str. Drop or fill missing documents first."
 CONVERT = "; expected str. Convert it to a string first."
 DECODE = "; expected str. Decode it first."

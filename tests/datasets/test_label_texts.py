@@ -43,6 +43,8 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
         ("labels.tsv", "label\ttext\n" + LINES),
         ("labels.csv", 'text,n,label\n"sunflower",1,4472\nдомашняя торговля,2,10\n,4,7\n'
                        '"Helianthus annuus",3,4472\n'),
+        ("labels.csv", 'text,label\n"[""sunflower"", ""Helianthus annuus""]",4472\n'
+                       "['домашняя торговля'],10\n"),
         ("labels.jsonl", "\n".join(json.dumps(row) for row in (
             {"label": 4472, "text": ["sunflower", "Helianthus annuus", " "]},
             {"label": "10", "text": "домашняя торговля"}, {"label": "7", "text": []}))),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 
+import pytest
+
 from lightxml.datasets import lines
 
 
@@ -38,3 +40,32 @@ def test_only_line_feeds_end_a_line_and_a_byte_order_mark_is_dropped():
     text = "\ufeffone\u2028still one\x0cone\rone\n\ufefftwo"
     documents = [document for batch in read(text.encode()) for document in batch]
     assert documents == ["one\u2028still one\x0cone\rone", "\ufefftwo"]
+
+
+class Slow(io.RawIOBase):
+    """A source that gives a megabyte at a time, without ever ending the line."""
+
+    def __init__(self, n_chunks: int) -> None:
+        self.left = n_chunks
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self.left == 0:
+            return 0
+        self.left -= 1
+        buffer[:] = b"x" * len(buffer)
+        return len(buffer)
+
+
+def test_a_line_without_end_is_refused_after_64_mib():
+    source = Slow(10**9)
+    with pytest.raises(ValueError, match="a line is longer than 64 MiB"):
+        list(lines.read_documents(io.BufferedReader(source, 2**20)))
+    assert 10**9 - source.left <= 70
+
+
+def test_a_long_line_is_joined_once():
+    (batch,) = lines.read_documents(io.BufferedReader(Slow(40), 2**20))
+    assert [len(text) for text in batch] == [40 * 2**20]

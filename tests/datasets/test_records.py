@@ -118,6 +118,28 @@ def test_labels_are_split_at_the_separator_without_blanks_around_them(
         assert load(write(tmp_path / name, text), "text", separator=separator)[1] == [labels]
 
 
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ('["cat", "a; b"]', ("a; b", "cat")),
+        ("['cat', 'dog']", ("cat", "dog")),
+        ("['cat' 'dog']", ("cat", "dog")),  # as numpy prints it
+        ("{'dog'}", ("dog",)),
+        ("[\"it's\", 'b']", ("b", "it's")),
+        ("[10, 2]", ("10", "2")),
+        (" [] ", ()),
+        ("[sic];(b);[see 'x'];['a'", ("(b)", "['a'", "[see 'x']", "[sic]")),  # no lists
+        ("(2020)", ("(2020)",)),
+    ],
+)
+def test_a_list_as_json_or_python_writes_it_is_one(
+    tmp_path: Path, cell: str, labels: tuple[str, ...]
+):
+    quoted = cell.replace('"', '""')
+    file = write(tmp_path / "a.csv", f'text,labels\nt,"{quoted}"\nt,z\n')
+    assert load(file, "text")[1] == [labels, ("z",)]
+
+
 def test_json_gives_labels_as_a_list_or_a_number_as_they_are(tmp_path: Path):
     file = write(
         tmp_path / "a.jsonl",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ import pytest
 import torch
 from tokenizers import processors
 from transformers import (
+    AutoConfig,
     AutoModel,
     BertConfig,
     DistilBertConfig,
@@ -24,12 +29,14 @@ from transformers import (
     T5Config,
     XLNetConfig,
 )
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.exceptions import EncoderUnavailableError
 from lightxml.network.batches import collate
 from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import (
+    TEXT_ENCODERS,
     build_encoder,
     config_from_dict,
     config_to_dict,
@@ -104,6 +111,21 @@ def test_every_family_gives_its_layers_summary_vectors(family: str, tmp_path: Pa
             found = network.represent(batch)[0]
         expected = torch.cat([hidden[-1][0, place], hidden[-2][0, place]])
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", sorted(TEXT_ENCODERS))
+def test_every_architecture_that_is_taken_is_built_without_fetching_anything(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if family not in CONFIG_MAPPING_NAMES:
+        pytest.skip("this transformers does not know it yet")
+    for name in ("socket", "create_connection"):
+        monkeypatch.delattr(socket, name)
+    config = AutoConfig.for_model(family)
+    with torch.device("meta"):
+        model = model_from_config(config)
+    source = Path(inspect.getfile(type(model))).read_text("utf-8")
+    assert not re.search(r"get_kernel|load_cuda|hub_kernels|torch\.hub", source)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -212,6 +234,22 @@ def test_tiny_is_four_layers_of_width_256_and_repeats_itself() -> None:
 def test_a_vocabulary_has_at_most_the_size_asked_for() -> None:
     words = [" ".join(f"{a}{b}{c}" for c in "bdfgkl") for a in "aeiou" for b in "mnprst"]
     assert learn_vocabulary(words, 60).get_vocab_size() == 60
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ハス", "バス"), ("ハス", "パス"), ("कल", "काल"), ("มา", "ม้า"), ("می", "مي"), ("шел", "шёл"),
+     ("ma", "má"), ("schon", "schön"), ("ירד", "יָרַד"), ("한", "하"), ("ක", "කි"), ("η", "ή"),
+     ("কল", "কাল"), ("ក", "កា"), ("ა", "ბ"), ("日", "目"), ("a", "ａ")],
+)  # fmt: skip
+def test_a_vocabulary_of_any_script_keeps_words_apart(one: str, other: str) -> None:
+    """Marks make another word: voicing, vowel signs, tones, points, umlauts."""
+    tokenizer = learn_vocabulary([one, other] * 20, 100)
+    encoded = [tokenizer.encode(word).ids for word in (one, other)]
+    assert encoded[0] != encoded[1]
+    assert tokenizer.token_to_id("[UNK]") not in (*encoded[0], *encoded[1])
+    apart = unicodedata.normalize("NFD", other)
+    assert tokenizer.encode(apart).ids == encoded[1]  # as other systems write it
 
 
 def test_a_word_of_a_million_letters_costs_the_vocabulary_nothing() -> None:

@@ -19,7 +19,8 @@ import lightxml.runtime.memory
 from lightxml import LightXMLClassifier
 from lightxml.metrics import make_topk_scorer, precision_at_k
 from lightxml.network.text_reader import TextReader
-from lightxml.predicting.frozen import encoder_digest
+from lightxml.predicting.frozen import encoder_digest, summarise_all
+from lightxml.runtime.ranks import Ranks
 from tests.network.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
@@ -157,6 +158,35 @@ def test_other_weights_layers_or_precision_are_not_taken_for_these(
         next(first.network_.encoder.parameters())[0] += 1
     digests.add(encoder_digest(first.network_))
     assert len(digests) == 3
+
+
+def test_several_processes_encode_a_share_each(
+    make: Make, documents: Documents, encoded: list[int]
+) -> None:
+    X, y = documents
+    model = make(max_epochs=1).fit(X, y)
+    tokens = model._model.read(X).encoded.tokens
+    encoded.clear()
+    whole = summarise_all(model.network_, tokens)
+    first, second = (summarise_all(model.network_, tokens, ranks=Ranks(rank, 2)) for rank in (0, 1))
+    assert sum(encoded) == 60 + 60
+    np.testing.assert_allclose(np.concatenate([first[:30], second[30:]]), whole, atol=2e-3)
+
+
+def test_the_weights_are_digested_once_a_network(
+    make: Make, documents: Documents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = documents
+    digested = []
+    digest = lightxml.predicting.frozen._digest_of_weights
+    monkeypatch.setattr(
+        "lightxml.predicting.frozen._digest_of_weights",
+        lambda encoder: digested.append(encoder) or digest(encoder),
+    )
+    model = make(max_epochs=1, memory=tmp_path).fit(X, y)
+    for _ in range(3):
+        model.predict_topk(X[:2], 1)
+    assert len(digested) == 1
 
 
 def test_a_damaged_file_in_memory_is_passed_over_with_a_warning(

@@ -20,5 +20,5 @@ def topics(n: int = 200, n_labels: int = 12, seed: int = 0) -> Task:
     words = np.zeros((n_labels, 5 * n_labels))
     for label in range(n_labels):
         words[label, 5 * label : 5 * label + 5] = 1
-    noise = sp.random_array((n, 5 * n_labels), density=0.2, rng=rng).toarray() * 0.3
+    noise = sp.random_array((n, 5 * n_labels), density=0.2, random_state=rng).toarray() * 0.3
     return Documents(normalized(sp.csr_array(y @ words + noise))), sp.csr_array(y, dtype=np.float32)

@@ -71,7 +71,7 @@ def test_likely_documents_are_learned_to_be_told_apart() -> None:
     """A label's twin words, in many documents that lack it, next to no other in common."""
     n, own = 3_000, 20
     rng = np.random.default_rng(0)
-    X = sp.lil_array(sp.random_array((n, 60), density=0.1, rng=rng))
+    X = sp.lil_array(sp.random_array((n, 60), density=0.1, random_state=rng))
     X[: own + 100, 0] = 3.0
     X[:own, 1] = 0.5
     documents = Documents(normalized(sp.csr_array(X)))

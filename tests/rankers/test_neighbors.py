@@ -189,7 +189,7 @@ def test_arrays_that_are_none_of_its_own_are_refused(
 def test_nothing_of_documents_times_labels_is_made() -> None:
     n, n_labels = 3_000, 20_000  # 240 MB of float32
     rng = np.random.default_rng(0)
-    rows = normalized(sp.csr_array(sp.random_array((n, 2_000), density=0.005, rng=rng)))
+    rows = normalized(sp.csr_array(sp.random_array((n, 2_000), density=0.005, random_state=rng)))
     y = sp.csr_array((np.ones(n), (np.arange(n), rng.integers(n_labels, size=n))), (n, n_labels))
     tracemalloc.start()
     try:

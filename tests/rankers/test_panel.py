@@ -143,7 +143,7 @@ def test_many_documents_are_summed_up_by_centroids(
 
 def test_where_all_is_noise_one_ranker_is_kept_and_calibrated() -> None:
     rng = np.random.default_rng(0)
-    rows = normalized(sp.csr_array(sp.random_array((60, 30), density=0.2, rng=rng)))
+    rows = normalized(sp.csr_array(sp.random_array((60, 30), density=0.2, random_state=rng)))
     y = sp.csr_array((rng.random((60, 4)) < 0.3).astype(np.int8))
     fitted = fit_panel(Documents(rows.astype(np.float32)), y, names=("linear", "neighbors"), seed=0)
     assert probabilities(fitted.panel.rank(Documents(rows.astype(np.float32)), 4)[1]).max() < 0.9
@@ -157,6 +157,14 @@ def test_a_handful_of_documents(n: int) -> None:
     labels, logits = panel.rank(Documents(rows), 3)
     assert np.sort(labels, axis=1).tolist() == [[0, 1, 2]] * n
     assert np.isfinite(logits).all()
+
+
+def test_of_a_few_large_groups_one_is_held_out() -> None:
+    texts = ["cats purr", "dogs bark"] * 20
+    documents = Documents(sp.csr_array((40, 1), dtype=np.float32), texts)
+    numbers = held_out.draw_held_out(documents, 8, np.random.default_rng(0))
+    assert {texts[i] for i in numbers} in ({"cats purr"}, {"dogs bark"})
+    assert len(numbers) == 20
 
 
 def test_equal_documents_are_held_out_together() -> None:

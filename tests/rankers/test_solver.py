@@ -16,6 +16,7 @@ from sklearn.svm import LinearSVC
 from lightxml.rankers import linear
 from lightxml.rankers.base import Documents
 from lightxml.rankers.linear import Linear, fit_linear
+from lightxml.rankers.sparse import narrow
 
 N, N_LABELS = 120, 4
 
@@ -23,10 +24,11 @@ N, N_LABELS = 120, 4
 def task(seed: int = 0) -> tuple[sp.csr_array, sp.csr_array]:
     """Rows of several lengths, one of them empty, and a few labels."""
     rng = np.random.default_rng(seed)
-    X = sp.csr_array(sp.random_array((N, 40), density=0.15, rng=rng, dtype=np.float32))
+    X = sp.csr_array(sp.random_array((N, 40), density=0.15, random_state=rng, dtype=np.float32))
     X = sp.csr_array(sp.diags_array(rng.uniform(0.3, 2, N).astype(np.float32)) @ X)
     X.data[X.indptr[7] : X.indptr[8]] = 0
     X.eliminate_zeros()
+    X = narrow(X)  # scikit-learn's solver takes 32-bit numbers only
     return X, sp.csr_array((rng.random((N, N_LABELS)) < 0.3).astype(np.float32))
 
 
@@ -94,7 +96,9 @@ def test_no_documents_all_documents_and_empty_documents() -> None:
 def drawn_apart() -> tuple[Documents, sp.csr_array]:
     """So many documents that which of them are drawn shows in the weights."""
     rng = np.random.default_rng(3)
-    X = sp.csr_array(sp.random_array((2_000, 300), density=0.03, rng=rng, dtype=np.float32))
+    X = sp.csr_array(
+        sp.random_array((2_000, 300), density=0.03, random_state=rng, dtype=np.float32)
+    )
     y = sp.csr_array((rng.random((2_000, 600)) < 0.002).astype(np.float32))
     return Documents(X), y
 

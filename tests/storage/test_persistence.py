@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import getpass
+import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from lightxml import LightXMLClassifier, load
+from lightxml.exceptions import EncoderUnavailableError
 from tests.network.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
@@ -83,7 +88,26 @@ def test_a_saved_model_names_no_path_no_user_and_no_training_text(
         assert secret.lower().encode() not in everything
     user = getpass.getuser()
     assert f'"{user}"'.encode() not in everything
-    assert load(tmp_path / "model", "cpu").encoder == "my-encoder"
+    assert load(tmp_path / "model", "cpu").encoder == "./my-encoder"
+
+
+@pytest.mark.parametrize("given", ["bert-base-uncased", "models/bert", Path("bert-base-uncased")])
+def test_a_folder_is_never_taken_for_a_name_on_the_hub(
+    make_classifier: Make,
+    documents: Documents,
+    given: str | Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(given).parent.mkdir(exist_ok=True)
+    save_pretrained(Path(given), "bert")
+    make_classifier(encoder=given, max_epochs=1).fit(*documents).save("model")
+    monkeypatch.chdir("/")
+    again = load(tmp_path / "model", "cpu")
+    assert again.encoder == f"./{given}"
+    with pytest.raises(EncoderUnavailableError):
+        again.fit(*documents)
 
 
 def test_a_random_state_object_is_kept_as_none_and_said_so(
@@ -130,3 +154,47 @@ def test_loading_draws_nothing_from_the_callers_generators(
     before = torch.get_rng_state()
     load(tmp_path / "model", "cpu")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_load_holds_the_weights_once(documents: Documents, tmp_path: Path) -> None:
+    model = LightXMLClassifier(
+        None,
+        features=TfidfVectorizer(),
+        rankers=("network",),
+        feature_dim=16_384,
+        max_epochs=1,
+        device="cpu",
+    )
+    model.fit(*documents).save(tmp_path / "model")
+    size = sum(file.stat().st_size for file in (tmp_path / "model").iterdir())
+    assert size > 2**23
+    load(tmp_path / "model", "cpu")
+    tracemalloc.start()
+    try:
+        loaded = load(tmp_path / "model", "cpu")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * size
+    assert np.array_equal(
+        loaded.decision_function(documents[0]), model.decision_function(documents[0])
+    )
+
+
+def test_a_system_that_opens_no_folders_can_save(
+    fitted: LightXMLClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Windows is, which has no locks of the kind either."""
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    really_open = os.open
+
+    def only_files(path: Any, *args: Any, **options: Any) -> int:
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really_open(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", only_files)
+    fitted.save(tmp_path / "model")
+    fitted.save(tmp_path / "model")
+    load(tmp_path / "model", "cpu")

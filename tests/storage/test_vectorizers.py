@@ -104,12 +104,33 @@ def test_a_function_in_the_vectorizer_is_no_obstacle_to_pickling(
     make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:
     X, y = documents
-    model = make_classifier(features=TfidfVectorizer(preprocessor=shout), max_epochs=1).fit(X, y)
+    model = make_classifier(features=TfidfVectorizer(preprocessor=shout), max_epochs=1)
+    with pytest.warns(UserWarning, match=r"cannot be saved\. features has preprocessor"):
+        model.fit(X, y)
     with pytest.raises(TypeError, match=r"features has preprocessor=.* pickle the estimator"):
         model.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
     again = pickle.loads(pickle.dumps(model))
     assert np.array_equal(again.decision_function(X), model.decision_function(X))
+
+
+@pytest.mark.parametrize(
+    "vectorizer",
+    [
+        TfidfVectorizer(tokenizer=lambda text: text.split(), token_pattern=None),
+        make_union(TfidfVectorizer(analyzer=lambda text: text.split())),
+    ],
+    ids=["alone", "in a union"],
+)
+def test_what_can_be_neither_saved_nor_pickled_is_said_before_the_fit(
+    make_classifier: Callable[..., LightXMLClassifier], vectorizer: Any
+) -> None:
+    model = make_classifier(features=vectorizer)
+    with (
+        pytest.warns(UserWarning, match=r"(?s)cannot be saved.*nor pickled\. Use a function"),
+        pytest.raises(ValueError, match=r"^y has 2 rows"),
+    ):
+        model.fit(["a"], [["a"], ["b"]])
 
 
 @pytest.mark.parametrize("name", ["tfidf", "counts", "hashes", "union"])
@@ -199,7 +220,7 @@ def skops_blob(changed: Callable[[bytes], bytes], compression: int = zipfile.ZIP
         (skops_blob(lambda s: b"[" * 100_000), "is damaged"),
         (skops_blob(lambda s: s[:100]), "is damaged"),
         (skops_blob(lambda s: b" " * 10**7 + s, zipfile.ZIP_DEFLATED), "is compressed"),
-        (skops_blob(lambda s: s.replace(b'\\"content\\"', b'\\"filename\\"')), "input"),
+        (skops_blob(lambda s: s.replace(b'\\"content\\"', b'\\"filename\\"')), "reads 'filename'"),
     ],
     ids=["pickle", "empty", "cut", "unknown type", "type of another module", "nested", "cut schema",
          "compressed", "reads files"],

@@ -146,6 +146,18 @@ def test_a_fit_of_weeks_says_so_and_what_would_be_quick(monkeypatch: pytest.Monk
     assert "encoder='tiny'" in str(warning.message)
 
 
+def test_a_long_fit_without_an_encoder_is_told_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 5000.0])
+    monkeypatch.setattr("lightxml.runtime.progress.time.monotonic", lambda: next(clock))
+    progress = Progress("x", n_documents=10**6, on_cpu=True, reads_tokens=False, verbose=0)
+    with progress:
+        for _ in range(5):
+            progress.step(16)
+        with pytest.warns(LongFitWarning, match="fewer max_epochs") as caught:
+            progress.step(16)
+    assert "encoder" not in str(caught[0].message)
+
+
 @pytest.mark.parametrize(("verbose", "on_cpu", "seconds"), [(0, False, 50.0), (0, True, 0.01)])
 def test_a_short_fit_and_one_on_a_gpu_say_nothing(
     verbose: int,

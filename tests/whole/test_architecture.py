@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).parents[2] / "lightxml"
 # A package imports itself and what stands before it in this table, on an earlier line.
 FLOORS = [
     {"exceptions", "presets", "arguments"},
-    {"data", "metrics", "rankers"},
+    {"data"},
+    {"metrics", "rankers"},
     {"files", "clustering", "plot", "runtime"},
     {"datasets", "network"},
     {"training", "predicting"},

@@ -7,6 +7,7 @@ import copy
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -299,3 +300,29 @@ def test_a_notebook_shows_what_each_argument_and_attribute_means(
         assert "turns documents into features" not in shown  # vectorizer_, before `fit`
         assert "turns documents into features" in fitted._repr_html_()
         assert "Decides the members" in LightXMLEnsemble(fitted)._repr_html_()
+
+
+def test_a_score_weighs_documents(fitted: LightXMLClassifier, documents: Any) -> None:
+    X, y = documents
+    hits = np.array([fitted.score([text], y[[i]]) for i, text in enumerate(X)])
+    weights = np.arange(60)
+    expected = np.average(hits, weights=weights)
+    assert fitted.score(X, y, sample_weight=weights) == pytest.approx(expected)
+    assert fitted.score(X, y, sample_weight=np.ones(60)) == fitted.score(X, y)
+    with pytest.raises(ValueError, match="sample_weight"):
+        fitted.score(X, y, sample_weight=[1])
+    with pytest.raises(ValueError, match="sample_weight has a weight below 0"):
+        fitted.score(X, y, sample_weight=-weights)
+
+
+def test_predict_makes_no_dense_array_without_bound(
+    fitted: LightXMLClassifier, documents: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightxml.base.MAX_DENSE_SCORES", 20)
+    X, y = documents
+    model = copy.deepcopy(fitted)
+    model._model = replace(model._model, label_form="dense")
+    assert model.predict(X[:1]).shape == (1, y.shape[1])
+    with pytest.raises(ValueError, match="predict is sparse where y was"):
+        model.predict(X)
+    assert fitted.predict(X).shape == y.shape

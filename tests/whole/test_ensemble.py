@@ -18,9 +18,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 
+import lightxml.training.loop
 from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.datasets import make_xmc
-from lightxml.exceptions import BundleError
+from lightxml.exceptions import BundleError, CheckpointError
 from lightxml.files.load import load_bundle
 from lightxml.metrics import make_topk_scorer, precision_at_k
 from lightxml.predicting import averaging
@@ -155,7 +156,7 @@ def test_encoders_and_features_can_be_mixed(make_classifier: Make, documents: Do
 def test_wrong_arguments_are_named_before_anything_is_fitted(
     monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], error: type, message: str
 ) -> None:
-    monkeypatch.setattr(LightXMLClassifier, "fit", lambda *a, **k: pytest.fail("was fitted"))
+    monkeypatch.setattr(LightXMLClassifier, "_fit", lambda *a, **k: pytest.fail("was fitted"))
     with pytest.raises(error, match=message):
         LightXMLEnsemble(**params).fit(np.eye(4), np.eye(4))
 
@@ -165,7 +166,7 @@ def test_a_failed_fit_leaves_the_previous_one(
 ) -> None:
     X, y = numbers
     model = LightXMLEnsemble(of_numbers(), n_estimators=2, random_state=0).fit(X, y)
-    expected, n_fits, fit = model.predict_proba(X), [0], LightXMLClassifier.fit
+    expected, n_fits, fit = model.predict_proba(X), [0], LightXMLClassifier._fit
 
     def second_fails(self: LightXMLClassifier, *args: Any, **kwargs: Any) -> Any:
         n_fits[0] += 1
@@ -173,7 +174,7 @@ def test_a_failed_fit_leaves_the_previous_one(
             raise RuntimeError("the power went out")
         return fit(self, *args, **kwargs)
 
-    monkeypatch.setattr(LightXMLClassifier, "fit", second_fails)
+    monkeypatch.setattr(LightXMLClassifier, "_fit", second_fails)
     with pytest.raises(RuntimeError, match="power"):
         model.fit(X[:, :7], y[:, :5])
     assert n_fits == [2]
@@ -184,7 +185,7 @@ def test_a_failed_fit_leaves_the_previous_one(
 def test_nothing_of_a_members_training_is_left_when_the_next_begins(
     make_classifier: Make, documents: Documents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alive, fit = [], LightXMLClassifier.fit
+    alive, fit = [], LightXMLClassifier._fit
 
     def watch(self: LightXMLClassifier, *args: Any, **kwargs: Any) -> Any:
         kinds = (torch.optim.Optimizer, torch.optim.swa_utils.AveragedModel)
@@ -192,7 +193,7 @@ def test_nothing_of_a_members_training_is_left_when_the_next_begins(
         alive.append(sum(issubclass(type(thing), kinds) for thing in gc.get_objects()))
         return fit(self, *args, **kwargs)
 
-    monkeypatch.setattr(LightXMLClassifier, "fit", watch)
+    monkeypatch.setattr(LightXMLClassifier, "_fit", watch)
     model = LightXMLEnsemble(make_classifier(max_epochs=1), random_state=0).fit(*documents)
     assert alive == [alive[0]] * 3
     weights = [p for member in model.estimators_ for p in member.network_.parameters()]
@@ -458,3 +459,47 @@ def test_each_class_loads_its_own(
         BundleError, match="holds a LightXMLClassifier, not a LightXMLEnsemble; use"
     ):
         LightXMLEnsemble.load(tmp_path / "one")
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+def test_an_ensemble_without_a_seed_goes_on_with_the_member_that_it_was_at(
+    make_classifier: Make, documents: Documents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seeds are drawn once; a member that is done is not trained again."""
+    one = make_classifier(max_epochs=1, random_state=None, checkpoint_dir=tmp_path)
+    model = LightXMLEnsemble(one, n_estimators=2)
+    seeds: list[int] = []
+    seed_generators = lightxml.training.loop.seed_generators
+    fails_at = 1
+
+    def watch(seed: int, *rest: int, device: torch.device) -> None:
+        seeds.append(seed)
+        if len(set(seeds)) > fails_at:
+            raise RuntimeError("killed")
+        seed_generators(seed, *rest, device=device)
+
+    monkeypatch.setattr("lightxml.training.loop.seed_generators", watch)
+    with pytest.raises(RuntimeError, match="killed"):
+        model.fit(*documents)
+    first, second = dict.fromkeys(seeds)
+    seeds.clear()
+    fails_at = 2
+    model.fit(*documents)
+    assert dict.fromkeys(seeds) == {second: None}
+    assert list(tmp_path.iterdir()) == []
+    seeds.clear()
+    fails_at = 4
+    model.fit(*documents)
+    assert not {first, second} & set(seeds)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"seed": "1"}'])
+def test_a_damaged_seed_is_named(
+    make_classifier: Make, documents: Documents, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "ensemble.json").write_text(content)
+    one = make_classifier(random_state=None, checkpoint_dir=tmp_path)
+    with pytest.raises(CheckpointError, match=r"ensemble\.json: .* Delete it to begin anew"):
+        LightXMLEnsemble(one).fit(*documents)

@@ -21,7 +21,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import skops.io
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.ensemble import StackingClassifier
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline, make_union
 
 from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.exceptions import BundleError
@@ -171,6 +174,8 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "a width of 10^6": (with_encoder(hidden_size=10**6), WEIGHTS),
     "a vocabulary of 10^12": (with_encoder(vocab_size=HUGE), WEIGHTS),
     "no attention heads": (with_encoder(num_attention_heads=0), RECORD),
+    "heads below 0": (with_encoder(num_attention_heads=-2), RECORD),
+    "an architecture that fetches code": (with_encoder(model_type="mra"), RECORD),
     "no encoder": (without("network", "encoder"), RECORD),
     "no network": (without("network"), RECORD),
     "padding beyond the embeddings": (with_manifest("network", "pad_id", value=10**6), RECORD),
@@ -228,6 +233,25 @@ def with_features(**values: Any) -> Change:
     return apply
 
 
+def reading_files() -> Any:
+    """What is asked for its arguments is harmless; what was fitted opens what texts name."""
+    files = [__file__, np.__file__] * 4
+    vectorizer = make_pipeline(CountVectorizer(input="filename"), LogisticRegression())
+    stack = StackingClassifier([("a", vectorizer)], cv=2).fit(files, [0, 1] * 4)
+    del stack.named_estimators_  # the one part that skops does not trust
+    return stack.set_params(a=make_pipeline(CountVectorizer(), LogisticRegression()))
+
+
+def with_skops(make: Callable[[], Any]) -> Change:
+    """Put what skops keeps in the place of the vectorizer."""
+
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        manifest["vectorizer"] = {"kind": "skops"}
+        blobs["vectorizer.skops"] = skops.io.dumps(make())
+
+    return apply
+
+
 WORDS = "vectorizer.safetensors"
 # Of a model that reads features only.
 FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
@@ -254,6 +278,15 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "a vectorizer that reads files": (
         with_manifest("vectorizer", "params", "input", value="filename"),
         RECORD,
+    ),
+    "a vectorizer that may never end": (
+        with_manifest("vectorizer", "params", "token_pattern", value=r"(\w+)+!"),
+        RECORD,
+    ),
+    "a fitted part that reads files": (with_skops(reading_files), "vectorizer.skops"),
+    "a part that may never end": (
+        with_skops(lambda: make_union(TfidfVectorizer(token_pattern=r"(\w+)+!"))),
+        "vectorizer.skops",
     ),
     "a vectorizer of other features": (
         with_manifest("vectorizer", value={"kind": "HashingVectorizer", "params": {

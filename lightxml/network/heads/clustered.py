@@ -116,7 +116,7 @@ class ClusteredHead(Head):
         ValueError
             If a cluster's number is out of range, or a cluster has no label.
         """
-        if self.sizes.is_meta:
+        if self.cluster_of.is_meta:
             return
         clusters = self.cluster_of.cpu().numpy()
         if clusters.min() < 0 or clusters.max() >= self.n_clusters:
@@ -130,7 +130,7 @@ class ClusteredHead(Head):
         place[members] = np.arange(len(members)) - starts[clusters[members]]
         made = {"members": members, "place": place, "starts": starts, "sizes": sizes}
         for name, array in made.items():
-            getattr(self, name).copy_(torch.from_numpy(array))
+            setattr(self, name, torch.from_numpy(array).to(self.cluster_of.device))
         # On the host, where the sizes of arrays are decided.
         self.host_clusters, self.host_sizes = clusters, np.sort(sizes)
 
