@@ -138,14 +138,14 @@ def _unpack(
 
 
 def _try(network: TextReader, tokenizer: Tokenizer) -> None:
-    """Let the encoder read a word: not all that a config asks for shows in the shapes of weights.
+    """Let the encoder read what it knows and what not: not all that is wrong shows in shapes.
 
     Raises
     ------
     ValueError
     """
-    tokens = tokenize(["a"], tokenizer)
     try:
+        tokens = tokenize(["a \u2603"], tokenizer)  # a snowman, which few vocabularies have
         batch = collate(EncodedDocuments(tokens), np.arange(1), network.pad_id, torch.device("cpu"))
         assert batch.tokens is not None
         with torch.inference_mode():

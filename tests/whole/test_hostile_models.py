@@ -174,6 +174,10 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "a width of 10^6": (with_encoder(hidden_size=10**6), WEIGHTS),
     "a vocabulary of 10^12": (with_encoder(vocab_size=HUGE), WEIGHTS),
     "no attention heads": (with_encoder(num_attention_heads=0), RECORD),
+    "a tokenizer without its unknown token": (
+        with_tokenizer(lambda t: t["model"]["vocab"].pop("[UNK]")),
+        RECORD,
+    ),
     "heads below 0": (with_encoder(num_attention_heads=-2), RECORD),
     "an architecture that fetches code": (with_encoder(model_type="mra"), RECORD),
     "no encoder": (without("network", "encoder"), RECORD),
