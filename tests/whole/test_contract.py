@@ -161,6 +161,7 @@ ENSEMBLE = TranslatedEnsemble(
 
 # A check that must be excused goes into `expected_failed_checks`, with its reason; pytest's
 # `xfail_strict` then tells when the excuse is no longer needed. There is none now.
+@pytest.mark.filterwarnings("ignore:The label .* is a float")  # as some of the checks have them
 @parametrize_with_checks([TEXTS, NUMBERS, ENSEMBLE])
 def test_it_keeps_scikit_learns_contract(estimator: Translation, check: Any) -> None:
     check(estimator)
