@@ -81,7 +81,9 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
     if kind == "skops":
         return _from_skops(blob or b"")
     params = {name: _param_from_json(name, v) for name, v in manifest["params"].items()}
-    audited.check_reading(_KINDS[kind](**params))
+    unfitted = _KINDS[kind](**params)
+    audited.check_reading(unfitted)
+    _params_to_json(unfitted)  # what could not be saved again was never saved
     if kind == HashingVectorizer.__name__:
         vectorizer = HashingVectorizer(**params)
         vectorizer.transform(["a"])  # which checks the arguments

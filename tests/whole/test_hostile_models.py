@@ -283,6 +283,10 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_manifest("vectorizer", "params", "input", value="filename"),
         RECORD,
     ),
+    "a vectorizer with an argument that none has": (
+        with_manifest("vectorizer", "params", "encoding", value={"a": 1}),
+        RECORD,
+    ),
     "a vectorizer that may never end": (
         with_manifest("vectorizer", "params", "token_pattern", value=r"(\w+)+!"),
         RECORD,
