@@ -42,6 +42,39 @@ _TFIDF: dict[str, dict[str, Any]] = {
     "chars": {"analyzer": "char_wb", "ngram_range": (1, 4), "max_features": 200_000},
 }
 
+LabelTextsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="What labels mean: lines of label, tab, text; CSV or JSON lines with label and"
+        " text; a SKOS thesaurus (.ttl, .rdf). Labels without a document can be predicted too.",
+    ),
+]
+Tfidf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="words|pairs|chars",
+        help="Read TF-IDF features of the whole documents too: of words, of pairs of words, or"
+        " of up to four characters, for Chinese, Korean or Finnish."
+        " With --encoder none no network is trained.",
+    ),
+]
+CheckpointDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Go on where the same command was killed; where a network is trained.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any other argument of LightXMLClassifier, such as se_block=True; repeatable.",
+    ),
+]
+
 
 def train(
     data: Data,
@@ -49,27 +82,12 @@ def train(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     label_separator: LabelSeparator = ";",
-    label_texts: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="What labels mean: lines of label, tab, text; CSV or JSON lines with label and"
-            " text; a SKOS thesaurus (.ttl, .rdf). Labels without a document can be predicted too.",
-        ),
-    ] = None,
+    label_texts: LabelTextsFile = None,
     language: Language = None,
     encoder: Annotated[
         str, typer.Option(help="A local folder, a hub name, 'tiny', 'none', 'auto' for BERT-base.")
     ] = "auto",
-    tfidf: Annotated[
-        str | None,
-        typer.Option(
-            metavar="words|pairs|chars",
-            help="Read TF-IDF features of the whole documents too: of words, of pairs of words, or"
-            " of up to four characters, for Chinese, Korean or Finnish."
-            " With --encoder none no network is trained.",
-        ),
-    ] = None,
+    tfidf: Tfidf = None,
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="Encode each document once.")
     ] = False,
@@ -79,21 +97,8 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1e-4,
     random_state: Annotated[int | None, typer.Option(help="Makes the run repeatable.")] = None,
     device: Device = "auto",
-    checkpoint_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Go on where the same command was killed; where a network is trained.",
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other argument of LightXMLClassifier, such as se_block=True; repeatable.",
-        ),
-    ] = None,
+    checkpoint_dir: CheckpointDir = None,
+    set_: Settings = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Fit a LightXMLClassifier on a folder or a file and save it.
