@@ -63,7 +63,8 @@ CheckpointDir = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Go on where the same command was killed; where a network is trained.",
+        help="Go on where the same command was killed: with the network, and with linear"
+        " classifiers that took long.",
     ),
 ]
 Settings = Annotated[
