@@ -41,10 +41,7 @@ class Measurement:
     def __call__(self, network: LightXMLNetwork) -> dict[str, float]:
         """Return the figures that join an epoch's history."""
         ks = [k for k in (1, 3, 5) if k <= self.y.shape[1]]
-        begin, end = (
-            len(self.documents) * n // self.ranks.size
-            for n in (self.ranks.rank, self.ranks.rank + 1)
-        )
+        begin, end = self.ranks.share_of(len(self.documents))
         with lifted(network.head, self.preferred):
             share, _ = prediction.predict_topk(network, self.documents.part(begin, end), ks[-1])
         columns = np.concatenate(self.ranks.gather(share))

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from lightxml.rankers.base import Documents
 from lightxml.rankers.linear import Linear, fit_classifiers
-from lightxml.rankers.sparse import heaviest, normalized
+from lightxml.rankers.sparse import blocks, heaviest, normalized
 from lightxml.rankers.stored import checked, count
 
 FEWEST_LABELS = 1_000  # with documents; below it, a classifier can meet the others' documents
@@ -22,6 +22,7 @@ _LABELS_A_CLUSTER = 100
 _N_OTHERS = 5_000  # documents drawn for the classifier of a cluster
 _MOST_OF_CLUSTER = 1_000  # documents of its cluster that a label's classifier must be told from
 _N_TERMS = 60
+_LABELS_AT_ONCE = 4096  # new labels times clusters, dense, may be too much
 _WIDTH = 64  # numbers that clusters are made by
 _NEVER = np.float32(-8)  # 2 * -(1 - -1)**2, what two margins of -1 say
 
@@ -95,9 +96,10 @@ class LabelTree:
         cluster = np.full(y.shape[1], -1, dtype=np.int32)
         cluster[: len(self.cluster)] = self.cluster
         new = np.flatnonzero((cluster < 0) & (np.bincount(y.indices, minlength=y.shape[1]) > 0))
-        if len(new):
-            margins = _centroids(documents.rows, y, new) @ self.clusters.weights.T
-            cluster[new] = (margins.toarray() + self.clusters.bias).argmax(axis=1)
+        centroids = _centroids(documents.rows, y, new)
+        for begin, end in blocks(len(new), _LABELS_AT_ONCE):
+            margins = (centroids[begin:end] @ self.clusters.weights.T).toarray()
+            cluster[new[begin:end]] = (margins + self.clusters.bias).argmax(axis=1)
         of_label = sp.csr_array(_members(cluster, len(self.clusters.bias)))
         return _fit(
             documents, y, of_label, cluster, labels, self.labels, seed, sample_weight, n_jobs
