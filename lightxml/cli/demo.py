@@ -24,7 +24,7 @@ def demo(
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    from lightxml import LightXMLClassifier
+    from lightxml.classifier import LightXMLClassifier
     from lightxml.datasets import label_sets, load_pydocs
     from lightxml.metrics.measures import propensities
     from lightxml.metrics.tables import format_table, frequency_ranking, rank_metrics

@@ -56,10 +56,9 @@ def explain(
     name_of = names_of(estimator, texts, names)
     if label is not None:
         label = _known(label, estimator.classes_.tolist())
-    from lightxml import inspection
+    from lightxml.inspection.occlusion import explain as explanation_of
 
-    found = inspection.explain(estimator, text, label)
-    found = _named(found, name_of)
+    found = _named(explanation_of(estimator, text, label), name_of)
     typer.echo(str(found))
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)

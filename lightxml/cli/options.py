@@ -193,7 +193,7 @@ def names_of(
 
 def load_model(model: Path, device: str) -> Any:
     """Load a classifier or an ensemble; errors name options."""
-    from lightxml import load
+    from lightxml.ensemble import load
 
     with speaking_options(["device"]):
         return load(model, device)

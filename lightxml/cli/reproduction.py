@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from lightxml import __version__
 from lightxml.classifier import LightXMLClassifier
 from lightxml.cli.recipes import (
     EXTRA_EPOCHS,
@@ -268,5 +268,5 @@ def record(
             {k: v for k, v in member.get_params(deep=False).items() if k != "checkpoint_dir"}
             for member in model.estimators_
         ],
-        "lightxml": __version__,
+        "lightxml": version("lightxml"),
     }

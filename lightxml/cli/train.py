@@ -148,7 +148,7 @@ def train(
 def _fit(
     params: dict[str, Any], bunch: Bunch, texts: dict[str, list[str]] | None, output: Path
 ) -> None:
-    from lightxml import LightXMLClassifier
+    from lightxml.classifier import LightXMLClassifier
     from lightxml.datasets import label_sets
     from lightxml.runtime.ranks import is_first_process
     from lightxml.storage.description import DEFAULTS

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import lightxml
 from tests.cli.conftest import N_TEST, expected_figures, is_one_line, raising, run, write_part
 
 
@@ -55,7 +54,7 @@ def test_evaluate_writes_a_picture_and_the_same_figures(
 def test_evaluate_refuses_a_picture_it_cannot_write_before_it_measures(
     model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lightxml, "load", raising(AssertionError("it has begun")))
+    monkeypatch.setattr("lightxml.ensemble.load", raising(AssertionError("it has begun")))
     (tmp_path / "folder.png").mkdir()
     assert is_one_line(
         run("evaluate", model, data, "--plot", tmp_path / "folder.png"), "is a folder"

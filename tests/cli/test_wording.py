@@ -67,6 +67,8 @@ def test_train_and_predict_speak_so(
     columns = ["--text-column", "title", "--label-column", "topics"]
     result = run("train", table, "--output", tmp_path / "m", *columns)
     assert is_one_line(result, "--max-length 2 is short")
-    monkeypatch.setattr("lightxml.load", raising(ValueError("device='cuda' is not available")))
+    monkeypatch.setattr(
+        "lightxml.ensemble.load", raising(ValueError("device='cuda' is not available"))
+    )
     for command in (["predict", model, "-"], ["explain", model, "a"]):
         assert is_one_line(run(*command), "--device cuda is not available")
