@@ -62,7 +62,7 @@ class Centroids:
 
     def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return the cosines of the candidates, as `Ranker.score` does."""
-        return products_at(documents.rows, self.centroids, candidates)[:, None]
+        return products_at(documents.rows, self.centroids, self._index, candidates)[:, None]
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays, as `Ranker.describe` does."""

@@ -91,7 +91,7 @@ class Linear:
 
     def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return the margins of the candidates, as `Ranker.score` does."""
-        products = products_at(documents.rows, self.weights, candidates)
+        products = products_at(documents.rows, self.weights, self._by_feature, candidates)
         return (products + self.bias[candidates.indices])[:, None]
 
     def update(

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn
 
 _NARROW = np.iinfo(np.int32).max
+_FEW_PRODUCTS = 50_000  # of values of a document, where `products_at` makes all
 
 
 def blocks(n: int, size: int) -> Iterator[tuple[int, int]]:
@@ -205,25 +206,37 @@ def values_at(matrix: sp.csr_array, pattern: sp.csr_array) -> np.ndarray:
     return np.where(there, np.append(matrix.data, np.float32(0))[places], np.float32(0))
 
 
-def products_at(rows: sp.csr_array, weights: sp.csr_array, candidates: sp.csr_array) -> np.ndarray:
+def products_at(
+    rows: sp.csr_array, weights: sp.csr_array, by_feature: sp.csr_array, candidates: sp.csr_array
+) -> np.ndarray:
     """Return the entries of ``rows @ weights.T`` where `candidates` has entries, float32.
 
-    Each is the sum over a row of `weights` in its order, whatever else is asked for.
+    Each depends on the row and the label alone, whatever else is asked for.
 
     Parameters
     ----------
     rows : csr_array of float32, shape (n_documents, n_features)
     weights : csr_array of float32, shape (n_labels, n_features)
+    by_feature : csr_array of float32, shape (n_features, n_labels)
+        `weights`, transposed.
     candidates : csr_array, shape (n_documents, n_labels)
     """
     products = np.empty(candidates.nnz, dtype=np.float32)
     x = np.zeros(weights.shape[1], dtype=np.float32)
+    columns = by_feature.T
+    costs = row_sums(np.diff(by_feature.indptr)[rows.indices].astype(np.int64), rows.indptr)
     for i in range(rows.shape[0]):
         own = slice(rows.indptr[i], rows.indptr[i + 1])
+        features, values = rows.indices[own], rows.data[own]
         some = slice(candidates.indptr[i], candidates.indptr[i + 1])
-        x[rows.indices[own]] = rows.data[own]
-        products[some] = weights[candidates.indices[some]] @ x
-        x[rows.indices[own]] = 0
+        labels = candidates.indices[some]
+        if costs[i] <= _FEW_PRODUCTS:
+            # Of a short text with all labels: that is less work than to pick the labels' rows.
+            products[some] = (columns[:, features] @ values)[labels]
+        else:
+            x[features] = values
+            products[some] = weights[labels] @ x
+            x[features] = 0
     return products
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from lightxml.rankers import sparse
 from lightxml.rankers.base import Documents
 from lightxml.rankers.linear import Linear, fit_linear
 from lightxml.rankers.sparse import normalized
@@ -39,6 +40,15 @@ def test_it_says_the_margins(ranker: Linear, task: Task) -> None:
     is_own = y.toarray() > 0
     assert found[is_own].min() > found[~is_own].max()
     assert ranker.columns == ("margin",)
+
+
+def test_long_texts_are_scored_to_the_same_bits(
+    ranker: Linear, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents, y = task
+    found = ranker.score(documents, every(*y.shape))
+    monkeypatch.setattr(sparse, "_FEW_PRODUCTS", -1)  # as if no text were short
+    np.testing.assert_array_equal(ranker.score(documents, every(*y.shape)), found)
 
 
 def test_it_proposes_what_it_scores_highest(ranker: Linear, task: Task) -> None:
