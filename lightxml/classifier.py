@@ -329,7 +329,14 @@ class LightXMLClassifier(TopKEstimator):
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: Any, *, label_texts: Any = None, X_val: Any = None, y_val: Any = None
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        label_texts: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
     ) -> Self:
         """Learn to rank labels for documents.
 
@@ -343,6 +350,10 @@ class LightXMLClassifier(TopKEstimator):
         y : indicator matrix of shape (n_documents, n_labels), or list of collections of labels
             The matrix may be dense, a data frame or in any scipy sparse format, with entries 0
             and 1. The names of a frame's columns are the labels.
+        sample_weight : array-like of shape (n_documents,), default=None
+            How much each document counts: in the linear classifiers (as a factor of C), in the
+            votes of the neighbors, in the network's loss, and in what the final ranker learns. 0
+            leaves a document out.
         label_texts : mapping of label to text, or sequence of texts, default=None
             What the labels mean: a text, or a list of texts (name, synonyms, description). Labels
             that only have a text become classes too, and can be predicted. With an indicator
@@ -387,7 +398,7 @@ class LightXMLClassifier(TopKEstimator):
         CheckpointWarning
             If a checkpoint is damaged, could not be written, or the disk has no room for two.
         """
-        return self._fit(X, y, label_texts, X_val, y_val)
+        return self._fit(X, y, label_texts, X_val, y_val, sample_weight=sample_weight)
 
     def _fit(
         self,
@@ -397,15 +408,114 @@ class LightXMLClassifier(TopKEstimator):
         X_val: Any,
         y_val: Any,
         kept: list[Path] | None = None,
+        sample_weight: Any = None,
     ) -> Self:
         """Fit; where `kept` is a list, checkpoints stay, and their folder is added to it."""
         from lightxml.fitting.fit import fit_model  # a model that is loaded does without
 
         params = self.get_params(deep=False)
         storage.warn_if_unsavable(params)
-        self._model = fit_model(params, X, y, X_val, y_val, label_texts, kept)
+        self._model = fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight)
         if (own := own_classifier(self._model)) is not None:  # of trees, only the fitted ones tell
             storage.warn_if_unsavable({**params, "features": None, "final_ranker": own})
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any, *, sample_weight: Any = None, label_texts: Any = None
+    ) -> Self:
+        """Learn from more documents, and more labels, without a new fit.
+
+        The documents join the neighbors; the linear classifiers of their labels, and of labels
+        that take a new document for theirs, are fitted anew on all documents. What weighs the
+        rankers, the vectorizer with its vocabulary, and a network stay as they are. An estimator
+        that is not fitted is fitted.
+
+        Parameters
+        ----------
+        X : documents or numeric matrix, as at `fit`
+        y : the labels of the documents, in the form that `y` had at `fit`
+            New labels come behind the others in `classes_`, sorted among themselves. Of an
+            indicator matrix they are further columns; of a data frame, columns of other names.
+        sample_weight : array-like of shape (n_documents,), default=None
+            As at `fit`.
+        label_texts : mapping, sequence or matrix, default=None
+            As at `fit`, of labels whose texts are new; labels that only have a text become
+            classes too. Where X is numeric, a row for each label.
+
+        Returns
+        -------
+        The estimator itself. If there is an error, it is as it was.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `X`, `y`, `sample_weight` or `label_texts` is not what `fit` takes, does not go
+            with what was learned, or the model has not kept its training documents: it does so
+            with the ranker "neighbors" and up to 200,000 documents.
+
+        Warns
+        -----
+        UserWarning
+            If the network has learned from less than half of the documents.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self._fit(X, y, label_texts, None, None, sample_weight=sample_weight)
+        from lightxml.fitting.update import with_more
+
+        self._check_names(X)
+        params = self.get_params(deep=False)
+        self._model = with_more(params, self._model, X, y, sample_weight, label_texts)
+        return self
+
+    def add_labels(self, label_texts: Any) -> Self:
+        """Add labels that have a text and no document.
+
+        Parameters
+        ----------
+        label_texts : mapping of label to text, or sequence of texts
+            As at `fit`. New labels come behind the others in `classes_`, sorted among themselves;
+            the texts of a known label take the place of its earlier ones. A sequence, or numbers
+            behind those of the columns, where `y` was an indicator matrix: its next columns.
+
+        Returns
+        -------
+        The estimator itself. If there is an error, it is as it was.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `label_texts` is not what `fit` takes, a new label has no text, or the model was
+            fitted without label texts.
+        NotFittedError
+            Before `fit`.
+        """
+        from lightxml.fitting.update import with_labels
+
+        self._model = with_labels(self.get_params(deep=False), self._first_model, label_texts)
+        return self
+
+    def remove_labels(self, labels: Any) -> Self:
+        """Forget labels.
+
+        Parameters
+        ----------
+        labels : list of labels
+            Where `y` was an indicator matrix, they stay in `classes_` and are never predicted.
+
+        Returns
+        -------
+        The estimator itself. If there is an error, it is as it was.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one of them is no label of the model, or none is left.
+        NotFittedError
+            Before `fit`.
+        """
+        from lightxml.fitting.update import without_labels
+
+        self._model = without_labels(self.get_params(deep=False), self._first_model, labels)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -465,14 +575,18 @@ class LightXMLClassifier(TopKEstimator):
     def _read(self, X: Any) -> Documents:
         model = self._first_model
         documents = model.read(X)
-        if not model.reads_texts:
-            validate_data(self, X, skip_check_array=True, reset=False)  # a data frame's names
+        self._check_names(X)
         if model.text_reader is None or self.memory is None:
             return documents
         from lightxml.predicting import frozen
 
         encoded = frozen.with_kept_summaries(model.text_reader, documents.encoded, self.memory)
         return replace(documents, encoded=encoded)
+
+    def _check_names(self, X: Any) -> None:
+        """Refuse a data frame whose columns have other names than those of the fit."""
+        if not self._first_model.reads_texts:
+            validate_data(self, X, skip_check_array=True, reset=False)
 
     def _members(self, X: Any) -> Members:
         return [(self._first_model, self._read(X))]

@@ -6,7 +6,7 @@ numbers and every stored entry 1, beside the labels of its columns.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any, Literal
@@ -85,6 +85,94 @@ def encode(y: Any, n_documents: int, *, name: str = "y") -> Labels:
     return labels
 
 
+def encode_more(
+    y: Any, classes: np.ndarray, form: LabelForm, n_documents: int, *, name: str = "y"
+) -> Labels:
+    """Check the labels of more documents; labels that are not among `classes` come behind them.
+
+    Parameters
+    ----------
+    y : as `encode` takes it
+        Columns of an array that are more than there are classes are new labels; so are those of a
+        frame with names that are none. Columns of all `classes` are expected.
+    classes : ndarray of shape (n_labels,)
+    form : str
+    n_documents : int
+    name : str
+
+    Returns
+    -------
+    Labels
+        The `classes`, and new ones sorted among themselves. `form` is the one given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `encode_known` and `extended`; that no document has a label is no error.
+    """
+    _check_kind(y, form, name)
+    if form == "collections":
+        rows = _check_rows(y, n_documents, name)
+        together = extended(classes, [label for row in rows for label in row], form, name=name)
+        return Labels(encode_known(y, together, form, n_documents, name=name), together, form)
+    matrix, _ = _encode_indicator(y, n_documents, name)
+    labels: list[Any] = list(range(matrix.shape[1]))
+    is_named = is_frame(y) and classes.tolist() != list(range(len(classes)))
+    if is_named:
+        labels = _named(y, name).tolist()
+    place = {label: i for i, label in enumerate(labels)}
+    for label in classes.tolist():
+        if label not in place:
+            raise ValueError(
+                f"{name} has no column {label!r}; expected one for each of the {len(classes)} "
+                "labels of the model, and new ones behind them."
+            )
+    together = extended(classes, labels, form, name=name)
+    order = [place[label] for label in together.tolist()]
+    return Labels(_canonical(matrix[:, order]), together, form)
+
+
+def extended(
+    classes: np.ndarray, labels: Iterable[Any], form: LabelForm, *, name: str = "y"
+) -> np.ndarray:
+    """Return the classes, and behind them the labels that are none, sorted among themselves.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_labels,)
+    labels : iterable of labels
+        In any order, with repetitions.
+    form : str
+        Columns of an array are numbered without a gap.
+    name : str
+        The argument's name, for messages.
+
+    Raises
+    ------
+    ValueError
+        If a new label is of another type, or its number is not the next one.
+    """
+    known = classes.tolist()
+    of_model = set(known)
+    new = list({label: None for label in labels if label not in of_model})
+    if not new:
+        return classes
+    for label in new:
+        if isinstance(label, str) != isinstance(known[0], str):
+            raise ValueError(
+                f"{name} has the label {label!r:.100} ({type(label).__name__}), but the model's "
+                f"labels are {type(known[0]).__name__}, such as {known[0]!r:.100}."
+            )
+    new.sort()
+    is_numbered = form != "collections" and known == list(range(len(known)))
+    if is_numbered and new != list(range(len(known), len(known) + len(new))):
+        raise ValueError(
+            f"{name} has the label {new[0]!r:.100}, but labels are the columns of y: the next one "
+            f"is {len(known)}."
+        )
+    return as_classes([*known, *new])
+
+
 def encode_known(
     y: Any, classes: np.ndarray, form: LabelForm, n_documents: int, *, name: str = "y"
 ) -> sp.csr_array:
@@ -103,13 +191,8 @@ def encode_known(
         As `encode`; also if the number of columns or their names differ, or a list of collections
         is given where the model was fitted on an indicator matrix, or the reverse.
     """
-    collections = is_collections(y, name=name)
-    if collections != (form == "collections"):
-        now, then = _COLLECTIONS, _INDICATOR
-        if not collections:
-            now, then = then, now
-        raise ValueError(f"{name} is {now}, but the model was fitted on {then}. Give it as that.")
-    if collections:
+    _check_kind(y, form, name)
+    if form == "collections":
         rows = _check_rows(y, n_documents, name)
         column = {label: j for j, label in enumerate(classes.tolist())}
         known = [sorted({column[label] for label in row if label in column}) for row in rows]
@@ -125,6 +208,16 @@ def encode_known(
         )
     places = places_of(y, classes, name) if is_frame(y) else None
     return matrix if places is None else _canonical(matrix[:, places])
+
+
+def _check_kind(y: Any, form: LabelForm, name: str) -> None:
+    """Refuse an indicator matrix where the model learnt collections, and the reverse."""
+    collections = is_collections(y, name=name)
+    if collections != (form == "collections"):
+        now, then = _COLLECTIONS, _INDICATOR
+        if not collections:
+            now, then = then, now
+        raise ValueError(f"{name} is {now}, but the model was fitted on {then}. Give it as that.")
 
 
 def has_known(y: Any, known: sp.csr_array, classes: np.ndarray, *, name: str) -> bool:

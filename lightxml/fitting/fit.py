@@ -25,6 +25,7 @@ def fit_model(
     y_val: Any = None,
     label_texts: Any = None,
     kept: list[Path] | None = None,
+    sample_weight: Any = None,
 ) -> FittedModel:
     """Check arguments and data, train the network, fit the rankers and the final one.
 
@@ -32,7 +33,7 @@ def fit_model(
     ----------
     params : dict
         The arguments of `LightXMLClassifier`, by name.
-    X, y, X_val, y_val, label_texts
+    X, y, X_val, y_val, label_texts, sample_weight
         As `LightXMLClassifier.fit` takes them, with its errors.
     kept : list of Path, optional
         Where it is given, the checkpoints stay, and their folder is added to it.
@@ -43,7 +44,7 @@ def fit_model(
         If a GPU's memory is not enough; what the fit held there is free again.
     """
     try:
-        return _fit_model(params, X, y, X_val, y_val, label_texts, kept)
+        return _fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight)
     except _out_of_memory() as error:
         # The frames that the error came through hold the network and the batch.
         traceback.clear_frames(error.__traceback__)
@@ -69,12 +70,13 @@ def _fit_model(
     y_val: Any,
     label_texts: Any,
     kept: list[Path] | None,
+    sample_weight: Any,
 ) -> FittedModel:
     decisions.check_params(params)
     with joined(params["device"]) as ranks:
         if not ranks.is_first:
             params = {**params, "verbose": 0}
-        task = check_task(params, X, y, X_val, y_val, label_texts, ranks)
+        task = check_task(params, X, y, X_val, y_val, label_texts, sample_weight, ranks)
         seed = ranks.from_first(lambda: draw_seed(params["random_state"]))
         with checkpoints_of(task, seed, kept) as checkpoints:
             if checkpoints is not None:

@@ -26,7 +26,7 @@ from lightxml.network.encoders import build_encoder
 from lightxml.network.features import describe_features
 from lightxml.network.heads.kinds import choose_head
 from lightxml.network.network import LightXMLNetwork
-from lightxml.network.ranker import NetworkRanker
+from lightxml.network.ranker import ranker_of as ranker_of_network
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.predicting.frozen import cache_folder, summarise_all
 from lightxml.rankers.base import Ranker
@@ -108,10 +108,10 @@ def fit_network(
     return Trained(replace(model, history=history), documents, new)
 
 
-def ranker_of(model: FittedModel) -> Callable[[np.ndarray], Ranker]:
+def ranker_of(model: FittedModel, n_documents: int) -> Callable[[np.ndarray], Ranker]:
     """Return what makes the ranker "network", given which labels have a training document."""
     assert model.network is not None
-    return partial(NetworkRanker, model.network)
+    return partial(ranker_of_network, model.network, n_documents)
 
 
 def with_held_out(task: Task, seed: int) -> Task:

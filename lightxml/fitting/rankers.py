@@ -48,7 +48,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
         from lightxml.fitting.network import ranker_of
 
         model, documents, new = with_network(task, inputs, held, documents, new, seed, checkpoints)
-        make_network = ranker_of(model)
+        make_network = ranker_of(model, len(documents))
     elif (source := decisions.encoder(params, reads_texts=task.reader.reads_texts)) is not None:
         model = with_encoder(model, source, params)
         documents = with_vectors(model, documents, params)
@@ -79,6 +79,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
                 label_vectors=label_vectors(task, model),
                 keep=None if checkpoints is None else keep_in(checkpoints),
                 say=partial(say, verbose=params["verbose"]),
+                sample_weight=task.sample_weight,
                 seed=seed,
                 n_jobs=params["n_jobs"],
             ).panel

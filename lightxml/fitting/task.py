@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs, Reader, reader_of
 from lightxml.data.label_texts import check_label_rows, check_label_texts
 from lightxml.data.labels import Labels, encode
 from lightxml.data.matrices import FeatureMatrix
+from lightxml.data.weights import check_sample_weight
 from lightxml.exceptions import warn
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
@@ -42,6 +44,7 @@ class Task:
         Who proposes and scores labels.
     label_texts : tuple of tuples of str, csr_array or None
         The texts of each label; where X is numeric, a row for each.
+    sample_weight : ndarray of float64, shape (n_documents,), or None
     ranks : Ranks
         The processes that train together.
     """
@@ -53,6 +56,7 @@ class Task:
     validation: Validation | None
     rankers: tuple[str, ...]
     label_texts: tuple[tuple[str, ...], ...] | sp.csr_array | None
+    sample_weight: np.ndarray | None
     ranks: Ranks
 
 
@@ -63,6 +67,7 @@ def check_task(
     X_val: Any,
     y_val: Any,
     label_texts: Any,
+    sample_weight: Any,
     ranks: Ranks,
 ) -> Task:
     """Check the data, before anything takes long; errors as `LightXMLClassifier.fit`."""
@@ -70,6 +75,7 @@ def check_task(
         raise ValueError("X_val and y_val go together; pass both or neither.")
     reader, inputs = reader_of(X, params["encoder"], params["features"])
     labels = encode(y, len(inputs))
+    weights = check_sample_weight(sample_weight, len(inputs))
     _warn_of_labels(labels)
     texts = None
     if label_texts is not None:
@@ -99,7 +105,7 @@ def check_task(
         check_given_clusters(params["label_clusters"], len(labels.classes))
     if encoder is not None or "network" in rankers:
         check_network(encoder, params["device"])
-    task = Task(params, reader, inputs, labels, validation, rankers, texts, ranks)
+    task = Task(params, reader, inputs, labels, validation, rankers, texts, weights, ranks)
     if ranks.size > 1:
         ranks.check_same(common_ground(params, inputs.given, labels, _given(validation), texts))
     return task

@@ -75,8 +75,16 @@ class FittedModel:
 
     @property
     def label_clusters(self) -> np.ndarray | None:
-        """The cluster of each label, int64 of shape (n_labels,); None without clusters."""
-        return None if self.network is None else self.network.head.label_clusters
+        """The cluster of each label, int64 of shape (n_labels,); None without clusters.
+
+        -1 for a label that has come since the network was trained.
+        """
+        clusters = None if self.network is None else self.network.head.label_clusters
+        if clusters is None or self.panel is None:
+            return clusters
+        ranker: Any = next(each for each in self.panel.rankers if each.name == "network")
+        outputs = ranker.outputs
+        return np.where(outputs < 0, -1, clusters[outputs])
 
     @property
     def vectorizer(self) -> Any:
@@ -184,9 +192,9 @@ class FittedModel:
             if self.panel is not None:
                 found.append(self.panel.logits_of(some, wanted))
             else:
-                from lightxml.network.ranker import NetworkRanker
+                from lightxml.network.ranker import ranker_of
 
-                ranker = NetworkRanker(self._trained, np.ones(len(self.classes), dtype=bool))
+                ranker = ranker_of(self._trained, 0, np.ones(len(self.classes), dtype=bool))
                 found.append(ranker.score(some, wanted)[:, 0])
         return np.concatenate(found)
 

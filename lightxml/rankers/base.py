@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -97,6 +97,17 @@ class Ranker(Protocol):
         -------
         ndarray of float32, shape (candidates.nnz, len(columns))
             In the order of the entries. Independent of which other candidates are there.
+        """
+        ...
+
+    def relabeled(self, source: np.ndarray) -> Self:
+        """Return the ranker with other label columns.
+
+        Parameters
+        ----------
+        source : ndarray of int64, shape (n_labels,)
+            The present column of each label, rising; -1 for a label of which nothing is known.
+            Columns that are not named are forgotten.
         """
         ...
 

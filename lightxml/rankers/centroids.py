@@ -19,6 +19,7 @@ from lightxml.rankers.sparse import (
     normalized,
     ones_of,
     products_at,
+    relabeled_rows,
     scaled,
     stacked,
     transposed,
@@ -63,6 +64,10 @@ class Centroids:
     def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return the cosines of the candidates, as `Ranker.score` does."""
         return products_at(documents.rows, self.centroids, self._index, candidates)[:, None]
+
+    def relabeled(self, source: np.ndarray) -> Centroids:
+        """Return the centroids of other labels, as `Ranker.relabeled` does."""
+        return Centroids(relabeled_rows(self.centroids, source))
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays, as `Ranker.describe` does."""

@@ -16,8 +16,8 @@ is covered everywhere, from a name that says more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -30,6 +30,7 @@ from lightxml.rankers.mentions import Trie, make_trie
 from lightxml.rankers.sparse import (
     best_of_owners,
     blocks,
+    destinations,
     grouped,
     largest,
     narrow,
@@ -154,6 +155,17 @@ class LabelTexts:
                 row, candidates.indices[first:last], dense, is_held, mentions, scores[first:last]
             )
         return scores
+
+    def relabeled(self, source: np.ndarray) -> LabelTexts:
+        """Return the texts of other labels, as `Ranker.relabeled` does; new ones have none."""
+        owners = destinations(source, self.n_labels)[self.owners]
+        kept = np.flatnonzero(owners >= 0)
+        words = self.words
+        if words is not None and len(kept) < len(owners):
+            words = replace(words, texts=words.texts.only(kept))
+        return LabelTexts(
+            len(source), owners[kept].astype(np.int32), narrow(self.weights[kept]), words
+        )
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays that `made_of` makes the same ranker of."""
@@ -333,16 +345,55 @@ def fit_label_texts(texts: Sequence[Sequence[str]], documents: Documents) -> Lab
     """
     if documents.texts is None:
         raise ValueError("label_texts are texts, but X is numeric; expected a matrix.")
+    known, owners, sequences = _sequences(texts)
+    frequencies = document_frequencies(known, documents.texts)
+    words = Words(known, sequences, frequencies, len(documents))
+    return _weighted(len(texts), owners, words)
+
+
+def renewed(
+    earlier: LabelTexts,
+    texts: Sequence[Sequence[str]],
+    documents: Documents,
+    seen: Callable[[Sequence[str]], np.ndarray],
+) -> LabelTexts:
+    """Return the ranker of texts of which some are new, with more documents.
+
+    Parameters
+    ----------
+    earlier : LabelTexts
+        With words.
+    texts : sequence of sequences of str, length n_labels
+        Of all labels.
+    documents : Documents
+        The new ones, with texts.
+    seen : callable
+        Given words (`words.split`) that no earlier text has, in how many earlier documents each
+        stands, int64.
+    """
+    assert earlier.words is not None
+    assert documents.texts is not None
+    known, owners, sequences = _sequences(texts)
+    before = dict(
+        zip(earlier.words.vocabulary.words, earlier.words.frequencies.tolist(), strict=True)
+    )
+    new = [word for word in known.words if word not in before]
+    before.update(zip(new, seen(new).tolist(), strict=True))
+    frequencies = np.array([before[word] for word in known.words], dtype=np.int64)
+    frequencies += document_frequencies(known, documents.texts)
+    n_documents = earlier.words.n_documents + len(documents)
+    return _weighted(len(texts), owners, Words(known, sequences, frequencies, n_documents))
+
+
+def _sequences(texts: Sequence[Sequence[str]]) -> tuple[Vocabulary, np.ndarray, Sequences]:
+    """Return the words of labels' texts, the label of each text with a word, and these texts."""
     owners = np.repeat(np.arange(len(texts), dtype=np.int32), [len(each) for each in texts])
     flat = [text for each in texts for text in each]
     known = vocabulary(flat)
     sequences = known.sequences(flat)
     filled = np.flatnonzero(np.diff(sequences.starts))
     starts = np.append(sequences.starts[filled], len(sequences.words))
-    sequences = Sequences(sequences.words, starts)
-    frequencies = document_frequencies(known, documents.texts)
-    words = Words(known, sequences, frequencies, len(documents))
-    return _weighted(len(texts), owners[filled], words)
+    return known, owners[filled], Sequences(sequences.words, starts)
 
 
 def fit_label_rows(matrix: sp.csr_array) -> LabelTexts:

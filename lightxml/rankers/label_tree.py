@@ -80,7 +80,7 @@ class LabelTree:
         sample_weight: np.ndarray | None = None,
         n_jobs: int | None = None,
     ) -> LabelTree:
-        """Return a tree with all clusters' classifiers, and those of some labels, fitted anew.
+        """Return a tree with the classifiers of some labels fitted anew; the clusters' stay.
 
         A label that had no document joins the cluster whose classifier says most of the label's
         documents together.
@@ -100,10 +100,20 @@ class LabelTree:
         for begin, end in blocks(len(new), _LABELS_AT_ONCE):
             margins = (centroids[begin:end] @ self.clusters.weights.T).toarray()
             cluster[new[begin:end]] = (margins + self.clusters.bias).argmax(axis=1)
-        of_label = sp.csr_array(_members(cluster, len(self.clusters.bias)))
-        return _fit(
-            documents, y, of_label, cluster, labels, self.labels, seed, sample_weight, n_jobs
+        inside = _fit_inside(documents, y, cluster, labels, seed, sample_weight, n_jobs)
+        of_labels = self.labels.replaced(labels, *inside, y.shape[1])
+        return LabelTree(self.clusters, of_labels, cluster)
+
+    def widened(self, n_features: int) -> LabelTree:
+        """Return the tree for documents with more features, which it gives no weight."""
+        return LabelTree(
+            self.clusters.widened(n_features), self.labels.widened(n_features), self.cluster
         )
+
+    def relabeled(self, source: np.ndarray) -> LabelTree:
+        """Return the tree with other labels, as `Ranker.relabeled` does."""
+        cluster = np.where(source < 0, np.int32(-1), self.cluster[source])
+        return LabelTree(self.clusters, self.labels.relabeled(source), cluster)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays, as `Ranker.describe` does."""
@@ -167,43 +177,49 @@ def fit_label_tree(
     n_clusters = max(1, len(trained) // _LABELS_A_CLUSTER)
     cluster = np.full(y.shape[1], -1, dtype=np.int32)
     cluster[trained] = _clustered(_centroids(documents.rows, y, trained), n_clusters, seed)
-    members = _members(cluster, n_clusters)
-    empty = Linear(
-        sp.csr_array((y.shape[1], documents.rows.shape[1]), dtype=np.float32),
-        np.full(y.shape[1], -1, dtype=np.float32),
+    more: dict[str, Any] = {"seed": seed, "sample_weight": sample_weight, "n_jobs": n_jobs}
+    of_cluster = _has_cluster(y, cluster, n_clusters)
+    nobody = sp.csr_array(of_cluster.shape, dtype=np.float32)
+    clusters = Linear(
+        *fit_classifiers(
+            documents, of_cluster, nobody, np.arange(n_clusters), n_drawn=_N_OTHERS, **more
+        )
     )
-    return _fit(documents, y, members, cluster, trained, empty, seed, sample_weight, n_jobs)
+    n_features = documents.rows.shape[1]
+    nothing = np.full(1, -1, dtype=np.float32)
+    labels = Linear(sp.csr_array((1, n_features), dtype=np.float32), nothing)
+    inside = _fit_inside(documents, y, cluster, trained, **more)
+    return LabelTree(clusters, labels.replaced(trained, *inside, y.shape[1]), cluster)
 
 
-def _fit(
+def _fit_inside(
     documents: Documents,
     y: sp.csr_array,
-    members: sp.csr_array,
     cluster: np.ndarray,
     labels: np.ndarray,
-    earlier: Linear,
     seed: int,
     sample_weight: np.ndarray | None,
     n_jobs: int | None,
-) -> LabelTree:
-    more: dict[str, Any] = {"seed": seed, "sample_weight": sample_weight, "n_jobs": n_jobs}
-    ones = sp.csr_array((np.ones(y.nnz, np.float32), y.indices, y.indptr), shape=y.shape)
-    of_cluster = sp.csr_array(ones @ members)  # an entry: the document has a label of the cluster
-    nobody = sp.csr_array(of_cluster.shape, dtype=np.float32)
-    weights, bias = fit_classifiers(
-        documents, of_cluster, nobody, np.arange(members.shape[1]), n_drawn=_N_OTHERS, **more
-    )
-    inside = fit_classifiers(
+) -> tuple[sp.csr_array, np.ndarray]:
+    """Fit classifiers that tell a label's documents from the others of its cluster."""
+    return fit_classifiers(
         documents,
         y,
-        of_cluster,
+        _has_cluster(y, cluster, int(cluster.max()) + 1),
         labels,
         groups=np.maximum(cluster, 0).astype(np.int64),
         most_likely=_MOST_OF_CLUSTER,
         n_drawn=0,
-        **more,
+        seed=seed,
+        sample_weight=sample_weight,
+        n_jobs=n_jobs,
     )
-    return LabelTree(Linear(weights, bias), earlier.replaced(labels, *inside, y.shape[1]), cluster)
+
+
+def _has_cluster(y: sp.csr_array, cluster: np.ndarray, n_clusters: int) -> sp.csr_array:
+    """Return an entry for each document that has a label of a cluster."""
+    ones = sp.csr_array((np.ones(y.nnz, np.float32), y.indices, y.indptr), shape=y.shape)
+    return sp.csr_array(ones @ _members(cluster, n_clusters))
 
 
 def _centroids(rows: sp.csr_array, y: sp.csr_array, labels: np.ndarray) -> sp.csr_array:

@@ -11,7 +11,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents
-from lightxml.rankers.sparse import best_of_owners, blocks, grouped, largest, ranges, stacked
+from lightxml.rankers.sparse import (
+    best_of_owners,
+    blocks,
+    destinations,
+    grouped,
+    largest,
+    ranges,
+    stacked,
+)
 from lightxml.rankers.stored import checked, count, numbers_below
 from lightxml.rankers.vectors import centre_of, directions
 
@@ -87,6 +95,34 @@ class LabelVectors:
             cosines = np.einsum("ij,ij->i", queries[row_of_text], self.keys[text])
             scores[pairs, 0] = np.maximum.reduceat(cosines, first)
         return scores
+
+    def replaced(self, labels: np.ndarray, owners: np.ndarray, vectors: np.ndarray) -> LabelVectors:
+        """Return the ranker with other texts of some labels; the centre stays.
+
+        Parameters
+        ----------
+        labels : ndarray of int64
+            Their earlier texts go.
+        owners : ndarray of int64, shape (n_texts,)
+            The label of each new text.
+        vectors : ndarray of float, shape (n_texts, width)
+        """
+        stays = ~np.isin(self.owners, labels)
+        keys = directions(vectors, self.centre)
+        filled = keys.any(axis=1)
+        halves = keys[filled].astype(np.float16).astype(np.float32)
+        together = np.concatenate([self.owners[stays], owners[filled].astype(np.int32)])
+        order = np.argsort(together, kind="stable")
+        keys = np.concatenate([self.keys[stays], halves])[order]
+        return LabelVectors(self.n_labels, together[order], self.centre, keys)
+
+    def relabeled(self, source: np.ndarray) -> LabelVectors:
+        """Return the vectors of other labels, as `Ranker.relabeled` does; new ones have none."""
+        owners = destinations(source, self.n_labels)[self.owners]
+        kept = owners >= 0
+        return LabelVectors(
+            len(source), owners[kept].astype(np.int32), self.centre, self.keys[kept]
+        )
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return settings and arrays, as `Ranker.describe` does."""

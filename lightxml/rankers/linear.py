@@ -18,9 +18,11 @@ from lightxml.rankers.sparse import (
     largest_of_product,
     narrow,
     products_at,
+    relabeled_rows,
     row_sums,
     stacked,
     transposed,
+    widened,
 )
 from lightxml.rankers.stored import as_halves, checked, count, packed, unpacked
 
@@ -132,13 +134,20 @@ class Linear:
     ) -> Linear:
         """Return a ranker of so many labels, with other classifiers for some; new ones say no."""
         n_old = len(self.bias)
-        source = np.full(n_labels, n_old)  # an empty row, between the old ones and the new
+        source = np.full(n_labels, -1)
         source[:n_old] = np.arange(n_old)
-        source[labels] = n_old + 1 + np.arange(len(labels))
-        empty = sp.csr_array((1, weights.shape[1]), dtype=np.float32)
-        together = stacked([self.weights, empty, weights], weights.shape[1])
-        biases = np.concatenate([self.bias, np.full(1, -1, dtype=np.float32), bias])
-        return Linear(narrow(sp.csr_array(together[source])), biases[source])
+        source[labels] = n_old + np.arange(len(labels))
+        together = stacked([self.weights, weights], weights.shape[1])
+        return Linear(together, np.concatenate([self.bias, bias])).relabeled(source)
+
+    def widened(self, n_features: int) -> Linear:
+        """Return the ranker for documents with more features, which it gives no weight."""
+        return Linear(widened(self.weights, n_features), self.bias)
+
+    def relabeled(self, source: np.ndarray) -> Linear:
+        """Return a ranker of other labels, as `Ranker.relabeled` does; new ones say no."""
+        bias = np.where(source < 0, np.float32(-1), self.bias[source])
+        return Linear(relabeled_rows(self.weights, source), bias)
 
     def explain(self, document: Documents, label: int) -> LinearExplanation:
         """Return what each feature of the one document adds to a label's margin."""

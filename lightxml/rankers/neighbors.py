@@ -18,10 +18,12 @@ from lightxml.rankers.sparse import (
     largest_of_product,
     narrow,
     ones_of,
+    relabeled_columns,
     row_sums,
     stacked,
     transposed,
     values_at,
+    widened,
 )
 from lightxml.rankers.stored import (
     as_halves,
@@ -125,6 +127,38 @@ class Neighbors:
             nearest.eliminate_zeros()
             found.append(self._likeliest(largest(nearest, _MANY), k))
         return stacked(found, self.y.shape[1])
+
+    def nearest(self, numbers: np.ndarray) -> sp.csr_array:
+        """Return the cosines of the 50 documents nearest to some of them, themselves among these.
+
+        Returns
+        -------
+        csr_array of float32, shape (len(numbers), n_documents)
+        """
+        found = [
+            self._nearest(self.rows[numbers[begin:end]], _MANY)
+            for begin, end in blocks(len(numbers), _DOCUMENTS_AT_ONCE)
+        ]
+        return stacked(found, self.rows.shape[0])
+
+    def joined(
+        self, documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None = None
+    ) -> Neighbors:
+        """Return the documents with more of them; as `fit_neighbors` takes them."""
+        new = fit_neighbors(documents, y, sample_weight=sample_weight)
+        return Neighbors(
+            stacked([self.rows, new.rows], self.rows.shape[1]),
+            stacked([self.y, new.y], y.shape[1]),
+            np.concatenate([self.votes, new.votes]),
+        )
+
+    def widened(self, n_features: int) -> Neighbors:
+        """Return the documents with more features, of which they have none."""
+        return Neighbors(widened(self.rows, n_features), self.y, self.votes)
+
+    def relabeled(self, source: np.ndarray) -> Neighbors:
+        """Return the documents with other labels, as `Ranker.relabeled` does."""
+        return Neighbors(self.rows, relabeled_columns(self.y, source), self.votes)
 
     def explain(self, document: Documents, label: int) -> NeighborsExplanation:
         """Return the nearest documents that have a label, for one document."""

@@ -82,6 +82,47 @@ def scaled(matrix: sp.csr_array, factors: np.ndarray) -> sp.csr_array:
     return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
+def destinations(source: np.ndarray, n: int) -> np.ndarray:
+    """Return where each of `n` earlier columns goes, -1 for those that are not in `source`.
+
+    Parameters
+    ----------
+    source : ndarray of int64
+        The earlier column of each new one; -1 for none.
+    n : int
+    """
+    found = np.full(n, -1, dtype=np.int64)
+    there = np.flatnonzero(source >= 0)
+    found[source[there]] = there
+    return found
+
+
+def relabeled_columns(matrix: sp.csr_array, source: np.ndarray) -> sp.csr_array:
+    """Return the matrix with the columns of `Ranker.relabeled`; those of -1 are empty."""
+    columns = destinations(source, matrix.shape[1])[matrix.indices]
+    kept = columns >= 0
+    pointers = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    shape = (matrix.shape[0], len(source))
+    moved: sp.csr_array = narrow(
+        sp.csr_array((matrix.data[kept], columns[kept], pointers), shape=shape)
+    )
+    return moved
+
+
+def widened(matrix: sp.csr_array, n_columns: int) -> sp.csr_array:
+    """Return the matrix with empty columns behind its own; the arrays are shared."""
+    shape = (matrix.shape[0], n_columns)
+    return sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=shape)
+
+
+def relabeled_rows(matrix: sp.csr_array, source: np.ndarray) -> sp.csr_array:
+    """Return the matrix with the rows of `Ranker.relabeled`; those of -1 are empty."""
+    empty = sp.csr_array((1, matrix.shape[1]), dtype=matrix.dtype)
+    extended = stacked([matrix, empty], matrix.shape[1])
+    moved: sp.csr_array = narrow(extended[np.where(source < 0, matrix.shape[0], source)])
+    return moved
+
+
 def row_sums(values: np.ndarray, pointers: np.ndarray) -> np.ndarray:
     """Return the sum of each row's values; 0 for an empty row."""
     sums = np.zeros(len(pointers) - 1, dtype=values.dtype)

@@ -12,7 +12,15 @@ import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents
 from lightxml.rankers.neighbors import NeighborsExplanation, values_at_column
-from lightxml.rankers.sparse import blocks, largest, narrow, ones_of, stacked, values_at
+from lightxml.rankers.sparse import (
+    blocks,
+    largest,
+    narrow,
+    ones_of,
+    relabeled_columns,
+    stacked,
+    values_at,
+)
 from lightxml.rankers.stored import checked, count, packed_ones, unpacked_ones
 
 _N_NEAREST = 30
@@ -67,6 +75,24 @@ class Vectors:
     def score(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return the shares of the candidates, as `Ranker.score` does."""
         return values_at(self._shares(documents), candidates)[:, None]
+
+    def joined(
+        self, documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None = None
+    ) -> Vectors:
+        """Return the documents with more of them; the centre stays."""
+        assert documents.vectors is not None
+        keys = directions(documents.vectors, self.centre).astype(np.float16)
+        votes = np.ones(len(documents)) if sample_weight is None else sample_weight
+        return Vectors(
+            self.centre,
+            np.concatenate([self.keys, keys]),
+            stacked([self.y, ones_of(y)], y.shape[1]),
+            np.concatenate([self.votes, votes.astype(np.float32)]),
+        )
+
+    def relabeled(self, source: np.ndarray) -> Vectors:
+        """Return the documents with other labels, as `Ranker.relabeled` does."""
+        return Vectors(self.centre, self.keys, relabeled_columns(self.y, source), self.votes)
 
     def explain(self, document: Documents, label: int) -> NeighborsExplanation:
         """Return the nearest documents that have a label, for one document."""

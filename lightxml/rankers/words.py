@@ -91,6 +91,10 @@ class Sequences:
         counted.sum_duplicates()
         return counted
 
+    def only(self, numbers: np.ndarray) -> Sequences:
+        """Return some of the texts."""
+        return _joined([self.words[self.starts[i] : self.starts[i + 1]] for i in numbers])
+
 
 class _Numbers(dict[str, int]):
     """The number of each word's stem, kept for its next occurrence."""

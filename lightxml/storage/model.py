@@ -29,6 +29,7 @@ def pack_model(fitted: FittedModel) -> Bundle:
         "network": None,
         "encoder": None,  # without a network
         "panel": None,
+        "n_outputs": None,  # of the network, which may know fewer labels than there are
         "has_label_texts": fitted.label_texts is not None,
     }
     blobs: dict[str, bytes] = {}
@@ -37,6 +38,7 @@ def pack_model(fitted: FittedModel) -> Bundle:
 
         packed = pack_network(fitted.network, fitted.tokenizer)
         manifest["network"], blobs = packed.manifest, packed.blobs
+        manifest["n_outputs"] = fitted.network.head.n_labels
     elif fitted.encoder is not None:
         from lightxml.storage.network import pack_encoder
 
@@ -88,7 +90,10 @@ def unpack_model(
             from lightxml.storage.network import unpack_network
 
             of_network = Bundle(manifest["network"], bundle.blobs)
-            network, tokenizer = unpack_network(of_network, len(classes))
+            n_outputs = count(manifest, "n_outputs", least=1)
+            if manifest["panel"] is None and n_outputs != len(classes):
+                raise ValueError(f"it has {len(classes)} labels, but its network {n_outputs}")
+            network, tokenizer = unpack_network(of_network, n_outputs)
         elif manifest["encoder"] is not None:
             from lightxml.storage.network import unpack_encoder
 

@@ -215,7 +215,14 @@ def _ranker(
             seen = checked(arrays, "seen", np.uint8, n_labels)
             if seen.max() > 1:
                 raise ValueError("its labels are not either seen or not")
-        return NetworkRanker(network, seen.astype(bool))
+            outputs = checked(arrays, "outputs", np.int32, n_labels)
+            there = outputs[outputs >= 0]
+            if outputs.min() < -1 or (np.diff(there) <= 0).any():
+                raise ValueError("the outputs of its network are not in order")
+            if there.max(initial=-1) >= network.head.n_labels or seen[outputs < 0].any():
+                raise ValueError("it has seen labels for which its network has no output")
+        n_documents = count(settings, "n_documents", least=1)
+        return NetworkRanker(network, seen.astype(bool), outputs.astype(np.int64), n_documents)
     if name not in _KINDS:
         raise ValueError(f"it has a ranker of an unknown kind, {str(name)[:100]!r}")
     with errors_of(RANKERS):

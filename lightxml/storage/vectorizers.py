@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 
+from lightxml.data.vocabulary import fitted_vectorizer
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import decode_arrays, encode_arrays
 from lightxml.storage import audited
@@ -91,15 +91,9 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
     arrays = _read_words(manifest["sizes"], blob or b"")
     with errors_of(_WORDS):
         terms = split(arrays["terms"], arrays["lengths"])
-    # A fit on any text checks the arguments, builds what is to be built and keeps the vocabulary.
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # they were given at the first fit
-        vectorizer = _KINDS[kind](**params, vocabulary=terms).fit(["a"])
-    if kind == TfidfVectorizer.__name__ and vectorizer.use_idf:
-        vectorizer.idf_ = arrays["idf"]
-    if not manifest["has_vocabulary"]:
-        vectorizer.set_params(vocabulary=None)
-    return vectorizer
+    idf = arrays["idf"] if isinstance(unfitted, TfidfVectorizer) and unfitted.use_idf else None
+    given = {"vocabulary": terms} if manifest["has_vocabulary"] else {}
+    return fitted_vectorizer(_KINDS[kind], {**params, **given}, terms, idf)
 
 
 def _params_to_json(vectorizer: Any) -> dict[str, Any]:

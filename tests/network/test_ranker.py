@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from lightxml import LightXMLClassifier
 from lightxml.network import prediction
-from lightxml.network.ranker import UNSEEN, NetworkRanker
+from lightxml.network.ranker import UNSEEN, NetworkRanker, ranker_of
 from lightxml.predicting.fitted import represented
 from lightxml.rankers.base import Documents
 
@@ -29,7 +29,7 @@ def ranker(fitted: LightXMLClassifier, read: tuple[Documents, np.ndarray]) -> Ne
     """One that has not seen the first document's best label, and its sixth."""
     seen = np.ones(N_LABELS, dtype=bool)
     seen[np.argsort(-read[1][0])[[0, 5]]] = False
-    return NetworkRanker(fitted.network_, seen)
+    return ranker_of(fitted.network_, 40, seen)
 
 
 def test_it_scores_any_labels_with_the_networks_logits(
@@ -82,6 +82,6 @@ def test_what_is_represented_once_is_not_represented_again(
 
 def test_its_description_says_which_labels_it_has_seen(ranker: NetworkRanker) -> None:
     settings, arrays = ranker.describe()
-    assert settings == {}
+    assert settings == {"n_documents": 40}
     assert arrays["seen"].dtype == np.uint8
     np.testing.assert_array_equal(arrays["seen"], ranker.seen)

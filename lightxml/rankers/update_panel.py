@@ -1,0 +1,191 @@
+"""How a panel goes on: more documents, more labels, other texts; labels that go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from lightxml.rankers.base import Documents, Ranker
+from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, renewed
+from lightxml.rankers.label_tree import LabelTree
+from lightxml.rankers.label_vectors import LabelVectors
+from lightxml.rankers.linear import N_LIKELY, Linear
+from lightxml.rankers.neighbors import Neighbors
+from lightxml.rankers.panel import Panel, counts_of
+from lightxml.rankers.sparse import narrow, ones_of
+from lightxml.rankers.vectors import Vectors
+
+# A classifier that already keeps a new document so far on the right side learns nothing from it:
+# in the squared hinge its dual variable would be 0.
+_FAR = -0.5
+_N_ASKED = 5  # of a label's documents, those whose neighbors it is told from
+
+
+@dataclass(frozen=True)
+class NewTexts:
+    """The texts of labels, some of them new.
+
+    Attributes
+    ----------
+    texts : sequence of sequences of str, or csr_array
+        Of all labels; where X is numeric, a row for each.
+    changed : ndarray of int64
+        The labels whose texts are not those of before.
+    vectors : ndarray of float, shape (n_changed_texts, width), or None
+        An encoder's, of the texts of the changed labels, label by label.
+    """
+
+    texts: Sequence[Sequence[str]] | sp.csr_array
+    changed: np.ndarray
+    vectors: np.ndarray | None = None
+
+
+def relabeled(panel: Panel, source: np.ndarray) -> Panel:
+    """Return the panel with other labels; `Ranker.relabeled` says what `source` is."""
+    counts = np.where(source < 0, 0, panel.counts[source])
+    rankers = tuple(ranker.relabeled(source) for ranker in panel.rankers)
+    return replace(panel, rankers=rankers, counts=counts)
+
+
+def widened(panel: Panel, n_features: int) -> Panel:
+    """Return the panel for documents with more features than before, behind the others."""
+    rankers = tuple(
+        ranker.widened(n_features) if isinstance(ranker, Linear | LabelTree | Neighbors) else ranker
+        for ranker in panel.rankers
+    )
+    return replace(panel, rankers=rankers)
+
+
+def with_texts(
+    panel: Panel, new: NewTexts, documents: Documents, seen: Callable[[Sequence[str]], np.ndarray]
+) -> Panel:
+    """Return the panel with other texts of labels.
+
+    Parameters
+    ----------
+    panel : Panel
+        With "label_texts", of these labels.
+    new : NewTexts
+    documents : Documents
+        Those that come at the same time; their words are counted.
+    seen : callable
+        Given words that no label's text had before, in how many earlier documents each stands,
+        int64.
+    """
+    rankers: list[Ranker] = []
+    for ranker in panel.rankers:
+        if isinstance(ranker, LabelTexts):
+            if sp.issparse(new.texts):
+                ranker = fit_label_rows(new.texts)
+            else:
+                ranker = renewed(ranker, new.texts, documents, seen)
+        elif isinstance(ranker, LabelVectors) and new.vectors is not None:
+            assert not sp.issparse(new.texts)
+            sizes = [len(new.texts[label]) for label in new.changed.tolist()]
+            ranker = ranker.replaced(new.changed, np.repeat(new.changed, sizes), new.vectors)
+        rankers.append(ranker)
+    return replace(panel, rankers=tuple(rankers))
+
+
+def with_documents(
+    panel: Panel,
+    documents: Documents,
+    y: sp.csr_array,
+    *,
+    seed: int,
+    sample_weight: np.ndarray | None = None,
+    n_jobs: int | None = None,
+) -> Panel:
+    """Return the panel with more documents; the final ranker and a network stay.
+
+    The documents join the neighbors. Linear classifiers are fitted anew, on all documents, of the
+    labels that the new ones have, and of the labels that take a new document for theirs.
+
+    Parameters
+    ----------
+    panel : Panel
+        Of the labels of `y`. Its rankers keep their training documents: `keeps_documents`.
+    documents : Documents
+        The new ones.
+    y : csr_array, shape (n_documents, n_labels)
+    seed : int
+    sample_weight : ndarray of float, shape (n_documents,), or None
+    n_jobs : int or None
+    """
+    if not len(documents):
+        return panel
+    memory = next((each for each in panel.rankers if isinstance(each, Neighbors)), None)
+    more: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs}
+    together = memory
+    if memory is not None:
+        together = memory.joined(documents, y, sample_weight)
+        more["sample_weight"] = together.votes
+    rankers: list[Ranker] = []
+    for ranker in panel.rankers:
+        if isinstance(ranker, Neighbors):
+            assert together is not None
+            ranker = together
+        elif isinstance(ranker, Vectors):
+            ranker = ranker.joined(documents, y, sample_weight)
+        elif isinstance(ranker, Linear):
+            assert together is not None
+            labels = np.union1d(y.indices, _mistaken(ranker, documents, y))
+            likely = _likely(together, labels)
+            every = Documents(together.rows)
+            ranker = ranker.update(every, together.y, likely, labels, **more)
+        elif isinstance(ranker, LabelTree):
+            assert together is not None
+            labels = np.unique(y.indices).astype(np.int64)
+            ranker = ranker.update(Documents(together.rows), together.y, labels, **more)
+        rankers.append(ranker)
+    return replace(
+        panel,
+        rankers=tuple(rankers),
+        counts=panel.counts + counts_of(y),
+        n_documents=panel.n_documents + len(documents),
+    )
+
+
+def keeps_documents(panel: Panel) -> bool:
+    """Tell whether the rankers keep what `with_documents` fits them on."""
+    needs = any(isinstance(each, Linear | LabelTree) for each in panel.rankers)
+    is_kept = any(isinstance(each, Neighbors) for each in panel.rankers)
+    is_by_vectors = any(isinstance(each, Vectors) for each in panel.rankers)
+    return is_kept or (is_by_vectors and not needs)
+
+
+def _mistaken(ranker: Linear, documents: Documents, y: sp.csr_array) -> np.ndarray:
+    """Return the labels whose classifiers take a new document for theirs, or nearly so."""
+    found = ranker.propose(documents, N_LIKELY)
+    return np.unique(found.indices[found.data > _FAR])
+
+
+def _likely(neighbors: Neighbors, labels: np.ndarray) -> sp.csr_array:
+    """Return which documents the classifiers of some labels must tell from the labels' own.
+
+    Where a fit asks which labels are likely for each document, it is asked here which documents
+    are near those of a label: of a label's documents the last few, which takes seconds.
+
+    Returns
+    -------
+    csr_array of float32, shape (n_documents, n_labels)
+    """
+    n_labels = neighbors.y.shape[1]
+    members = sp.csc_array(neighbors.y)
+    asked = np.zeros(n_labels, dtype=bool)
+    asked[labels] = True
+    sizes = np.diff(members.indptr)
+    rank_from_end = np.repeat(members.indptr[1:], sizes) - np.arange(members.nnz)
+    of_label = np.repeat(np.arange(n_labels), sizes)
+    kept = asked[of_label] & (rank_from_end <= _N_ASKED)
+    rows, of_label = members.indices[kept], of_label[kept]
+    numbers, place = np.unique(rows, return_inverse=True)
+    nearest = ones_of(neighbors.nearest(numbers))
+    ones = np.ones(len(rows), dtype=np.float32)
+    pairs = sp.csr_array((ones, (of_label, place)), shape=(n_labels, len(numbers)))
+    found: sp.csr_array = narrow(sp.csr_array((pairs @ nearest).T))
+    return found
