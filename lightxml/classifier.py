@@ -113,8 +113,8 @@ class LightXMLClassifier(TopKEstimator):
         Who proposes and scores labels, of ``"linear"``, ``"neighbors"``, ``"label_texts"`` and
         ``"network"``. ``"auto"``: linear classifiers [5]_ and neighbors where there are sparse
         features; neighbors by an encoder's vectors where it is frozen; the labels' texts where
-        `fit` is given any, by the vectors of a frozen encoder too; the network where there is an
-        encoder, or nothing but dense features.
+        `fit` is given any, by the vectors of a frozen encoder too; the network where an
+        encoder is trained, and where there are no sparse features.
         Above 200,000 training documents, what a label's documents have in common takes the place
         of the neighbors. ``("network",)``: LightXML alone, without a final ranker.
     final_ranker : "auto", None or classifier, default="auto"

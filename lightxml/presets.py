@@ -18,10 +18,10 @@ def _pairs() -> Any:
 
 _MADE_BY: dict[str, Callable[[], dict[str, Any]]] = {
     "features": lambda: {"encoder": None, "features": _pairs()},
-    "frozen": lambda: {"freeze_encoder": True, "se_block": True, "features": _pairs()},
+    "frozen": lambda: {"freeze_encoder": True, "features": _pairs()},
     "trained": lambda: {"features": _pairs(), "max_epochs": 8},
     "encoder": lambda: {"max_epochs": 3},
-    "clusters": lambda: {"freeze_encoder": True, "features": _pairs(), "label_clusters": True},
+    "clusters": lambda: {"features": _pairs(), "label_clusters": True},
     # LightXML as published, apart from what is of each data set (docs/reproduce.md).
     "paper": lambda: {
         "rankers": ("network",),

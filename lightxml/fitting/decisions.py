@@ -109,8 +109,9 @@ def rankers(
     """Return who proposes and scores labels, with what is ``"auto"`` decided.
 
     Linear classifiers and neighbors where there are sparse features; neighbors by its vectors
-    where an encoder is frozen; label texts where there are any; the network where there is an
-    encoder, or nothing but dense features.
+    where an encoder is frozen; label texts where there are any; the network where an encoder is
+    trained, and where there are no sparse features. Beside those and a frozen encoder it added
+    nothing (docs/experiments/rankers.md).
 
     Raises
     ------
@@ -124,7 +125,7 @@ def rankers(
             "linear": has_sparse_features,
             "neighbors": has_sparse_features or is_frozen,
             "label_texts": has_label_texts,
-            "network": has_encoder or not has_sparse_features,
+            "network": not has_sparse_features or (has_encoder and not is_frozen),
         }
         return tuple(name for name in RANKER_NAMES if wanted[name])
     for name, is_there, needed in (
