@@ -17,7 +17,8 @@ from lightxml.files.strict_json import DAMAGED, parse_json
 # 2. Add 1 to FORMAT. In `check_record`, accept the old numbers from OLDEST on too and lift what
 #    they hold to the new shape there, so that the rest of the package knows the newest only.
 # 3. Save a small bundle with the last version of the old format, put it under tests/data and
-#    test that it loads; that test stays for ever. (Formats 1 and 2 were never released and are refused.)
+#    test that it loads; that test stays for ever. (Formats 1 and 2 were never released and are
+#    refused.)
 # 4. Leave the envelope alone: one JSON object in canonical form with the keys "format" and
 #    "digest". Older versions check these two first, and can then say "upgrade lightxml"
 #    instead of "damaged".
