@@ -171,9 +171,8 @@ def _final(described: dict[str, Any], shapes: dict[str, list[int]]) -> str:
 
 
 def _threshold(manifest: dict[str, Any]) -> str:
-    threshold, wanted = manifest["threshold"], manifest["params"].get("threshold")
-    chosen = f", as chosen for {_plain(wanted)}" if isinstance(wanted, str) else ""
-    return f"{'one for each label' if threshold is None else _number(threshold)}{chosen}"
+    threshold = manifest["threshold"]
+    return "one for each label" if threshold is None else _number(threshold)
 
 
 def _length(shapes: dict[str, list[int]], name: str) -> int:
