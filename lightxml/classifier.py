@@ -246,6 +246,8 @@ class LightXMLClassifier(TopKEstimator):
        Multi-label Text Classification", NeurIPS 2021.
     .. [6] Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of
        Statistics, 2001.
+    .. [7] Lewis, "Evaluating and Optimizing Autonomous Text Classification Systems", SIGIR 1995.
+    .. [8] Yang, "A Study of Thresholding Strategies for Text Categorization", SIGIR 2001.
 
     Examples
     --------
