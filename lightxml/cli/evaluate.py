@@ -180,7 +180,7 @@ def _decisions(decided: dict[str, float], estimator: LightXMLClassifier | LightX
         f"Labels a document at the threshold {told}: {decided['labels_given']:.2f} given, "
         f"{decided['labels_true']:.2f} true.\n"
         f"Documents without a label: {decided['documents_given_none']:,} are given none, "
-        f"{decided['documents_without_labels']:,} have none.\n"
+        f"{decided['documents_without_labels']:,} have none that the model knows.\n"
         f"Calibration error of the best {n_best}: {100 * decided['calibration_error']:.2f} %."
     )
 

@@ -82,7 +82,10 @@ def test_evaluate_prints_a_table_of_80_columns_and_what_was_left_out(model: Path
         f"{more['labels_true']:.2f} true."
     )
     n = more["documents_given_none"]
-    assert rows[12] == f"Documents without a label: {n} are given none, 0 have none."
+    assert (
+        rows[12]
+        == f"Documents without a label: {n} are given none, 0 have none that the model knows."
+    )
     assert rows[13] == f"Calibration error of the best 5: {100 * more['calibration_error']:.2f} %."
     assert rows[-1].startswith("Predicted in ")
 
