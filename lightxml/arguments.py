@@ -151,6 +151,8 @@ RANKERS = Kind(
     f"a tuple of {', '.join(map(repr, RANKER_NAMES))}", _are_rankers,
     lambda value: 0 < len(value) == len(set(value)) and set(value) <= set(RANKER_NAMES),
 )  # fmt: skip
+CRITERIA = ("micro_f1", "macro_f1", "samples_f1")
+PROBABILITY = number("a number above 0 and at most 1", lambda value: 0 < value <= 1)
 CLASSIFIER = Kind("a classifier with predict_proba", _is_classifier)
 CLUSTERS = Kind(f"'auto', False, {EXPECTED_CLUSTERS}", _may_be_clusters)
 MEMORY = FOLDER | Kind("a joblib.Memory", _is_memory) | NONE
@@ -180,6 +182,7 @@ class Setting:
     stops_early: bool
     holds_out: bool
     has_final_ranker: bool
+    learns_final_ranker: bool
     keeps_checkpoints: bool
 
 
@@ -216,6 +219,11 @@ A_NETWORK_OF_FEATURES = Need("a network that reads features",
                              "Pass features and an encoder, or rankers=('network',)")  # fmt: skip
 SEVERAL_RANKERS = Need("other rankers than the network", lambda s: s.has_final_ranker,
                        "Pass features=TfidfVectorizer(), or label_texts to fit")  # fmt: skip
+A_LEARNED_FINAL_RANKER = Need(
+    "a final ranker that is learned",
+    lambda s: s.learns_final_ranker,
+    "Pass a number, or final_ranker='auto' and not the network alone",
+)
 LABEL_CLUSTERS = Need("label clusters", lambda s: s.has_clusters, "Pass label_clusters=True")
 CLUSTERS_OF_THE_FIT = Need("label clusters made by fit", lambda s: s.makes_clusters,
                            "Pass label_clusters=True")  # fmt: skip
@@ -243,6 +251,8 @@ class Argument:
     kind : Kind
     needs : Need or None
         None: it has an effect in every fit.
+    asks : callable
+        Whether a value, given without what the argument needs, asks for something all the same.
     is_refused : bool
         Whether the argument without what it needs is an error; else it is a warning.
     changes_result : bool
@@ -256,6 +266,7 @@ class Argument:
     default: Any
     kind: Kind
     needs: Need | None = None
+    asks: Callable[[Any], bool] = bool
     is_refused: bool = False
     changes_result: bool = True
     saved: Literal["yes", "as fitted", "no"] = "yes"
@@ -269,7 +280,7 @@ class Argument:
             return False
         if hasattr(value, "__array__"):
             return True
-        return bool(value) and value != self.default
+        return self.asks(value) and value != self.default
 
     def idle_message(self, value: Any) -> str:
         """Say why a value is of no use, and what to do."""
@@ -307,6 +318,13 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
         Argument("rankers", "auto", RANKERS | AUTO),
         Argument(
             "final_ranker", "auto", AUTO | NONE | CLASSIFIER, SEVERAL_RANKERS, saved="as fitted"
+        ),
+        Argument(
+            "threshold",
+            "micro_f1",
+            PROBABILITY | choice(*CRITERIA),
+            A_LEARNED_FINAL_RANKER,
+            asks=lambda value: isinstance(value, str),
         ),
         Argument("propensity_weight", 0, NOT_NEGATIVE),
     ),

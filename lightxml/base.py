@@ -12,13 +12,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from lightxml.arguments import whole
+from lightxml.arguments import PROBABILITY, whole
 from lightxml.data.labels import decode, encode_known, has_known
 from lightxml.files.bundle import Bundle
 from lightxml.files.load import load_bundle
 from lightxml.files.save import save_bundle
 from lightxml.metrics.measures import precision_at_k
-from lightxml.predicting.averaging import Members
+from lightxml.predicting.averaging import Members, mean_threshold
 from lightxml.predicting.fitted import FittedModel
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         """Return columns and probabilities of the k best labels, (n_documents, k), best first."""
 
     @abstractmethod
-    def _positive(self, members: Members) -> sp.csr_array:
-        """Return the labels of at least 0.5, csr_array of (n_documents, n_labels)."""
+    def _positive(self, members: Members, threshold: float | np.ndarray) -> sp.csr_array:
+        """Return the labels that reach the threshold, csr_array of (n_documents, n_labels)."""
 
     @abstractmethod
     def _logits(self, members: Members) -> np.ndarray:
@@ -116,12 +116,15 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         labels = self.classes_[columns]
         return (labels, scores) if return_scores else labels
 
-    def predict(self, X: Any) -> Any:
-        """Return the labels with a score of at least 0.5.
+    def predict(self, X: Any, *, threshold: Any = None) -> Any:
+        """Return the labels whose probability is at least the threshold.
 
         Parameters
         ----------
         X : documents or numeric matrix, as at `fit`
+        threshold : float or array of float, shape (n_labels,), default=None
+            A number above 0 and at most 1, or one for each label of `classes_`. None:
+            `threshold_`, as `fit` chose it.
 
         Returns
         -------
@@ -130,12 +133,17 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
 
         Raises
         ------
-        ValueError
-            If that is a dense array of more than 2**28 entries (2 GiB).
+        TypeError, ValueError
+            If a threshold is no number or out of range, if there is not one for each label, or if
+            `y` would be a dense array of more than 2**28 entries (2 GiB).
         """
-        form = self._first_model.label_form
+        model = self._first_model
+        least = self.threshold_
+        if threshold is not None:
+            least = check_threshold(threshold, len(model.classes))
+        form = model.label_form
         members = self._members_for_all_labels(X) if form == "dense" else self._members(X)
-        return decode(self._positive(members), self.classes_, form)
+        return decode(self._positive(members, least), self.classes_, form)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every label for every document.
@@ -245,6 +253,12 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         return self._first_model.classes
 
     @property
+    def threshold_(self) -> float | np.ndarray:
+        """From which probability on `predict` gives a label: a number, or each label's."""
+        check_is_fitted(self)
+        return mean_threshold(self._models)
+
+    @property
     def n_features_in_(self) -> int:
         """Columns of a numeric X."""
         n_features = self._first_model.reader.n_features
@@ -310,6 +324,30 @@ def check_k(k: Any, n_labels: int) -> None:
     whole(1).check("k", k)
     if k > n_labels:
         raise ValueError(f"k={k} is more than the {n_labels} labels of the model.")
+
+
+def check_threshold(threshold: Any, n_labels: int) -> float | np.ndarray:
+    """Check a threshold, or one for each label.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if np.ndim(threshold) == 0:
+        PROBABILITY.check("threshold", threshold)
+        return float(threshold)
+    each = np.asarray(threshold)
+    if each.dtype.kind not in "fiu":
+        raise TypeError(f"threshold holds {each.dtype}; expected numbers, one for each label.")
+    if each.shape != (n_labels,):
+        raise ValueError(
+            f"threshold has shape {each.shape}; expected a number, or ({n_labels},), one for each "
+            "label."
+        )
+    wrong = np.flatnonzero(~((each > 0) & (each <= 1)))
+    if len(wrong):
+        raise ValueError(f"threshold[{wrong[0]}] is {each[wrong[0]]}; expected {PROBABILITY.text}.")
+    return each
 
 
 def check_dense(n_documents: int, n_labels: int) -> None:

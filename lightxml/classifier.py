@@ -125,6 +125,12 @@ class LightXMLClassifier(TopKEstimator):
         it ranks better. None: the plain mean of the rankers' probabilities, and nothing is held
         out. A scikit-learn classifier with ``predict_proba`` is cloned and fitted on the rankers'
         scores; it is not calibrated.
+    threshold : float in (0, 1], "micro_f1", "macro_f1" or "samples_f1", default="micro_f1"
+        What `predict` gives: labels with at least this probability; or the threshold with the best
+        F1 on the documents that the final ranker learned from: of all pairs of document and label
+        together [7]_, as the mean over labels (then each label has its own [8]_), or as the mean
+        over documents. Where nothing is held out, as with ``final_ranker=None`` and the network
+        alone, it is 0.5.
     propensity_weight : float, default=0
         How much rare labels are preferred: when the training is done, each label's logit is
         raised by this times ``-ln p`` of its propensity p [4]_, as `lightxml.metrics.propensities`
@@ -204,6 +210,8 @@ class LightXMLClassifier(TopKEstimator):
         ranks.
     final_ranker_ : final ranker or None
         What decides; None where the network alone ranks.
+    threshold_ : float, or ndarray of float32, shape (n_labels,)
+        From which probability on `predict` gives a label; with ``"macro_f1"`` each label's.
     label_texts_ : tuple of tuples of str, length n_labels, or None
         The texts of each label of `classes_`; None if none were given, or if they were a matrix.
     label_clusters_ : ndarray of int64, shape (n_labels,), or None
@@ -238,6 +246,8 @@ class LightXMLClassifier(TopKEstimator):
        Multi-label Text Classification", NeurIPS 2021.
     .. [6] Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of
        Statistics, 2001.
+    .. [7] Lewis, "Evaluating and Optimizing Autonomous Text Classification Systems", SIGIR 1995.
+    .. [8] Yang, "A Study of Thresholding Strategies for Text Categorization", SIGIR 2001.
 
     Examples
     --------
@@ -268,6 +278,7 @@ class LightXMLClassifier(TopKEstimator):
         loss_correction: bool = False,
         rankers: Sequence[str] | Literal["auto"] = "auto",
         final_ranker: Any = "auto",
+        threshold: float | Literal["micro_f1", "macro_f1", "samples_f1"] = "micro_f1",
         propensity_weight: float = 0,
         max_epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -306,6 +317,7 @@ class LightXMLClassifier(TopKEstimator):
         self.loss_correction = loss_correction
         self.rankers = rankers
         self.final_ranker = final_ranker
+        self.threshold = threshold
         self.propensity_weight = propensity_weight
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -596,9 +608,9 @@ class LightXMLClassifier(TopKEstimator):
         columns, logits = model.topk(documents, k)
         return columns, expit(logits)
 
-    def _positive(self, members: Members) -> sp.csr_array:
+    def _positive(self, members: Members, threshold: float | np.ndarray) -> sp.csr_array:
         model, documents = members[0]
-        return model.positive(documents)
+        return model.positive(documents, threshold)
 
     def _logits(self, members: Members) -> np.ndarray:
         model, documents = members[0]

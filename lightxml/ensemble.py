@@ -63,6 +63,8 @@ class LightXMLEnsemble(TopKEstimator):
     classes_ : ndarray of shape (n_labels,)
         The labels; ``arange(n_labels)`` if `y` was an indicator matrix, and the names of the
         columns if it was a data frame.
+    threshold_ : float, or ndarray of float32, shape (n_labels,)
+        From which probability on `predict` gives a label: the mean of the members' own.
     n_features_in_ : int
         Columns of a numeric `X`; not there if `X` was documents.
     feature_names_in_ : ndarray of str
@@ -166,8 +168,8 @@ class LightXMLEnsemble(TopKEstimator):
     def _topk(self, members: Members, k: int) -> tuple[np.ndarray, np.ndarray]:
         return averaging.mean_topk(members, k)
 
-    def _positive(self, members: Members) -> sp.csr_array:
-        return averaging.mean_positive(members)
+    def _positive(self, members: Members, threshold: float | np.ndarray) -> sp.csr_array:
+        return averaging.mean_positive(members, threshold)
 
     def _logits(self, members: Members) -> np.ndarray:
         return averaging.of_all_labels(members, averaging.logit_of_mean)

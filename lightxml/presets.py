@@ -25,6 +25,7 @@ _MADE_BY: dict[str, Callable[[], dict[str, Any]]] = {
     # LightXML as published, apart from what is of each data set (docs/reproduce.md).
     "paper": lambda: {
         "rankers": ("network",),
+        "threshold": 0.5,
         "head_learning_rate": 1e-4,
         "schedule": "constant",
     },

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from sklearn.utils import Bunch
 
+    from lightxml.classifier import LightXMLClassifier
+    from lightxml.ensemble import LightXMLEnsemble
+
+
+# Of which those that reach the threshold are given: more than 100 labels a document do not.
+_N_RANKED = 100
+
 
 def evaluate(
     model: Model,
@@ -54,9 +61,9 @@ def evaluate(
 ) -> None:
     """Measure a model on held-out documents.
 
-    P, nDCG and R at 1, 3 and 5, with times and peak memory, on the test part of a folder or on
-    all of a file. With a folder PSP and PSnDCG too: their propensities come from its training
-    part.
+    P, nDCG and R at 1, 3 and 5, F1 of the labels that the model gives, and how far its
+    probabilities are off, with times and peak memory, on the test part of a folder or on all of a
+    file. With a folder PSP and PSnDCG too: their propensities come from its training part.
     """
     if plot is not None:
         check_picture(plot)
@@ -72,23 +79,29 @@ def evaluate(
     if X is None:
         raise ValueError(f"{data} has no {part} part.")
     from lightxml.metrics.measures import propensities
-    from lightxml.metrics.tables import rank_metrics
+    from lightxml.metrics.tables import decision_metrics, rank_metrics
 
     estimator = load_model(model, device)
     check_reads(estimator, X, model)
     classes = estimator.classes_
     y_train, y_true = _known_labels(bunch, part, classes, data)
     began = time.monotonic()
-    topk = estimator.predict_topk(X, min(5 if plot is None else N_LABELS, len(classes)))
+    n_ranked = min(_N_RANKED, len(classes))
+    ranked, scores = estimator.predict_topk(X, n_ranked, return_scores=True)
     seconds = time.monotonic() - began
     a, b = propensity or (0.55, 1.5)
     weights = None if in_file else propensities(y_train, a=a, b=b)
-    figures = rank_metrics(y_true, topk, weights, classes=classes)
+    known = None if in_file else y_train
+    columns = _columns_of(ranked, classes)
+    figures = rank_metrics(y_true, columns, weights)
+    others = _others(figures, y_true, known)
+    decided = decision_metrics(y_true, columns, scores, estimator.threshold_)
     if plot is not None:
-        known = None if in_file else y_train
+        topk = ranked[:, :N_LABELS]
         draw_evaluation(plot, y_true, topk, known, weights, classes=classes)
     if jsonl:
-        typer.echo(json.dumps(figures))
+        more = {f"{name}_{cut}": p for name, row in others.items() for cut, p in row.items()}
+        typer.echo(json.dumps({**figures, **decided, **more}))
         return
     n_documents = y_true.shape[0]
     source = data.name if in_file else f"the {part} part"
@@ -96,7 +109,7 @@ def evaluate(
     unknown = bunch.n_unseen_occurrences.get(part, 0) + bunch[f"y_{part}"].nnz - y_true.nnz
     if unknown:
         typer.echo(f"{unknown:,} uses of labels that the model does not know are left out")
-    typer.echo(f"\n{_table(figures)}\n")
+    typer.echo(f"\n{_table(figures, others)}\n\n{_decisions(decided, estimator)}\n")
     typer.echo(
         f"Predicted in {seconds:,.1f} s ({n_documents / seconds:,.0f} documents/s), "
         f"{peak_memory()}."
@@ -130,11 +143,56 @@ def _known_labels(
     return y_train, y_true
 
 
-def _table(figures: dict[str, float]) -> str:
+def _columns_of(ranked: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    column_of = {label: column for column, label in enumerate(classes.tolist())}
+    found = [column_of[label] for label in ranked.ravel().tolist()]
+    return np.array(found, dtype=np.int64).reshape(ranked.shape)
+
+
+def _others(
+    figures: dict[str, float], y_true: csr_array, y_train: csr_array | None
+) -> dict[str, dict[str, float]]:
+    """Return P@k of what bounds the model, above and, where the training part is known, below."""
+    from lightxml.metrics.measures import precision_at_k
+    from lightxml.metrics.tables import frequency_ranking, most_possible
+
+    cuts = {name: int(name[2:]) for name in figures if name.startswith("P@")}
+    others = {"most_possible": {name: most_possible(y_true, k) for name, k in cuts.items()}}
+    if y_train is not None:
+        frequent = frequency_ranking(y_train, y_true.shape[0], max(cuts.values()))
+        others["most_frequent"] = {
+            name: precision_at_k(y_true, frequent, k) for name, k in cuts.items()
+        }
+    return others
+
+
+def _decisions(decided: dict[str, float], estimator: LightXMLClassifier | LightXMLEnsemble) -> str:
+    from lightxml.metrics.tables import format_table
+
+    threshold, n_best = estimator.threshold_, min(5, len(estimator.classes_))
+    told = f"of {threshold:.3g}" if isinstance(threshold, float) else "of each label"
+    averages = ("micro", "macro", "samples")
+    table = format_table({"F1": {name: decided[f"{name}_f1"] for name in averages}})
+    return (
+        f"{table}\n\n"
+        f"Labels a document at the threshold {told}: {decided['labels_given']:.2f} given, "
+        f"{decided['labels_true']:.2f} true.\n"
+        f"Documents without a label: {decided['documents_given_none']:,} are given none, "
+        f"{decided['documents_without_labels']:,} have none that the model knows.\n"
+        f"Calibration error of the best {n_best}: {100 * decided['calibration_error']:.2f} %."
+    )
+
+
+def _table(figures: dict[str, float], others: dict[str, dict[str, float]]) -> str:
     from lightxml.metrics.tables import format_table
 
     table: dict[str, dict[str, float]] = {}
     for key, value in figures.items():
         name, _, cut = key.partition("@")
         table.setdefault(name, {})[f"@{cut}"] = value
+    for name, row in others.items():
+        told = "P, most frequent labels" if name == "most_frequent" else "P, most possible"
+        table[told] = {f"@{cut[2:]}": value for cut, value in row.items()}
     return format_table(table)

@@ -23,6 +23,7 @@ COMMON: Mapping[str, Any] = {
     "weight_decay": 0.01,
     "schedule": "constant",
     "rankers": ("network",),
+    "threshold": 0.5,
 }
 MAX_CLUSTER_SIZE = 100
 EXTRA_EPOCHS = 5  # that the released code trains beyond what it is told; the recipes do not

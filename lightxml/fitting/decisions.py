@@ -81,7 +81,7 @@ def setting(
     has_clusters = has_network and wants_clusters(params, y.shape[1])
     given = params["label_clusters"]
     has_final_ranker = rankers != ("network",)
-    learns_from_held_out = has_final_ranker and params["final_ranker"] is not None
+    learns_final_ranker = has_final_ranker and params["final_ranker"] is not None
     stops_early = bool(params["early_stopping"])
     return Setting(
         has_encoder=has_encoder,
@@ -93,8 +93,9 @@ def setting(
         fits_linear="linear" in rankers,
         averages=params["swa_start"] is not None,
         stops_early=stops_early,
-        holds_out=(stops_early or learns_from_held_out) and not has_validation,
+        holds_out=(stops_early or learns_final_ranker) and not has_validation,
         has_final_ranker=has_final_ranker,
+        learns_final_ranker=learns_final_ranker,
         keeps_checkpoints=params["checkpoint_dir"] is not None,
     )
 

@@ -21,6 +21,8 @@ TextsOrRows: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None
 # Where and how noisily a fit runs, what it keeps on disk; the random state is told as a seed.
 _LEFT_OUT = {name for name, argument in ARGUMENTS.items() if not argument.changes_result}
 _LEFT_OUT |= {"random_state"}
+# Chosen at the end, of what no checkpoint holds: with another, a fit goes on all the same.
+_CHOSEN_LAST = {"threshold"}
 
 
 def fingerprint(
@@ -51,7 +53,7 @@ def fingerprint(
     TypeError
         If an argument, such as a vectorizer with a lambda, has no content that can be told.
     """
-    told = {name: value for name, value in params.items() if name not in _LEFT_OUT}
+    told = {name: value for name, value in params.items() if name not in _LEFT_OUT | _CHOSEN_LAST}
     told["encoder"] = _encoder(params["encoder"])
     for name in ("features", "label_clusters"):  # as they are before they are fitted
         if hasattr(told[name], "get_params"):

@@ -62,6 +62,8 @@ def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) ->
     weight = float(task.params["propensity_weight"])
     preferred = preference(task.labels.matrix, weight) if weight else None
     model = fit_network(task, inputs, seed, checkpoints, preferred).model
+    if not isinstance(threshold := task.params["threshold"], str):  # else that of a new model, 0.5
+        model = replace(model, threshold=float(threshold))
     if preferred is not None:
         assert model.network is not None
         lift(model.network.head, preferred)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import expit
 
 from lightxml.data.inputs import Inputs
 from lightxml.fitting import decisions
@@ -17,10 +18,11 @@ from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
 from lightxml.predicting.fitted import FittedModel, place, represented, rows_of
 from lightxml.rankers.base import Documents
-from lightxml.rankers.fit_panel import Keep, fit_panel
+from lightxml.rankers.fit_panel import Fitted, Keep, fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.panel import Panel
+from lightxml.rankers.thresholds import HALF, best_threshold
 from lightxml.runtime.progress import say
 from lightxml.training.parts import Part
 
@@ -65,32 +67,52 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     n_texts = sum(map(len, task.label_texts)) if isinstance(task.label_texts, tuple) else 0
     n_new = len(new) if new is not None else n_held_out(len(documents))
     warn_if_rankers_are_short(documents, y, task.rankers, n_new, n_texts)
-    panel = task.ranks.from_first(
-        lambda: without_network(
-            fit_panel(
-                documents,
-                y,
-                names=task.rankers,
-                label_texts=task.label_texts,
-                final_ranker=params["final_ranker"],
-                validation=validation,
-                held_out=held_out,
-                network=make_network,
-                label_vectors=label_vectors(task, model),
-                keep=None if checkpoints is None else keep_in(checkpoints),
-                say=partial(say, verbose=params["verbose"]),
-                sample_weight=task.sample_weight,
-                seed=seed,
-                n_jobs=params["n_jobs"],
-            ).panel
+    weight = float(params["propensity_weight"])
+    raised = preference(y, weight, unseen_as_one=True) if weight else None
+
+    def fit() -> tuple[Panel, float | np.ndarray]:
+        fitted = fit_panel(
+            documents,
+            y,
+            names=task.rankers,
+            label_texts=task.label_texts,
+            final_ranker=params["final_ranker"],
+            validation=validation,
+            held_out=held_out,
+            network=make_network,
+            label_vectors=label_vectors(task, model),
+            keep=None if checkpoints is None else keep_in(checkpoints),
+            say=partial(say, verbose=params["verbose"]),
+            sample_weight=task.sample_weight,
+            seed=seed,
+            n_jobs=params["n_jobs"],
         )
-    )
+        return without_network(fitted.panel), threshold_of(params["threshold"], fitted, raised)
+
+    panel, threshold = task.ranks.from_first(fit)
+    panel = replace(panel, raised=raised)
     if make_network is not None:
         panel = replace(panel, rankers=(*panel.rankers, make_network(panel.counts > 0)))
-    if weight := float(params["propensity_weight"]):
-        panel = replace(panel, raised=preference(y, weight, unseen_as_one=True))
     texts = task.label_texts if isinstance(task.label_texts, tuple) else None
-    return replace(model, panel=panel, label_texts=texts)
+    return replace(model, panel=panel, label_texts=texts, threshold=threshold)
+
+
+def threshold_of(
+    given: float | str, fitted: Fitted, raised: np.ndarray | None
+) -> float | np.ndarray:
+    """Return the threshold that is given, or the best one of the documents held out.
+
+    It is one of probabilities as they are predicted, with what is added to the labels' logits.
+    """
+    if not isinstance(given, str):
+        return float(given)
+    if fitted.scored is None or fitted.y is None:
+        return HALF
+    scored = fitted.scored.copy()
+    if raised is not None:
+        scored.data += raised[scored.indices]
+    scored.data = expit(scored.data)
+    return best_threshold(given, scored, fitted.y)
 
 
 def as_read(inputs: Inputs) -> Documents:

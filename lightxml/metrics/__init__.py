@@ -1,4 +1,4 @@
-"""Metrics at the top of a ranking, plain and propensity-scored, and scorers made from them."""
+"""Metrics of rankings, plain and propensity-scored, and of probabilities; scorers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from lightxml.metrics.measures import (
     psp_at_k,
     recall_at_k,
 )
+from lightxml.metrics.probabilities import calibration_error, f1_at_threshold
 
 __all__ = [
+    "calibration_error",
+    "f1_at_threshold",
     "make_topk_scorer",
     "ndcg_at_k",
     "precision_at_k",

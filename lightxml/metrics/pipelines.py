@@ -30,6 +30,25 @@ def rank_labels(estimator: Any, X: Any, k: int | None) -> tuple[np.ndarray, np.n
     TypeError
         If the last step has no `predict_topk`.
     """
+    model, k = _ranking_step(estimator, k, 10)
+    return model.predict_topk(before_last_step(estimator, X), k=k), model.classes_
+
+
+def score_labels(
+    estimator: Any, X: Any, k: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the k best labels of each document, their probabilities, and the classes.
+
+    As `rank_labels`; without k they are 5 labels.
+    """
+    model, k = _ranking_step(estimator, k, 5)
+    before = before_last_step(estimator, X)
+    topk, scores = model.predict_topk(before, k=k, return_scores=True)
+    return topk, scores, model.classes_
+
+
+def _ranking_step(estimator: Any, k: int | None, default: int) -> tuple[Any, int]:
+    """Return the last step, and how many labels it is to rank."""
     model = last_step(estimator)
     if not hasattr(model, "predict_topk"):
         raise TypeError(
@@ -38,5 +57,5 @@ def rank_labels(estimator: Any, X: Any, k: int | None) -> tuple[np.ndarray, np.n
         )
     if k is None:
         check_is_fitted(model)
-        k = min(10, len(model.classes_))
-    return model.predict_topk(before_last_step(estimator, X), k=k), model.classes_
+        k = min(default, len(model.classes_))
+    return model, k

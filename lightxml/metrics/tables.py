@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import scipy.sparse as sp
 
 from lightxml.metrics import measures
-from lightxml.metrics.rankings import read_ranking
+from lightxml.metrics.probabilities import Average, calibration_error, f1_of
+from lightxml.metrics.rankings import read_ranking, read_truth
 
 CUTS = (1, 3, 5)
 
@@ -43,6 +44,52 @@ def rank_metrics(
             for k in cuts:
                 figures[f"{name}@{k}"] = of_rare(truth, columns[:, :k], propensities)
     return figures
+
+
+def decision_metrics(
+    y_true: sp.csr_array, columns: np.ndarray, scores: np.ndarray, threshold: float | np.ndarray
+) -> dict[str, float]:
+    """Return what a threshold makes of a ranking, and whether its probabilities keep their word.
+
+    Parameters
+    ----------
+    y_true : csr_array of shape (n_documents, n_labels)
+    columns : ndarray of int64, shape (n_documents, k)
+        Best first.
+    scores : ndarray of float32, shape (n_documents, k)
+        Their probabilities.
+    threshold : float, or ndarray of float32, shape (n_labels,)
+
+    Returns
+    -------
+    dict of str to float
+        ``"micro_f1"``, ``"macro_f1"``, ``"samples_f1"``; ``"labels_given"`` and ``"labels_true"``
+        a document; the numbers of ``"documents_given_none"`` and ``"documents_without_labels"``;
+        ``"calibration_error"`` of the five best.
+    """
+    truth = read_truth(y_true, None, "y_true")
+    least = np.asarray(threshold, dtype=np.float32)
+    given = scores >= (least[columns] if least.ndim else least)
+    rows, places = np.nonzero(given)
+    figures = {
+        f"{average}_f1": f1_of(truth, rows, columns[rows, places], average)
+        for average in get_args(Average)
+    }
+    k = min(CUTS[-1], columns.shape[1])
+    return {
+        **figures,
+        "labels_given": float(given.sum(axis=1).mean()),
+        "labels_true": float(truth.n_true.mean()),
+        "documents_given_none": int((~given.any(axis=1)).sum()),
+        "documents_without_labels": int((truth.n_true == 0).sum()),
+        "calibration_error": calibration_error(y_true, columns, scores, k),
+    }
+
+
+def most_possible(y_true: sp.csr_array, k: int) -> float:
+    """Return the largest P@k that any ranking has: many documents have fewer than k labels."""
+    n_true = read_truth(y_true, None, "y_true").n_true
+    return float(np.minimum(n_true, k).mean() / k)
 
 
 def frequency_ranking(y_train: sp.csr_array, n_documents: int, k: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import scipy.sparse as sp
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import Batch, collate, prediction_batches
@@ -72,17 +72,26 @@ def predict_logits_of(
     return out
 
 
-def predict_positive(network: LightXMLNetwork, documents: EncodedDocuments) -> sp.csr_array:
-    """Return the labels with a score of at least 0.5, a csr_array of (n_documents, n_labels)."""
+def predict_positive(
+    network: LightXMLNetwork, documents: EncodedDocuments, threshold: float | np.ndarray
+) -> sp.csr_array:
+    """Return the labels whose score reaches the threshold, or their own of shape (n_labels,).
+
+    Returns
+    -------
+    csr_array of int8, shape (n_documents, n_labels)
+    """
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
     # Slightly too many, so that the scores themselves decide, as `predict_proba` gives them.
-    least = -1e-3
+    reached = np.broadcast_to(np.asarray(threshold, np.float32), (network.head.n_labels,))
+    lowest = min(float(reached.min()), 1 - 1e-7)  # a score of 1 is that of a finite logit
+    least = float(logit(lowest)) - 1e-3
     n_logits = network.head.n_logits
     positive = _each(network, documents, lambda b: network.positive(b, least), n_logits)
     for rows_of_batch, found in positive:
         where, column, logits = (part.cpu().numpy() for part in found)
-        chosen = sigmoid(logits) >= 0.5
+        chosen = sigmoid(logits) >= reached[column]
         rows.append(rows_of_batch[where[chosen]])
         columns.append(column[chosen])
     coordinates = (np.concatenate(rows), np.concatenate(columns))

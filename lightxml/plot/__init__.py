@@ -3,8 +3,9 @@
 matplotlib draws them: ``pip install "lightxml[plot]"``.
 """
 
+from lightxml.plot.calibration import CalibrationDisplay
 from lightxml.plot.frequency import LabelFrequencyDisplay
 from lightxml.plot.topk import TopKDisplay
 from lightxml.plot.training import TrainingDisplay
 
-__all__ = ["LabelFrequencyDisplay", "TopKDisplay", "TrainingDisplay"]
+__all__ = ["CalibrationDisplay", "LabelFrequencyDisplay", "TopKDisplay", "TrainingDisplay"]

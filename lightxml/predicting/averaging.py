@@ -7,14 +7,20 @@ where all labels are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
 
-from lightxml.predicting.fitted import N_CANDIDATES, FittedModel, in_blocks, represented
+from lightxml.predicting.fitted import (
+    N_CANDIDATES,
+    FittedModel,
+    in_blocks,
+    reaching,
+    represented,
+)
 from lightxml.rankers.base import Documents
 from lightxml.rankers.panel import best
 from lightxml.rankers.sparse import blocks, union
@@ -45,14 +51,19 @@ def mean_topk(members: Members, k: int) -> tuple[np.ndarray, np.ndarray]:
     return columns, scores
 
 
-def mean_positive(members: Members) -> sp.csr_array:
-    """Return the labels with a mean score of at least 0.5, csr_array of (n_documents, n_labels)."""
-    parts = []
-    for _, scored in _scored(members, N_CANDIDATES):
-        scored.data = np.where(scored.data >= 0.5, 1, 0)
-        scored.eliminate_zeros()
-        parts.append(scored.astype(np.int8))
+def mean_positive(members: Members, threshold: float | np.ndarray) -> sp.csr_array:
+    """Return the labels whose mean score reaches the threshold, as `FittedModel.positive` does."""
+    parts = [reaching(scored, threshold) for _, scored in _scored(members, N_CANDIDATES)]
     return sp.csr_array(sp.vstack(parts, format="csr"))
+
+
+def mean_threshold(models: Sequence[FittedModel]) -> float | np.ndarray:
+    """Return the mean of the models' thresholds, label by label where any has one for each."""
+    if len(models) == 1:
+        return models[0].threshold
+    total = sum(np.asarray(model.threshold, dtype=np.float64) for model in models)
+    mean = np.asarray(total / len(models), dtype=np.float32)
+    return mean if mean.ndim else float(mean)
 
 
 def of_all_labels(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import expit
 
 from lightxml.data.documents import EncodedDocuments, max_length_of, tokenize
 from lightxml.data.inputs import Inputs, Reader
@@ -51,6 +52,8 @@ class FittedModel:
         The texts of each label, where any were given.
     encoder : TextReader or None
         A frozen one where no network is trained, for its vectors.
+    threshold : float, or ndarray of float32, shape (n_labels,)
+        From which probability on `predict` gives a label: one number, or each label's.
     """
 
     reader: Reader
@@ -62,6 +65,7 @@ class FittedModel:
     panel: Panel | None = None
     label_texts: tuple[tuple[str, ...], ...] | None = None
     encoder: TextReader | None = None
+    threshold: float | np.ndarray = 0.5
 
     @property
     def text_reader(self) -> TextReader | None:
@@ -198,16 +202,25 @@ class FittedModel:
                 found.append(ranker.score(some, wanted)[:, 0])
         return np.concatenate(found)
 
-    def positive(self, documents: Documents) -> sp.csr_array:
-        """Return the labels with a probability of at least 0.5, a csr_array of int8."""
+    def positive(self, documents: Documents, threshold: float | np.ndarray) -> sp.csr_array:
+        """Return the labels whose probability reaches the threshold.
+
+        Parameters
+        ----------
+        documents : Documents
+        threshold : float, or ndarray, shape (n_labels,)
+
+        Returns
+        -------
+        csr_array of int8, shape (n_documents, n_labels)
+        """
         if self.panel is None:
             from lightxml.network import prediction
 
-            return prediction.predict_positive(self._trained, documents.encoded)
+            return prediction.predict_positive(self._trained, documents.encoded, threshold)
         found = self.candidates(documents, N_CANDIDATES)
-        found.data = np.where(found.data >= 0, 1, 0)
-        found.eliminate_zeros()
-        return found.astype(np.int8)
+        found.data = expit(found.data)
+        return reaching(found, threshold)
 
     def all_logits(self, documents: Documents) -> np.ndarray:
         """Return every label's logit, float32 of shape (n_documents, n_labels).
@@ -251,6 +264,21 @@ def represented(model: FittedModel, documents: Documents) -> Documents:
     if model.network is not None:
         encoded = prediction.represented(model.network, encoded)
     return replace(documents, vectors=vectors, encoded=encoded, memo={})
+
+
+def reaching(probabilities: sp.csr_array, threshold: float | np.ndarray) -> sp.csr_array:
+    """Return which entries reach a threshold, or their label's, a csr_array of int8.
+
+    They are compared in float32, as `predict_proba` gives them.
+    """
+    least = np.asarray(threshold, dtype=np.float32)
+    reached = probabilities.data.astype(np.float32) >= (
+        least[probabilities.indices] if least.ndim else least
+    )
+    entries = (reached.astype(np.int8), probabilities.indices, probabilities.indptr)
+    given = sp.csr_array(entries, shape=probabilities.shape)
+    given.eliminate_zeros()
+    return given
 
 
 def in_blocks(documents: Documents) -> Iterator[Documents]:

@@ -91,6 +91,7 @@ def _rows(
     else:
         rows["rankers"] = "; ".join(_ranker(each, shapes) for each in panel["rankers"])
         rows["final"] = _final(panel["final"], shapes)
+    rows["threshold"] = _threshold(manifest)
     if manifest["has_label_texts"]:
         rows["label texts"] = f"{_length(shapes, 'lengths'):,}, kept as they were given"
     rows["labels"] = f"{_count(manifest['classes']['n_labels'])}{_head(network)}"
@@ -167,6 +168,11 @@ def _final(described: dict[str, Any], shapes: dict[str, list[int]]) -> str:
         case "mean":
             return "mean of the probabilities"
     return f"a classifier of {_plain(described['kind'])}"
+
+
+def _threshold(manifest: dict[str, Any]) -> str:
+    threshold = manifest["threshold"]
+    return "one for each label" if threshold is None else _number(threshold)
 
 
 def _length(shapes: dict[str, list[int]], name: str) -> int:

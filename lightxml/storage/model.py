@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from lightxml.arguments import PROBABILITY
 from lightxml.data.inputs import Reader
+from lightxml.files.arrays import decode_all, encode_arrays
 from lightxml.files.bundle import Bundle
 from lightxml.predicting.fitted import FittedModel
 from lightxml.rankers.final import OfScikitLearn
-from lightxml.rankers.stored import count
+from lightxml.rankers.stored import checked, count
 from lightxml.storage import rankers
-from lightxml.storage.reading import LABEL_TEXTS, blob_of, manifest_errors
+from lightxml.storage.reading import LABEL_TEXTS, THRESHOLDS, blob_of, errors_of, manifest_errors
 
 _FORMS = ("dense", "csr_matrix", "csr_array", "collections")
 
@@ -31,6 +33,7 @@ def pack_model(fitted: FittedModel) -> Bundle:
         "panel": None,
         "n_outputs": None,  # of the network, which may know fewer labels than there are
         "has_label_texts": fitted.label_texts is not None,
+        "threshold": None,  # each label has its own
     }
     blobs: dict[str, bytes] = {}
     if fitted.network is not None:
@@ -50,6 +53,10 @@ def pack_model(fitted: FittedModel) -> Bundle:
         blobs = blobs | packed.blobs
     if fitted.label_texts is not None:
         blobs = {**blobs, LABEL_TEXTS: rankers.pack_label_texts(fitted.label_texts)}
+    if isinstance(fitted.threshold, np.ndarray):
+        blobs = {**blobs, THRESHOLDS: encode_arrays({"thresholds": fitted.threshold})}
+    else:
+        manifest["threshold"] = fitted.threshold
     return Bundle(manifest, blobs)
 
 
@@ -125,6 +132,11 @@ def unpack_model(
         if manifest["has_label_texts"]:
             blob = blob_of(bundle, LABEL_TEXTS)
             texts = rankers.unpack_label_texts(blob, len(classes))
+        threshold = manifest["threshold"]
+        if threshold is None:
+            threshold = _thresholds(blob_of(bundle, THRESHOLDS), len(classes))
+        else:
+            PROBABILITY.check("threshold", threshold)
     reader = Reader(reads_texts, vectorizer, n_columns, feature_names)
     return FittedModel(
         reader,
@@ -136,6 +148,7 @@ def unpack_model(
         panel=panel,
         label_texts=texts,
         encoder=encoder,
+        threshold=threshold,
     )
 
 
@@ -160,6 +173,16 @@ def own_classifier(fitted: FittedModel) -> Any:
     if fitted.panel is None or not isinstance(fitted.panel.final, OfScikitLearn):
         return None
     return fitted.panel.final.classifier
+
+
+def _thresholds(blob: bytes, n_labels: int) -> np.ndarray:
+    """Return each label's threshold."""
+    arrays = decode_all(blob, name=THRESHOLDS)
+    with errors_of(THRESHOLDS):
+        thresholds = checked(arrays, "thresholds", np.float32, n_labels)
+        if not ((thresholds > 0) & (thresholds <= 1)).all():
+            raise ValueError(f"a threshold is not {PROBABILITY.text}")
+    return thresholds
 
 
 def _number(value: Any) -> float:

@@ -11,7 +11,7 @@ from lightxml.exceptions import BundleError
 from lightxml.files.bundle import RECORD, Bundle
 
 WEIGHTS, RANKERS, FINAL = "weights.safetensors", "rankers.safetensors", "final.skops"
-LABEL_TEXTS = "label_texts.safetensors"
+LABEL_TEXTS, THRESHOLDS = "label_texts.safetensors", "thresholds.safetensors"
 
 
 @contextmanager

@@ -380,7 +380,7 @@ def test_documents_times_100000_labels_are_never_held_at_once(n_documents: int) 
     with torch_threads(1), memory_limit(most):
         network: Any = WideNetwork(ranking)
         columns, logits = prediction.predict_topk(network, store, 5)
-        positive = prediction.predict_positive(network, store)
+        positive = prediction.predict_positive(network, store, 0.5)
     assert (columns == best).all()
     assert np.isfinite(logits).all()
     assert positive.shape == (n_documents, n_labels)

@@ -23,6 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from lightxml import LightXMLClassifier, LightXMLEnsemble
 from lightxml.datasets import label_sets, make_xmc
 from lightxml.metrics import (
+    calibration_error,
     ndcg_at_k,
     precision_at_k,
     propensities,
@@ -30,7 +31,7 @@ from lightxml.metrics import (
     psp_at_k,
     recall_at_k,
 )
-from lightxml.plot import LabelFrequencyDisplay, TopKDisplay, TrainingDisplay
+from lightxml.plot import CalibrationDisplay, LabelFrequencyDisplay, TopKDisplay, TrainingDisplay
 
 Data = tuple[list[str], sp.csr_array]
 
@@ -322,6 +323,58 @@ class TestLabelFrequency:
             LabelFrequencyDisplay.from_predictions(0 * y, [[0], [1]], y, k=1)
         with pytest.raises(ValueError, match=r"y_train\[0, 1\] is 2"):
             LabelFrequencyDisplay.from_predictions(y, [[0], [1]], [[0, 2]] @ np.eye(2), k=1)
+
+
+class TestCalibration:
+    def test_it_draws_how_many_are_true_of_each_bin(self) -> None:
+        y = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 1]])
+        topk = np.array([[0, 1], [1, 2], [0, 2]])
+        scores = np.array([[0.9, 0.3], [0.8, 0.1], [0.95, 0.35]])
+        display = CalibrationDisplay.from_predictions(y, topk, scores, n_bins=4)
+        assert display.prob_pred == pytest.approx([0.1, 0.325, 2.65 / 3])
+        assert display.prob_true == pytest.approx([0, 0.5, 2 / 3])
+        assert display.counts.tolist() == [1, 2, 3]
+        assert display.line_.get_xdata() == pytest.approx(display.prob_pred)
+        assert display.line_.get_ydata() == pytest.approx(display.prob_true)
+        assert display.error_ == calibration_error(y, topk, scores, 2, n_bins=4)
+        (diagonal,) = display.ax_.collections
+        assert diagonal.get_segments()[0].tolist() == [[0, 0], [1, 1]]
+        assert display.ax_.get_xlim() == display.ax_.get_ylim() == (0, 1)
+
+    def test_it_asks_an_estimator_for_its_five_best(
+        self, data: Data, model: LightXMLClassifier
+    ) -> None:
+        X, y = data
+        display = CalibrationDisplay.from_estimator(model, X[200:], y[200:])
+        topk, scores = model.predict_topk(X[200:], 5, return_scores=True)
+        assert display.error_ == calibration_error(y[200:], topk, scores)
+        assert display.counts.sum() == 5 * 40
+        told = f"LightXMLClassifier (error {100 * display.error_:.1f} %)"
+        assert [t.get_text() for t in display.ax_.get_legend().get_texts()] == [told]
+        all_labels = CalibrationDisplay.from_estimator(model, X[200:], y[200:], k=30, n_bins=3)
+        assert all_labels.counts.sum() == 30 * 40
+
+    def test_several_models_share_axes_and_one_diagonal(
+        self, data: Data, model: LightXMLClassifier
+    ) -> None:
+        X, y = data
+        names = [list(row) for row in label_sets(y, np.array([f"l{j}" for j in range(30)]))]
+        named = features_only().fit(X[:160], names[:160])
+        first = CalibrationDisplay.from_estimator(model, X[160:], y[160:], name="one")
+        second = CalibrationDisplay.from_estimator(
+            named, X[160:], names[160:], name="two", ax=first.ax_, lw=4
+        )
+        assert len(first.ax_.collections) == 1
+        assert len(first.ax_.lines) == 2
+        assert first.line_.get_color() != second.line_.get_color()
+        assert second.line_.get_linewidth() == 4
+
+    def test_what_are_no_probabilities_opens_no_figure(self) -> None:
+        y = np.eye(2, dtype=int)
+        for scores in ([[1.5], [0]], [0.5, 0.5], 0.5):
+            with pytest.raises(ValueError, match="scores"):
+                CalibrationDisplay.from_predictions(y, [[0], [1]], scores)
+        assert not plt.get_fignums()
 
 
 class TestTraining:

@@ -64,9 +64,9 @@ def test_it_says_what_the_model_is(saved: Path):
     model = lightxml.load(saved, "cpu")
     found = rows(saved)
     assert list(found) == ["model", "format", "libraries", "encoder", "features", "rankers",
-                           "labels", "arguments", "history", "size"]  # fmt: skip
+                           "threshold", "labels", "arguments", "history", "size"]  # fmt: skip
     assert found["model"] == "LightXMLClassifier"
-    assert found["format"] == f"2, saved by lightxml {lightxml.__version__}"
+    assert found["format"] == f"3, saved by lightxml {lightxml.__version__}"
     assert f"numpy {np.__version__}" in found["libraries"]
     n_weights = sum(p.numel() for p in model.network_.encoder.parameters())
     assert found["encoder"] == (
@@ -75,6 +75,7 @@ def test_it_says_what_the_model_is(saved: Path):
     n_features = model.network_.features.n_features
     assert found["features"] == f"{n_features} (sparse), from TfidfVectorizer, embedded in 8"
     assert found["rankers"] == "network, alone"
+    assert found["threshold"] == "0.5"
     assert found["labels"] == f"{len(model.classes_)}, given as collections"
     last = model.history_[-1]
     assert found["history"] == "last: " + ", ".join(
@@ -101,7 +102,8 @@ def test_a_model_of_words_and_label_texts_tells_its_rankers(
     found = rows(tmp_path)
     linear, *_ = model._model.panel.rankers
     assert list(found) == ["model", "format", "libraries", "encoder", "features", "rankers",
-                           "final", "label texts", "labels", "arguments", "size"]  # fmt: skip
+                           "final", "threshold", "label texts", "labels", "arguments",
+                           "size"]  # fmt: skip
     assert found["encoder"] == "none"
     assert found["features"] == f"{linear.weights.shape[1]}, from TfidfVectorizer"
     assert found["rankers"] == (
@@ -180,7 +182,7 @@ def test_versions_that_a_load_does_not_miss_are_unknown(saved: Path, tmp_path: P
     changed(saved, tmp_path, put("versions", versions))
     lightxml.load(tmp_path, "cpu")
     found = rows(tmp_path)
-    assert found["format"] == "2, saved by lightxml unknown"
+    assert found["format"] == "3, saved by lightxml unknown"
     assert found["libraries"] == "unknown"
 
 

@@ -285,6 +285,7 @@ def test_what_decides_the_fit_has_a_subfolder_of_its_own(
         ({"verbose": 0, "device": torch.device("cpu")}, tuple(X), y.tocoo()),
         ({"features": TfidfVectorizer().fit(X), "checkpoint_minutes": 3}, X, y.toarray()),
         ({"random_state": np.random.RandomState(0)}, X, y),
+        ({"threshold": 0.3}, X, y),  # chosen when all else is done
     ]
     other: list[tuple[dict[str, Any], Any, Any]] = [
         ({"dropout": 0.2}, X, y),

@@ -84,6 +84,7 @@ IDLE: dict[str, Any] = {
     "n_random_negatives": 2,
     "loss_correction": True,
     "final_ranker": LogisticRegression(),
+    "threshold": "macro_f1",
     "learning_rate": 1e-3,
     "swa_every": 2,
     "validation_fraction": 0.2,

@@ -278,8 +278,10 @@ def test_all_members_score_what_any_of_them_names_and_ties_go_by_label(
         assert np.array_equal(
             scores, np.take_along_axis(expected, columns, axis=1).astype(np.float32)
         )
-    positive = averaging.mean_positive([(Table(table, 40), rows) for table in tables])
-    assert np.array_equal(positive.toarray(), dense >= 0.5)
+    of_all = [(Table(table, 40), rows) for table in tables]
+    for least in (0.5, np.linspace(0.1, 0.9, 40, dtype=np.float32)):
+        positive = averaging.mean_positive(of_all, least)
+        assert np.array_equal(positive.toarray(), dense.astype(np.float32) >= least)
 
 
 def test_a_document_goes_through_each_encoder_once(
@@ -309,7 +311,7 @@ def test_each_members_neighbors_are_searched_once(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("form", ["csr_array", "collections"])
-def test_predict_gives_the_labels_of_half_or_more_in_the_form_of_y(
+def test_predict_gives_the_labels_above_the_mean_threshold_in_the_form_of_y(
     numbers: tuple[sp.csr_array, sp.csr_array], form: str
 ) -> None:
     X, y = numbers
@@ -319,7 +321,9 @@ def test_predict_gives_the_labels_of_half_or_more_in_the_form_of_y(
     model = LightXMLEnsemble(of_numbers(max_epochs=60), n_estimators=2, random_state=0).fit(
         X, given
     )
-    found, expected = model.predict(X), model.predict_proba(X) >= 0.5
+    thresholds = [member.threshold_ for member in model.estimators_]
+    assert model.threshold_ == pytest.approx(np.mean(thresholds))
+    found, expected = model.predict(X), model.predict_proba(X) >= model.threshold_
     assert expected.sum() > 100
     assert type(found) is type(given)
     if form == "collections":

@@ -45,6 +45,7 @@ Make = Callable[..., LightXMLClassifier]
 Change = Callable[[dict[str, Any], dict[str, bytes]], None]
 WEIGHTS, TOKENIZER, CLASSES = "weights.safetensors", "tokenizer.json", "classes.safetensors"
 RANKERS, TEXTS = "rankers.safetensors", "label_texts.safetensors"
+THRESHOLDS = "thresholds.safetensors"
 
 
 class Payload:
@@ -142,6 +143,16 @@ def with_labels(values: list[str] | list[int] | None, **described: Any) -> Chang
     return apply
 
 
+def with_thresholds(*values: float) -> Change:
+    """Give each label a threshold of its own."""
+
+    def apply(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+        manifest["threshold"] = None
+        blobs[THRESHOLDS] = encode_arrays({"thresholds": np.array(values, np.float32)})
+
+    return apply
+
+
 HUGE = 10**12
 TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no weights": (with_blob(WEIGHTS, None), RECORD),
@@ -211,6 +222,14 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "neither network nor rankers": (with_manifest("network", value=None), RECORD),
     "rankers that are a list": (with_manifest("panel", value=[1]), RECORD),
     "label texts that are not there": (with_manifest("has_label_texts", value=True), RECORD),
+    "no threshold": (without("threshold"), RECORD),
+    "a threshold of 0": (with_manifest("threshold", value=0), RECORD),
+    "a threshold that is a text": (with_manifest("threshold", value="micro_f1"), RECORD),
+    "a threshold that is true": (with_manifest("threshold", value=True), RECORD),
+    "thresholds that are not there": (with_manifest("threshold", value=None), RECORD),
+    "thresholds of other labels": (with_thresholds(0.5, 0.5), THRESHOLDS),
+    "a label's threshold of 0": (with_thresholds(*[0.5] * 11, 0), THRESHOLDS),
+    "a label's threshold of 2": (with_thresholds(*[0.5] * 11, 2), THRESHOLDS),
     "no form of X": (without("n_features"), RECORD),
     "numbers for an encoder": (with_manifest("n_features", value=5), RECORD),
     "a classifier as argument that is not there": (

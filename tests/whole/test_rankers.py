@@ -379,12 +379,6 @@ def test_rare_labels_are_raised_and_those_without_a_document_as_if_they_had_one(
     assert said[-1, -1]
 
 
-def test_predict_gives_the_labels_of_a_half_or_more(model: LightXMLClassifier) -> None:
-    found, likely = model.predict(X_NEW), model.predict_proba(X_NEW) >= 0.5
-    assert found == [tuple(model.classes_[row]) for row in likely]
-    assert likely.sum() > 60
-
-
 # A good citizen ---------------------------------------------------------------------------------
 
 

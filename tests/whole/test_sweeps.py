@@ -57,6 +57,7 @@ FORMS: dict[str, list[Any]] = {
     "loss_correction": [False, True],
     "rankers": ["auto", ("network",), ("linear", "neighbors"), ["linear"], ("label_texts",)],
     "final_ranker": ["auto", None, LogisticRegression()],
+    "threshold": [0.3, 1, np.float32(0.5), "micro_f1", "macro_f1", "samples_f1"],
     "propensity_weight": [0, 0.5],
     "max_epochs": [1, "auto"],
     "batch_size": [4, "auto"],
