@@ -83,7 +83,7 @@ def with_more(
         n_jobs=params["n_jobs"],
     )
     _warn_of_network(panel)
-    return replace(grown, panel=_preferring(panel, params))
+    return _finished(grown, panel, params)
 
 
 def with_labels(params: dict[str, Any], model: FittedModel, label_texts: Any) -> FittedModel:
@@ -119,7 +119,7 @@ def with_labels(params: dict[str, Any], model: FittedModel, label_texts: Any) ->
                 "without a document, nothing is known of a label."
             )
     assert grown.panel is not None
-    return replace(grown, panel=_preferring(grown.panel, params))
+    return _finished(grown, grown.panel, params)
 
 
 def without_labels(params: dict[str, Any], model: FittedModel, labels: Any) -> FittedModel:
@@ -159,8 +159,11 @@ def without_labels(params: dict[str, Any], model: FittedModel, labels: Any) -> F
     if texts is not None:
         texts = tuple(texts[i] if i >= 0 else () for i in source.tolist())
     classes = model.classes[stay] if model.label_form == "collections" else model.classes
-    panel = _preferring(relabeled(panel, source), params)
-    return replace(model, classes=classes, panel=panel, label_texts=texts)
+    threshold = model.threshold
+    if isinstance(threshold, np.ndarray) and len(stay) == len(source):
+        threshold = threshold[stay]
+    left = replace(model, classes=classes, label_texts=texts, threshold=threshold)
+    return _finished(left, relabeled(panel, source), params)
 
 
 def _with_new_words(model: FittedModel, inputs: Inputs) -> FittedModel:
@@ -310,6 +313,15 @@ def _documents_with(model: FittedModel, words: Sequence[str]) -> np.ndarray:
 
 def _none(words: Sequence[str]) -> np.ndarray:
     return np.zeros(len(words), dtype=np.int64)
+
+
+def _finished(model: FittedModel, panel: Panel, params: dict[str, Any]) -> FittedModel:
+    """Return the model with this panel; a new label's threshold is the median of the others'."""
+    threshold = model.threshold
+    if isinstance(threshold, np.ndarray):
+        n_new = len(model.classes) - len(threshold)
+        threshold = np.append(threshold, np.full(n_new, np.median(threshold), np.float32))
+    return replace(model, panel=_preferring(panel, params), threshold=threshold)
 
 
 def _preferring(panel: Panel, params: dict[str, Any]) -> Panel:

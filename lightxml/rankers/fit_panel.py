@@ -20,11 +20,11 @@ from lightxml.rankers.fit_final import choose_final
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
 from lightxml.rankers.label_tree import FEWEST_LABELS, LabelTree, fit_label_tree
 from lightxml.rankers.label_vectors import fit_label_vectors
-from lightxml.rankers.linear import N_LIKELY, Linear, fit_linear
-from lightxml.rankers.neighbors import Neighbors, fit_neighbors
+from lightxml.rankers.linear import Linear, fit_linear
+from lightxml.rankers.neighbors import N_LIKELY, Neighbors, fit_neighbors
 from lightxml.rankers.opinions import Opinions, opinions
 from lightxml.rankers.panel import N_PROPOSALS, Panel, counts_of
-from lightxml.rankers.sparse import stacked
+from lightxml.rankers.sparse import ones_of, stacked
 from lightxml.rankers.vectors import fit_vectors
 
 _N_FOLDS = 5  # where documents are few
@@ -245,6 +245,7 @@ def _join(
     if "linear" in training.names:
         if isinstance(neighbors, Neighbors):
             likely = neighbors.likely(N_LIKELY)
+            neighbors = replace(neighbors, told=ones_of(likely))
         else:
             likely = neighbors.propose(documents, N_LIKELY)
         more: dict[str, Any] = {

@@ -26,7 +26,6 @@ from lightxml.rankers.sparse import (
 )
 from lightxml.rankers.stored import as_halves, checked, count, packed, unpacked
 
-N_LIKELY = 30  # labels of each training document that its classifiers must tell it from
 _N_DRAWN = 200
 _C = 1.0
 _TOLERANCE = 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -35,6 +35,7 @@ from lightxml.rankers.stored import (
     unpacked_ones,
 )
 
+N_LIKELY = 30  # labels of each training document that its linear classifiers must tell it from
 _FEW, _MANY = 10, 50
 _POWER = 2
 _N_TERMS = 40  # of a row, those that a search reads
@@ -74,6 +75,9 @@ class Neighbors:
         Ones.
     votes : ndarray of float32, shape (n_documents,)
         The weight of each document.
+    told : csr_array of float32, shape (n_documents, n_labels), or None
+        Ones: the labels that were likely for each document, from which linear classifiers were
+        to tell it. They are fitted anew with more documents by these. None without any.
     """
 
     name: ClassVar[str] = "neighbors"
@@ -81,6 +85,7 @@ class Neighbors:
     rows: sp.csr_array
     y: sp.csr_array
     votes: np.ndarray
+    told: sp.csr_array | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -146,19 +151,25 @@ class Neighbors:
     ) -> Neighbors:
         """Return the documents with more of them; as `fit_neighbors` takes them."""
         new = fit_neighbors(documents, y, sample_weight=sample_weight)
+        told = self.told
+        if told is not None:
+            likely = ones_of(self.propose(documents, N_LIKELY))
+            told = stacked([told, likely], y.shape[1])
         return Neighbors(
             stacked([self.rows, new.rows], self.rows.shape[1]),
             stacked([self.y, new.y], y.shape[1]),
             np.concatenate([self.votes, new.votes]),
+            told,
         )
 
     def widened(self, n_features: int) -> Neighbors:
         """Return the documents with more features, of which they have none."""
-        return Neighbors(widened(self.rows, n_features), self.y, self.votes)
+        return replace(self, rows=widened(self.rows, n_features))
 
     def relabeled(self, source: np.ndarray) -> Neighbors:
         """Return the documents with other labels, as `Ranker.relabeled` does."""
-        return Neighbors(self.rows, relabeled_columns(self.y, source), self.votes)
+        told = None if self.told is None else relabeled_columns(self.told, source)
+        return replace(self, y=relabeled_columns(self.y, source), told=told)
 
     def explain(self, document: Documents, label: int) -> NeighborsExplanation:
         """Return the nearest documents that have a label, for one document."""
@@ -179,6 +190,8 @@ class Neighbors:
             "n_labels": int(self.y.shape[1]),
         }
         arrays = {**packed("rows", self.rows), **packed_ones("y", self.y), "votes": self.votes}
+        if self.told is not None:
+            arrays |= packed_ones("told", self.told)
         return settings, arrays
 
     @classmethod
@@ -197,7 +210,10 @@ class Neighbors:
         if votes.min(initial=0) < 0:
             raise ValueError("votes are negative")
         rows = unpacked("rows", arrays, (n, n_features))
-        return cls(rows, unpacked_ones("y", arrays, (n, n_labels)), votes)
+        told = None
+        if "told_columns" in arrays:
+            told = unpacked_ones("told", arrays, (n, n_labels))
+        return cls(rows, unpacked_ones("y", arrays, (n, n_labels)), votes, told)
 
     def _nearest_of(self, documents: Documents) -> sp.csr_array:
         """Return the cosines of the nearest training documents, searched for once."""

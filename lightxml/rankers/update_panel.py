@@ -13,8 +13,8 @@ from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, renewed
 from lightxml.rankers.label_tree import LabelTree
 from lightxml.rankers.label_vectors import LabelVectors
-from lightxml.rankers.linear import N_LIKELY, Linear
-from lightxml.rankers.neighbors import Neighbors
+from lightxml.rankers.linear import Linear
+from lightxml.rankers.neighbors import N_LIKELY, Neighbors
 from lightxml.rankers.panel import Panel, counts_of
 from lightxml.rankers.sparse import narrow, ones_of
 from lightxml.rankers.vectors import Vectors
@@ -22,7 +22,6 @@ from lightxml.rankers.vectors import Vectors
 # A classifier that already keeps a new document so far on the right side learns nothing from it:
 # in the squared hinge its dual variable would be 0.
 _FAR = -0.5
-_N_ASKED = 5  # of a label's documents, those whose neighbors it is told from
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def with_documents(
         elif isinstance(ranker, Linear):
             assert together is not None
             labels = np.union1d(y.indices, _mistaken(ranker, documents, y))
-            likely = _likely(together, labels)
+            likely = _likely(together, labels, panel.counts)
             every = Documents(together.rows)
             ranker = ranker.update(every, together.y, likely, labels, **more)
         elif isinstance(ranker, LabelTree):
@@ -164,28 +163,36 @@ def _mistaken(ranker: Linear, documents: Documents, y: sp.csr_array) -> np.ndarr
     return np.unique(found.indices[found.data > _FAR])
 
 
-def _likely(neighbors: Neighbors, labels: np.ndarray) -> sp.csr_array:
+def _likely(neighbors: Neighbors, labels: np.ndarray, counts: np.ndarray) -> sp.csr_array:
     """Return which documents the classifiers of some labels must tell from the labels' own.
 
-    Where a fit asks which labels are likely for each document, it is asked here which documents
-    are near those of a label: of a label's documents the last few, which takes seconds.
+    Those for which a label was likely when they came; and for a label that had no document then,
+    those that are near its own.
+
+    Parameters
+    ----------
+    neighbors : Neighbors
+        All documents, the new ones last.
+    labels : ndarray of int64
+    counts : ndarray of int64, shape (n_labels,)
+        Earlier documents of each label.
 
     Returns
     -------
     csr_array of float32, shape (n_documents, n_labels)
     """
-    n_labels = neighbors.y.shape[1]
-    members = sp.csc_array(neighbors.y)
-    asked = np.zeros(n_labels, dtype=bool)
-    asked[labels] = True
-    sizes = np.diff(members.indptr)
-    rank_from_end = np.repeat(members.indptr[1:], sizes) - np.arange(members.nnz)
-    of_label = np.repeat(np.arange(n_labels), sizes)
-    kept = asked[of_label] & (rank_from_end <= _N_ASKED)
-    rows, of_label = members.indices[kept], of_label[kept]
+    n_documents, n_labels = neighbors.y.shape
+    is_new = np.zeros(n_labels, dtype=bool)
+    is_new[labels[counts[labels] == 0]] = True
+    members = sp.coo_array(neighbors.y)
+    of_new = is_new[members.col]
+    rows, of_label = members.row[of_new], members.col[of_new]
     numbers, place = np.unique(rows, return_inverse=True)
-    nearest = ones_of(neighbors.nearest(numbers))
     ones = np.ones(len(rows), dtype=np.float32)
     pairs = sp.csr_array((ones, (of_label, place)), shape=(n_labels, len(numbers)))
-    found: sp.csr_array = narrow(sp.csr_array((pairs @ nearest).T))
+    near = sp.csr_array((pairs @ ones_of(neighbors.nearest(numbers))).T)
+    told = sp.csr_array((n_documents, n_labels), dtype=np.float32)
+    if neighbors.told is not None:
+        told = neighbors.told
+    found: sp.csr_array = narrow(sp.csr_array(told + near))
     return found

@@ -164,6 +164,17 @@ def test_a_network_stays_as_it_is_and_says_when_it_has_seen_too_little(
         model.partial_fit(MORE * 3, Y_MORE * 3)
 
 
+def test_each_label_has_a_threshold_as_labels_come_and_go(tmp_path: Path) -> None:
+    model = words(threshold="macro_f1").fit(X, Y, label_texts=TEXTS)
+    before = model.threshold_
+    model.partial_fit(MORE, Y_MORE).add_labels({"z": "an unheard name"}).remove_labels(["label 03"])
+    assert model.threshold_.dtype == np.float32
+    stays = np.delete(before, 3)
+    np.testing.assert_array_equal(model.threshold_, [*stays, *[np.median(before)] * 3])
+    for again in kept_and_pickled(model, tmp_path):
+        assert again.predict(MORE) == model.predict(MORE)
+
+
 # Labels that come and go ------------------------------------------------------------------------
 
 
@@ -212,6 +223,7 @@ def test_a_removed_column_stays_and_is_never_predicted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.classes_, np.arange(N_LABELS))
     assert model.predict(X).shape == MATRIX.shape
     assert not model.predict(X)[:, 3].any()
+    assert best(model, X[:3]) == [0, 1, 2]
     assert not model.predict_proba(X)[:, 3].any()
     assert not (model.predict_topk([*X, "nothing known"], 5) == 3).any()
 
