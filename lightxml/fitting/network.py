@@ -32,7 +32,7 @@ from lightxml.predicting.frozen import cache_folder, summarise_all
 from lightxml.rankers.base import Ranker
 from lightxml.runtime.devices import choose_device, seeded
 from lightxml.runtime.forks import use_one_thread_if_forked
-from lightxml.runtime.ranks import Ranks
+from lightxml.runtime.ranks import ALONE, Ranks
 from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.loop import train
 
@@ -203,13 +203,18 @@ def encoded(
     return replace(documents, summaries=summaries)
 
 
-def vectors_of(model: FittedModel, texts: list[str], params: dict[str, Any]) -> np.ndarray:
-    """Return the frozen encoder's vectors of some texts, float16 of shape (n_texts, width)."""
+def vectors_of(
+    model: FittedModel, texts: list[str], params: dict[str, Any], ranks: Ranks = ALONE
+) -> np.ndarray:
+    """Return the frozen encoder's vectors of some texts, float16 of shape (n_texts, width).
+
+    Of several processes, each encodes its share.
+    """
     assert model.text_reader is not None
     assert model.tokenizer is not None
     tokens = tokenize(texts, model.tokenizer)
-    folder = cache_folder(params["memory"])
-    found = summarise_all(model.text_reader, tokens, folder, verbose=params["verbose"])
+    folder, verbose = cache_folder(params["memory"]), params["verbose"]
+    found = summarise_all(model.text_reader, tokens, folder, verbose=verbose, ranks=ranks)
     return found[:, -1].copy()  # and the layers' vectors go
 
 
