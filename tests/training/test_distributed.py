@@ -43,7 +43,10 @@ COMMON: dict[str, Any] = {
     "rankers": ("network",),
 }
 ENCODER = {"encoder": small_config(), "max_length": 16, "se_block": True}
-WITHOUT_NETWORK = ("linear", "neighbors", "label_texts")
+WITHOUT_NETWORK: dict[str, Any] = {
+    "rankers": ("linear", "neighbors", "label_texts"),
+    "feature_dim": "auto",
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "an encoder and features": {**COMMON, **ENCODER},
     "labels in chunks": {
@@ -148,7 +151,7 @@ def main(out: str, kill_at: str = "-1", folder: str = "") -> None:
         found = {setting: outcome(fit(setting)) for setting in SETTINGS}
         several, n_encoded = fit_counted(Path(out, "encoder"), rankers="auto")
         found["several rankers"] = outcome(several)
-        alone, n_of_alone = fit_counted(Path(out, "encoder"), rankers=WITHOUT_NETWORK)
+        alone, n_of_alone = fit_counted(Path(out, "encoder"), **WITHOUT_NETWORK)
         found["encoder alone"] = {"scores": scores_of(alone)}
         found["encoded"] = [n_encoded, n_of_alone]
         # Of a fit without a seed, all have the first process's.
@@ -245,7 +248,7 @@ def test_each_process_encodes_half_of_documents_and_label_texts(
 ) -> None:
     assert [found["encoded"] for found in of_two] == [[30 + 6, 30 + 6]] * 2
     save_pretrained(tmp_path, "bert")
-    alone = scores_of(fit_several(tmp_path, rankers=WITHOUT_NETWORK))
+    alone = scores_of(fit_several(tmp_path, **WITHOUT_NETWORK))
     for found in of_two:
         np.testing.assert_allclose(found["encoder alone"]["scores"], alone, atol=5e-3)
 
