@@ -8,15 +8,14 @@
 
 `--texts`: of no label; of labels with a training document; `labels.txt` whole (a closed list);
 and with up to 100,000 names of other sets, `labels.txt` of `--others` (an open list). `--most`: an
-open list of so many, with all names of `--others`, and pairs of its names where they are not enough.
-Learners:
-``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where each text is one more training
-document; ``names``, the labels whose text stands in the document, longest first. One process, one
-row of results: peak memory is that of one learner. `--encoder`: a transformer for ``ours``, trained
-unless there is `--freeze`; what its pass takes is not in the time where `--memory` has its vectors.
-`--validation` measures on a tenth of the
-training part. P@k are over all true labels, those without a training document too. `--table`
-prints the rows of a file of results in Markdown.
+open list of so many, with all names of `--others`, and pairs of its names where they are too few.
+Learners: ``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where each text is one more
+training document; ``names``, the labels whose text stands in the document, longest first. One
+process, one row of results: peak memory is that of one learner. `--encoder`: a transformer for
+``ours``, trained unless there is `--freeze`; what its pass takes is not in the time where
+`--memory` has its vectors. `--validation` measures on a tenth of the training part. P@k are over
+all true labels, those without a training document too. `--table` prints the rows of a file of
+results in Markdown.
 """
 
 from __future__ import annotations

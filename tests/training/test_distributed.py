@@ -43,9 +43,10 @@ COMMON: dict[str, Any] = {
     "rankers": ("network",),
 }
 ENCODER = {"encoder": small_config(), "max_length": 16, "se_block": True}
+BESIDE_NETWORK = {**COMMON, "rankers": "auto"}
 WITHOUT_NETWORK: dict[str, Any] = {
     "rankers": ("linear", "neighbors", "label_texts"),
-    "feature_dim": "auto",
+    "precision": "fp32",
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "an encoder and features": {**COMMON, **ENCODER},
@@ -78,8 +79,9 @@ def fit(setting: str, begin: int = 0, **params: Any) -> LightXMLClassifier:
 def fit_several(encoder: Path, **params: Any) -> LightXMLClassifier:
     """Fit all rankers, a frozen encoder's among them; the final one is the plain mean."""
     X, y = make_xmc(72, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
+    defaults = {"features": TfidfVectorizer(), "device": "cpu", "random_state": 0}
     frozen = {"encoder": str(encoder), "freeze_encoder": True, "max_length": 16}
-    model = LightXMLClassifier(**{**COMMON, **frozen, "final_ranker": None, **params})
+    model = LightXMLClassifier(final_ranker=None, **{**defaults, **frozen, **params})
     return model.fit(X[:60], y[:60], label_texts=[f"label {j}" for j in range(12)])
 
 
@@ -149,7 +151,7 @@ def main(out: str, kill_at: str = "-1", folder: str = "") -> None:
         found = {"label clusters": outcome(fit("label clusters", **params))}
     else:
         found = {setting: outcome(fit(setting)) for setting in SETTINGS}
-        several, n_encoded = fit_counted(Path(out, "encoder"), rankers="auto")
+        several, n_encoded = fit_counted(Path(out, "encoder"), **BESIDE_NETWORK)
         found["several rankers"] = outcome(several)
         alone, n_of_alone = fit_counted(Path(out, "encoder"), **WITHOUT_NETWORK)
         found["encoder alone"] = {"scores": scores_of(alone)}
@@ -234,7 +236,7 @@ def test_several_rankers_are_the_first_processs_and_all_have_them(
     first, second = (found["several rankers"] for found in of_two)
     assert first == second
     save_pretrained(tmp_path, "bert")
-    alone = outcome(fit_several(tmp_path, rankers="auto", accumulate=2))
+    alone = outcome(fit_several(tmp_path, **BESIDE_NETWORK, accumulate=2))
     assert first["rankers"] == alone["rankers"]
     assert first["rankers"] == [
         "linear", "neighbors", "vectors", "label_texts", "label_vectors", "network"
