@@ -102,11 +102,9 @@ def fit_network(
     if task.validation is not None:
         new = encoded(model, task.reader.featurize(task.validation[0]), params, task.ranks)
         after_epoch = Measurement(new, task.validation[1], preferred, task.ranks)
-    # Seeded anew: what an argument adds to the network does not shift the dropout.
-    with seeded(seed, device):
-        history = train_network(
-            network, task, params, documents, inputs.numbers, seed, after_epoch, checkpoints
-        )
+    history = train_network(
+        network, task, params, documents, inputs.numbers, seed, after_epoch, checkpoints
+    )
     return Trained(replace(model, history=history), documents, new)
 
 

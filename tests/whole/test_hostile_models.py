@@ -176,6 +176,10 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_tokenizer(lambda t: t["model"]["vocab"].update(zebra=10**6)),
         RECORD,
     ),
+    "a template without one of its tokens": (  # tokenizers panics, with what is no Exception
+        with_tokenizer(lambda t: t["post_processor"]["special_tokens"].pop("[SEP]")),
+        RECORD,
+    ),
     "no room for text": (with_tokenizer(lambda t: t["truncation"].update(max_length=2)), RECORD),
     "a config that names code": (with_encoder(auto_map={"AutoModel": "modeling.Evil"}), RECORD),
     "a decoder": (with_encoder(model_type="gpt2"), RECORD),
