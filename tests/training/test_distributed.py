@@ -43,7 +43,7 @@ COMMON: dict[str, Any] = {
     "rankers": ("network",),
 }
 ENCODER = {"encoder": small_config(), "max_length": 16, "se_block": True}
-BESIDE_NETWORK = {**COMMON, "rankers": "auto"}
+BESIDE_NETWORK = {**COMMON, "rankers": ("linear", "neighbors", "label_texts", "network")}
 WITHOUT_NETWORK: dict[str, Any] = {
     "rankers": ("linear", "neighbors", "label_texts"),
     "precision": "fp32",
