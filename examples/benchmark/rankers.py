@@ -3,18 +3,19 @@
     python rankers.py FOLDER [--learner ours|bonsai|names] [--texts none|trained|closed|open]
         [--others FOLDER ...] [--without RANKER ...] [--final-ranker auto|mean|logistic]
         [--encoder FOLDER --freeze [--max-length N] [--memory FOLDER]]
-        [--pairs] [--punctuation] [--seed N] [--validation] [--results FILE]
+        [--most N] [--pairs] [--punctuation] [--seed N] [--validation] [--results FILE]
     python rankers.py --table FILE
 
 `--texts`: of no label; of labels with a training document; `labels.txt` whole (a closed list);
-and with up to 100,000 names of other sets, `labels.txt` of `--others` (an open list). Learners:
-``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where each text is one more training
-document; ``names``, the labels whose text stands in the document, longest first. One process, one
-row of results: peak memory is that of one learner. `--encoder`: a transformer for ``ours``, trained
-unless there is `--freeze`; what its pass takes is not in the time where `--memory` has its vectors.
-`--validation` measures on a tenth of the
-training part. P@k are over all true labels, those without a training document too. `--table`
-prints the rows of a file of results in Markdown.
+and with up to 100,000 names of other sets, `labels.txt` of `--others` (an open list). `--most`: an
+open list of so many, with all names of `--others`, and pairs of its names where they are too few.
+Learners: ``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where each text is one more
+training document; ``names``, the labels whose text stands in the document, longest first. One
+process, one row of results: peak memory is that of one learner. `--encoder`: a transformer for
+``ours``, trained unless there is `--freeze`; what its pass takes is not in the time where
+`--memory` has its vectors. `--validation` measures on a tenth of the training part. P@k are over
+all true labels, those without a training document too. `--table` prints the rows of a file of
+results in Markdown.
 """
 
 from __future__ import annotations
@@ -59,8 +60,11 @@ def names_of(folder: Path, *, punctuation: bool) -> dict[str, str]:
     return {label: re.sub(r"[\W_]+", " ", text) if punctuation else text for label, text in pairs}
 
 
-def with_others(names: dict[str, str], folders: list[Path]) -> dict[str, str]:
-    """Add names of other sets, drawn with seed 1, none that is there already."""
+def with_others(names: dict[str, str], folders: list[Path], most: int | None) -> dict[str, str]:
+    """Add names of other sets, none that is there already: all, and pairs, for `most` in the end.
+
+    Without `most` at most 100,000, drawn with seed 1.
+    """
     known = {text.casefold() for text in names.values()}
     more: dict[str, str] = {}
     for folder in folders:
@@ -68,9 +72,24 @@ def with_others(names: dict[str, str], folders: list[Path]) -> dict[str, str]:
             if text.casefold() not in known:
                 known.add(text.casefold())
                 more[f"{folder.name}:{label.replace(' ', '_')}"] = text
+    if most is not None:
+        return with_pairs(names | more, most)
     labels = sorted(more)
     drawn = np.random.RandomState(1).permutation(len(labels))[:MOST_NAMES]
     return names | {labels[i]: more[labels[i]] for i in drawn}
+
+
+def with_pairs(names: dict[str, str], most: int) -> dict[str, str]:
+    """Add labels named by two names of the list, drawn with seed 1, until there are `most`."""
+    texts, rng = list(names.values()), np.random.RandomState(1)
+    known, names = set(texts), dict(names)
+    while len(names) < most:
+        first, second = rng.randint(len(texts), size=2)
+        text = f"{texts[first]} {texts[second]}"
+        if text not in known:
+            known.add(text)
+            names[f"pair:{len(names)}"] = text
+    return names
 
 
 def ours(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
@@ -244,6 +263,7 @@ def main() -> None:
     parser.add_argument("--learner", choices=sorted(LEARNERS), default="ours")
     parser.add_argument("--texts", choices=("none", "trained", "closed", "open"), default="closed")
     parser.add_argument("--others", type=Path, nargs="*", default=[])
+    parser.add_argument("--most", type=int)
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--final-ranker", choices=("auto", "mean", "logistic"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -274,7 +294,7 @@ def main() -> None:
     if options.texts == "trained":
         names = {label: text for label, text in names.items() if label in trained}
     if options.texts == "open":
-        names = with_others(names, options.others)
+        names = with_others(names, options.others, options.most)
     cpu, wall = time.process_time(), time.perf_counter()
     rank, save = LEARNERS[options.learner](X, y, names, options)
     fit = time.process_time() - cpu, time.perf_counter() - wall

@@ -32,7 +32,7 @@ from lightxml.predicting.frozen import cache_folder, summarise_all
 from lightxml.rankers.base import Ranker
 from lightxml.runtime.devices import choose_device, seeded
 from lightxml.runtime.forks import use_one_thread_if_forked
-from lightxml.runtime.ranks import Ranks
+from lightxml.runtime.ranks import ALONE, Ranks
 from lightxml.training.checkpoints import Checkpoints
 from lightxml.training.loop import train
 
@@ -102,11 +102,9 @@ def fit_network(
     if task.validation is not None:
         new = encoded(model, task.reader.featurize(task.validation[0]), params, task.ranks)
         after_epoch = Measurement(new, task.validation[1], preferred, task.ranks)
-    # Seeded anew: what an argument adds to the network does not shift the dropout.
-    with seeded(seed, device):
-        history = train_network(
-            network, task, params, documents, inputs.numbers, seed, after_epoch, checkpoints
-        )
+    history = train_network(
+        network, task, params, documents, inputs.numbers, seed, after_epoch, checkpoints
+    )
     return Trained(replace(model, history=history), documents, new)
 
 
@@ -203,13 +201,18 @@ def encoded(
     return replace(documents, summaries=summaries)
 
 
-def vectors_of(model: FittedModel, texts: list[str], params: dict[str, Any]) -> np.ndarray:
-    """Return the frozen encoder's vectors of some texts, float16 of shape (n_texts, width)."""
+def vectors_of(
+    model: FittedModel, texts: list[str], params: dict[str, Any], ranks: Ranks = ALONE
+) -> np.ndarray:
+    """Return the frozen encoder's vectors of some texts, float16 of shape (n_texts, width).
+
+    Of several processes, each encodes its share.
+    """
     assert model.text_reader is not None
     assert model.tokenizer is not None
     tokens = tokenize(texts, model.tokenizer)
-    folder = cache_folder(params["memory"])
-    found = summarise_all(model.text_reader, tokens, folder, verbose=params["verbose"])
+    folder, verbose = cache_folder(params["memory"]), params["verbose"]
+    found = summarise_all(model.text_reader, tokens, folder, verbose=verbose, ranks=ranks)
     return found[:, -1].copy()  # and the layers' vectors go
 
 

@@ -53,12 +53,12 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
         make_network = ranker_of(model, len(documents))
     elif (source := decisions.encoder(params, reads_texts=task.reader.reads_texts)) is not None:
         model = with_encoder(model, source, params)
-        documents = with_vectors(model, documents, params)
+        documents = with_vectors(model, documents, task)
         if new is not None and held is not None:
             assert documents.vectors is not None
             new = replace(new, vectors=documents.vectors[held])
         elif new is not None:
-            new = with_vectors(model, new, params)
+            new = with_vectors(model, new, task)
     validation = held_out = None
     if new is not None and held is not None:
         held_out = held, new
@@ -67,6 +67,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     n_texts = sum(map(len, task.label_texts)) if isinstance(task.label_texts, tuple) else 0
     n_new = len(new) if new is not None else n_held_out(len(documents))
     warn_if_rankers_are_short(documents, y, task.rankers, n_new, n_texts)
+    of_labels = label_vectors(task, model)  # here, where every process encodes its share
     weight = float(params["propensity_weight"])
     raised = preference(y, weight, unseen_as_one=True) if weight else None
 
@@ -80,7 +81,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
             validation=validation,
             held_out=held_out,
             network=make_network,
-            label_vectors=label_vectors(task, model),
+            label_vectors=of_labels,
             keep=None if checkpoints is None else keep_in(checkpoints),
             say=partial(say, verbose=params["verbose"]),
             sample_weight=task.sample_weight,
@@ -172,12 +173,13 @@ def with_encoder(model: FittedModel, source: Any, params: dict[str, Any]) -> Fit
     return model
 
 
-def with_vectors(model: FittedModel, documents: Documents, params: dict[str, Any]) -> Documents:
+def with_vectors(model: FittedModel, documents: Documents, task: Task) -> Documents:
     """Return documents with a frozen encoder's vectors."""
     from lightxml.fitting.network import vectors_of
 
     assert documents.texts is not None
-    return replace(documents, vectors=vectors_of(model, list(documents.texts), params))
+    vectors = vectors_of(model, list(documents.texts), task.params, task.ranks)
+    return replace(documents, vectors=vectors)
 
 
 def label_vectors(task: Task, model: FittedModel) -> np.ndarray | None:
@@ -187,7 +189,8 @@ def label_vectors(task: Task, model: FittedModel) -> np.ndarray | None:
         return None
     from lightxml.fitting.network import vectors_of
 
-    return vectors_of(model, [text for each in texts for text in each], task.params)
+    flat = [text for each in texts for text in each]
+    return vectors_of(model, flat, task.params, task.ranks)
 
 
 def keep_in(checkpoints: Checkpoints) -> Keep:

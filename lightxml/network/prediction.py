@@ -12,6 +12,7 @@ import torch
 from scipy.special import expit, logit
 
 from lightxml.data.documents import EncodedDocuments
+from lightxml.data.matrices import check_finite
 from lightxml.network.batches import Batch, collate, prediction_batches
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.text_reader import TextReader
@@ -37,7 +38,7 @@ def predict_topk(
     values = np.empty((len(documents), k), dtype=np.float32)
     ranked = _each(network, documents, lambda batch: network.rank(batch, k), network.head.n_logits)
     for rows, (best, where) in ranked:
-        columns[rows], values[rows] = where.cpu().numpy(), best.cpu().numpy()
+        columns[rows], values[rows] = where.cpu().numpy(), check_finite(best.cpu().numpy())
     return columns, values
 
 
@@ -46,7 +47,7 @@ def predict_logits(network: LightXMLNetwork, documents: EncodedDocuments) -> np.
     n_labels = network.head.n_labels
     out = np.empty((len(documents), n_labels), dtype=np.float32)
     for rows, logits in _each(network, documents, network, n_labels):
-        out[rows] = logits.cpu().numpy()
+        out[rows] = check_finite(logits.cpu().numpy())
     return out
 
 
@@ -68,7 +69,7 @@ def predict_logits_of(
     for rows, batch in _batches(network, documents, n_logits):
         with torch.inference_mode():
             wanted = torch.from_numpy(columns[rows]).to(network.device)
-            out[rows] = network.logits_of(batch, wanted).cpu().numpy()
+            out[rows] = check_finite(network.logits_of(batch, wanted).cpu().numpy())
     return out
 
 
@@ -91,7 +92,7 @@ def predict_positive(
     positive = _each(network, documents, lambda b: network.positive(b, least), n_logits)
     for rows_of_batch, found in positive:
         where, column, logits = (part.cpu().numpy() for part in found)
-        chosen = sigmoid(logits) >= reached[column]
+        chosen = sigmoid(check_finite(logits)) >= reached[column]
         rows.append(rows_of_batch[where[chosen]])
         columns.append(column[chosen])
     coordinates = (np.concatenate(rows), np.concatenate(columns))
@@ -130,7 +131,7 @@ def summarised(reader: TextReader, documents: EncodedDocuments) -> EncodedDocume
     shape = (len(documents), reader.n_feature_layers + 1, reader.encoder.config.hidden_size)
     summaries = np.empty(shape, dtype=np.float16)
     for rows, made in _each(reader, documents, summarise, n_logits=1):
-        summaries[rows] = made.cpu().numpy()
+        summaries[rows] = check_finite(made.cpu().numpy(), "encoder's vectors")
     return replace(documents, summaries=summaries)
 
 

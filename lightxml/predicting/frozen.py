@@ -24,6 +24,7 @@ import torch
 from joblib import Memory
 
 from lightxml.data.documents import EncodedDocuments, TokenStore
+from lightxml.data.matrices import check_finite
 from lightxml.exceptions import warn
 from lightxml.network.batches import collate, prediction_batches
 from lightxml.network.encoders import config_to_dict
@@ -166,7 +167,8 @@ def _encode(
         for chosen in prediction_batches(lengths, MAX_TOKENS[device.type], len(rows)):
             batch = collate(documents, rows[chosen], reader.pad_id, device)
             assert batch.tokens is not None
-            summaries[rows[chosen]] = reader.summarise(batch.tokens).cpu().numpy()
+            made = reader.summarise(batch.tokens).cpu().numpy()
+            summaries[rows[chosen]] = check_finite(made, "encoder's vectors")
             progress.step(len(chosen), int(lengths[chosen].sum()))
 
 

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from lightxml.rankers.base import Ranker
 from lightxml.rankers.stored import checked
-from lightxml.rankers.trees import Trees
+from lightxml.rankers.trees import LARGEST, Trees
 
 LOWEST = -100.0  # the logit of a label that no ranker proposes; its probability is 0
 _LOGITS_A_MARGIN = 4.0  # of a linear classifier: its probabilities are then about right
@@ -171,6 +171,8 @@ def made_of(
         if len(used) and not 0 <= used.min() <= used.max() < n_columns:
             raise ValueError("its final ranker reads a column that is not there")
         weights = checked(arrays, "weights", np.float64, len(used))
+        if np.abs(weights).max(initial=0) > LARGEST:
+            raise ValueError(f"its final ranker has weights above {LARGEST}")
         return Logistic(used, weights, _number(settings, "bias"))
     if kind != "trees" or settings.get("n_columns") != n_columns:
         raise ValueError("its final ranker is of an unknown kind, or of other rankers")
@@ -193,6 +195,6 @@ def n_columns_of(rankers: Sequence[Ranker]) -> int:
 
 def _number(settings: dict[str, Any], name: str) -> float:
     value: Any = settings.get(name)
-    if not isinstance(value, float) or not np.isfinite(value):
-        raise ValueError(f"its {name} is no number")
+    if not isinstance(value, float) or not abs(value) <= LARGEST:
+        raise ValueError(f"its {name} is no number, or above {LARGEST}")
     return value

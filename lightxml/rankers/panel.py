@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from lightxml.data.matrices import check_finite
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import LOWEST, FinalRanker, logit
 from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE, columns_of, opinions
@@ -103,7 +104,7 @@ class Panel:
         return np.concatenate([np.empty(0, np.float32), *found])
 
     def _logits(self, columns: np.ndarray, candidates: sp.csr_array) -> np.ndarray:
-        logits = self.final(columns).astype(np.float32)
+        logits = check_finite(self.final(columns).astype(np.float32))
         return logits if self.raised is None else logits + self.raised[candidates.indices]
 
     def rank(self, documents: Documents, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ import numpy as np
 
 MAX_LEAVES = 32  # a bit each
 _MAX_TREES = 1000
+LARGEST = 1e30  # of a number that a logit is made of; as many as there may be fit into float32
 _MAX_TABLE = 2**26  # entries of 4 bytes; 300 trees on 20 columns have some 2**21
 _PAIRS_AT_ONCE = 256
 
@@ -160,6 +161,8 @@ class Trees:
         numbers = (self.threshold, self.value, np.array(self.baseline))
         if not all(np.isfinite(each).all() for each in numbers):
             raise ValueError("its trees hold numbers that are not finite")
+        if not max(np.abs(each).max(initial=0) for each in numbers[1:]) <= LARGEST:
+            raise ValueError(f"its trees hold numbers above {LARGEST}")
         inner = self.column >= 0
         if (n_nodes + self.n_columns) * (len(self.starts) - 1) > _MAX_TABLE:
             raise ValueError("its trees are too many for their columns")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -80,17 +82,39 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Let torch draw from `seed` on the CPU and `device`; put the caller's generators back."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+def kept_generators(device: torch.device) -> Iterator[None]:
+    """Let torch draw on the CPU and `device` meanwhile; put the caller's generators back.
+
+    They are the whole process's: of several threads, one after the other has them.
+    """
+    with _drawing, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # fork_rng knows CUDA's form of several devices only.
         state = torch.mps.get_rng_state() if device.type == "mps" else None
-        _seed(seed, device)
         try:
             yield
         finally:
             if state is not None:
                 torch.mps.set_rng_state(state)
+
+
+_drawing = threading.RLock()
+
+
+def _draw_in_child() -> None:
+    global _drawing
+    _drawing = threading.RLock()  # a thread that stayed behind in the parent may hold the other
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_draw_in_child)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Let torch draw from `seed` on the CPU and `device`, as `kept_generators` does."""
+    with kept_generators(device):
+        _seed(seed, device)
+        yield
 
 
 def seed_generators(*numbers: int, device: torch.device) -> None:

@@ -26,6 +26,8 @@ from lightxml.runtime.forks import use_one_thread_if_forked
 from lightxml.storage.reading import WEIGHTS, blob_of
 
 _TOKENIZER = "tokenizer.json"
+# All else that tokenizers may raise is its own, panics of Rust among it, which are no Exception.
+_INTERRUPTS = (KeyboardInterrupt, SystemExit)
 Made = TypeVar("Made", bound=TextReader)
 
 
@@ -150,7 +152,9 @@ def _try(network: TextReader, tokenizer: Tokenizer) -> None:
         assert batch.tokens is not None
         with torch.inference_mode():
             network.summarise(batch.tokens)
-    except Exception as error:  # what comes of a config's numbers
+    except _INTERRUPTS:
+        raise
+    except BaseException as error:  # what comes of a config's numbers; and see `_INTERRUPTS`
         raise ValueError(f"its encoder cannot read ({error})") from error
 
 
@@ -176,7 +180,9 @@ def _unpack_tokenizer(blob: bytes) -> Tokenizer:
     parse_json(blob, name=_TOKENIZER)
     try:
         tokenizer = Tokenizer.from_str(blob.decode())
-    except Exception as error:  # the library raises nothing narrower
+    except _INTERRUPTS:
+        raise
+    except BaseException as error:  # the library raises nothing narrower
         raise BundleError(f"{_TOKENIZER}: is no tokenizer ({error}).") from error
     if tokenizer.truncation is None:
         raise BundleError(f"{_TOKENIZER}: names no maximum length.")

@@ -18,7 +18,7 @@ from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import Batch, Targets, collate, make_targets, training_batches
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.pending import PendingOptimizer
-from lightxml.runtime.devices import seed_generators
+from lightxml.runtime.devices import kept_generators, seed_generators
 from lightxml.runtime.distributed import within_step
 from lightxml.runtime.interrupts import HeldSignals
 from lightxml.runtime.progress import Progress
@@ -262,8 +262,9 @@ def train_step(
     step_loss = torch.zeros((), device=run.device)
     for j in share:
         batch, targets = next(made)
-        seed_generators(config.seed, state.step, j, device=run.device)
-        with within_step(run.loss_of, is_last=j == share[-1]):
+        # Batch by batch: other fits, in other threads, draw from the same generators.
+        with kept_generators(run.device), within_step(run.loss_of, is_last=j == share[-1]):
+            seed_generators(config.seed, state.step, j, device=run.device)
             loss = run.loss_of(batch, targets)
             # A process without a batch takes part with nought.
             loss = loss / (n_in_step if ranks.rank < len(group) else math.inf)

@@ -10,6 +10,7 @@ import sysconfig
 import tarfile
 import tempfile
 import textwrap
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -77,6 +78,22 @@ def test_without_a_test_or_dev_part_both_are_none(tmp_path):
     data = load_xmc(write(tmp_path, train_texts="a\n", train_labels="x\n"))
     assert data.X_test is data.y_test is data.X_validation is data.y_validation is None
     assert data.n_unseen_labels == data.n_unseen_occurrences == {}
+
+
+def test_a_long_label_takes_its_own_room_alone_and_a_last_nul_is_kept(tmp_path):
+    long, n_labels = "x" * 20_000, 1_000
+    lines = [*map(str, range(n_labels)), f"{long} a a\0"]
+    text = {"train_texts": "text\n" * len(lines), "train_labels": "\n".join([*lines, ""])}
+    folder = write(tmp_path, **text)
+    tracemalloc.start()
+    try:
+        data = load_xmc(folder)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert {long, "a", "a\0"} < set(data.labels)
+    assert len(data.labels) == len(data.label_names) == n_labels + 3
+    assert peak < 8e6 < n_labels * len(long)
 
 
 def test_dev_is_the_validation_part_and_not_added_to_train(tmp_path):

@@ -58,7 +58,8 @@ def test_every_document_and_every_label_text_is_encoded_once_whoever_ranks(
 ) -> None:
     X, y = documents
     texts = [f"label {j}" for j in range(y.shape[1])]
-    more = {"features": TfidfVectorizer(), "feature_dim": 8, "rankers": "auto", **given}
+    every = ("linear", "neighbors", "label_texts", "network")
+    more = {"features": TfidfVectorizer(), "feature_dim": 8, "rankers": every, **given}
     model = make(max_epochs=2, **more).fit(X, y, label_texts=texts)
     assert [ranker.name for ranker in model.rankers_] == [
         "linear", "neighbors", "vectors", "label_texts", "label_vectors", "network"

@@ -90,6 +90,8 @@ def with_item(name: str, at: int, value: float) -> Callable[[Trees], Trees]:
         (with_item("threshold", 0, np.nan), "not finite"),
         (with_item("value", 2, np.inf), "not finite"),
         (lambda trees: replace(trees, baseline=np.nan), "not finite"),
+        (with_item("value", 2, -1e300), "numbers above 1e"),
+        (lambda trees: replace(trees, baseline=1e300), "numbers above 1e"),
         (with_item("starts", 0, 1), "do not begin where they should"),
         (with_item("starts", 1, 0), "do not begin where they should"),
         (with_item("starts", 2, 9), "do not begin where they should"),

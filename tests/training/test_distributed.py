@@ -25,6 +25,7 @@ import lightxml.training.loop
 from lightxml import LightXMLClassifier, load
 from lightxml.datasets import label_sets, make_xmc
 from lightxml.exceptions import NonFiniteLossError
+from lightxml.network.text_reader import TextReader
 from tests.conftest import small_config
 from tests.network.test_encoders import save_pretrained
 
@@ -42,6 +43,11 @@ COMMON: dict[str, Any] = {
     "rankers": ("network",),
 }
 ENCODER = {"encoder": small_config(), "max_length": 16, "se_block": True}
+BESIDE_NETWORK = {**COMMON, "rankers": ("linear", "neighbors", "label_texts", "network")}
+WITHOUT_NETWORK: dict[str, Any] = {
+    "rankers": ("linear", "neighbors", "label_texts"),
+    "precision": "fp32",
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "an encoder and features": {**COMMON, **ENCODER},
     "labels in chunks": {
@@ -73,19 +79,41 @@ def fit(setting: str, begin: int = 0, **params: Any) -> LightXMLClassifier:
 def fit_several(encoder: Path, **params: Any) -> LightXMLClassifier:
     """Fit all rankers, a frozen encoder's among them; the final one is the plain mean."""
     X, y = make_xmc(72, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
+    defaults = {"features": TfidfVectorizer(), "device": "cpu", "random_state": 0}
     frozen = {"encoder": str(encoder), "freeze_encoder": True, "max_length": 16}
-    more = {"rankers": "auto", "final_ranker": None}
-    model = LightXMLClassifier(**{**COMMON, **frozen, **more, **params})
+    model = LightXMLClassifier(final_ranker=None, **{**defaults, **frozen, **params})
     return model.fit(X[:60], y[:60], label_texts=[f"label {j}" for j in range(12)])
+
+
+def fit_counted(encoder: Path, **params: Any) -> tuple[LightXMLClassifier, int]:
+    """Fit several rankers, and count what went through the encoder of this process meanwhile."""
+    sizes: list[int] = []
+    summarise = TextReader.summarise
+
+    def watch(reader: TextReader, batch: Any) -> torch.Tensor:
+        sizes.append(len(batch.input_ids))
+        return summarise(reader, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TextReader, "summarise", watch)
+        return fit_several(encoder, **params), sum(sizes)
+
+
+def scores_of(model: LightXMLClassifier) -> list[list[float]]:
+    texts, _ = make_xmc(72, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
+    return model.decision_function(texts).tolist()
 
 
 def outcome(model: LightXMLClassifier) -> dict[str, Any]:
     """All that a fit has learnt, in JSON; float32 goes through it unchanged."""
     weights = {name: w.flatten().tolist() for name, w in model.network_.state_dict().items()}
-    texts, _ = make_xmc(72, 12, n_labels_per_document=2, n_words_per_document=12, random_state=0)
-    scores = model.decision_function(texts).tolist()
     rankers = [ranker.name for ranker in model.rankers_]
-    return {"weights": weights, "scores": scores, "history": model.history_, "rankers": rankers}
+    return {
+        "weights": weights,
+        "scores": scores_of(model),
+        "history": model.history_,
+        "rankers": rankers,
+    }
 
 
 def error_of(setting: str, **params: Any) -> str:
@@ -123,8 +151,12 @@ def main(out: str, kill_at: str = "-1", folder: str = "") -> None:
         found = {"label clusters": outcome(fit("label clusters", **params))}
     else:
         found = {setting: outcome(fit(setting)) for setting in SETTINGS}
+        several, n_encoded = fit_counted(Path(out, "encoder"), **BESIDE_NETWORK)
+        found["several rankers"] = outcome(several)
+        alone, n_of_alone = fit_counted(Path(out, "encoder"), **WITHOUT_NETWORK)
+        found["encoder alone"] = {"scores": scores_of(alone)}
+        found["encoded"] = [n_encoded, n_of_alone]
         # Of a fit without a seed, all have the first process's.
-        found["several rankers"] = outcome(fit_several(Path(out, "encoder")))
         found["no seed"] = outcome(fit("labels in chunks", random_state=None))
         found["errors"] = {
             "diverges": error_of("an encoder and features", head_learning_rate=1e30),
@@ -204,12 +236,23 @@ def test_several_rankers_are_the_first_processs_and_all_have_them(
     first, second = (found["several rankers"] for found in of_two)
     assert first == second
     save_pretrained(tmp_path, "bert")
-    alone = outcome(fit_several(tmp_path, accumulate=2))
+    alone = outcome(fit_several(tmp_path, **BESIDE_NETWORK, accumulate=2))
     assert first["rankers"] == alone["rankers"]
     assert first["rankers"] == [
         "linear", "neighbors", "vectors", "label_texts", "label_vectors", "network"
     ]  # fmt: skip
     np.testing.assert_allclose(first["scores"], alone["scores"], atol=5e-3)
+
+
+@pytest.mark.slow
+def test_each_process_encodes_half_of_documents_and_label_texts(
+    of_two: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert [found["encoded"] for found in of_two] == [[30 + 6, 30 + 6]] * 2
+    save_pretrained(tmp_path, "bert")
+    alone = scores_of(fit_several(tmp_path, **WITHOUT_NETWORK))
+    for found in of_two:
+        np.testing.assert_allclose(found["encoder alone"]["scores"], alone, atol=5e-3)
 
 
 @pytest.mark.slow

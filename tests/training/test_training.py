@@ -6,12 +6,14 @@ import math
 import random
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier
 from lightxml.data.documents import EncodedDocuments, tokenize
@@ -116,6 +118,22 @@ def test_the_callers_random_states_are_left_alone(
     model.predict_topk(documents[0], k=1)
     assert state() == before
     assert own.get_state()[1].tolist() == own_before
+
+
+def test_fits_that_overlap_in_threads_are_those_of_one_and_leave_torchs_state(
+    documents: Documents,
+) -> None:
+    def scores(seed: int) -> np.ndarray:
+        network = {"rankers": ("network",), "feature_dim": 16, "max_epochs": 4, "batch_size": 8}
+        model = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=seed, **network)
+        return model.set_params(device="cpu").fit(*documents).decision_function(documents[0])
+
+    alone, before = [scores(seed) for seed in (0, 1)], torch.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(scores, [0, 1] * 4))
+    for seed, found in zip([0, 1] * 4, together, strict=True):
+        np.testing.assert_allclose(found, alone[seed], atol=1e-5)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_same_seed_gives_the_same_model_and_another_another(

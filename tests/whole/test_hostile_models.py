@@ -176,6 +176,10 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_tokenizer(lambda t: t["model"]["vocab"].update(zebra=10**6)),
         RECORD,
     ),
+    "a template without one of its tokens": (  # tokenizers panics, with what is no Exception
+        with_tokenizer(lambda t: t["post_processor"]["special_tokens"].pop("[SEP]")),
+        RECORD,
+    ),
     "no room for text": (with_tokenizer(lambda t: t["truncation"].update(max_length=2)), RECORD),
     "a config that names code": (with_encoder(auto_map={"AutoModel": "modeling.Evil"}), RECORD),
     "a decoder": (with_encoder(model_type="gpt2"), RECORD),
@@ -537,6 +541,11 @@ ROW_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "rows: other features": (with_ranker("label_texts", n_features=3), RECORD),
     "rows: values of another length": (with_number("label_texts.values", 0, 1e30), RANKERS),
     "10^12 columns of X": (with_manifest("n_features", value=HUGE), RECORD),
+    "final: a weight too large to multiply": (with_number("final.weights", 0, 1e300), RANKERS),
+    "final: a bias too large to add to": (
+        with_manifest("panel", "final", "bias", value=1e300),
+        RANKERS,
+    ),
     "final: weights for other columns": (with_array("final.weights", lambda a: a[1:]), RANKERS),
 }
 
@@ -653,3 +662,45 @@ def test_weights_of_another_model_are_refused(
     save_bundle(swapped, tmp_path / "swapped")
     with pytest.raises(BundleError, match=WEIGHTS):  # it shows in their shapes
         load(tmp_path / "swapped", "cpu")
+
+
+def with_largest(name: str, blob: str = WEIGHTS) -> Change:
+    """Make all numbers of an array the largest of their kind."""
+
+    def change(found: dict[str, np.ndarray]) -> None:
+        found[name] = np.full_like(found[name], np.finfo(found[name].dtype).max)
+
+    return with_arrays(change, blob)
+
+
+@pytest.mark.parametrize("method", ["predict_topk", "predict_proba", "decision_function"])
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    {
+        "saved": with_largest("head.weight"),
+        "saved_features": with_largest("features.weight"),
+        "saved_clusters": with_largest("head.project.weight"),
+        "saved_ensemble": with_largest("head.weight", f"0/{WEIGHTS}"),
+    }.items(),
+)
+def test_weights_too_large_to_multiply_are_an_error_not_a_score(
+    kind: str, change: Change, method: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    bundle = load_bundle(request.getfixturevalue(kind))
+    manifest, blobs = copy.deepcopy(bundle.manifest), dict(bundle.blobs)
+    change(manifest, blobs)
+    save_bundle(Bundle(manifest, blobs), tmp_path / "model")
+    model = load(tmp_path / "model", "cpu")
+    texts, _ = request.getfixturevalue("documents")
+    with pytest.raises(ValueError, match="are not finite: numbers of X, or weights of the model"):
+        getattr(model, method)(texts)
+
+
+@pytest.mark.parametrize(
+    "method", ["predict_topk", "predict", "predict_proba", "decision_function"]
+)
+def test_numbers_too_large_to_multiply_are_an_error_not_a_score(method: str) -> None:
+    X, y = np.random.default_rng(0).random((40, 5)), np.tile(np.eye(4, dtype=int), (10, 1))
+    model = LightXMLClassifier(None, max_epochs=1, device="cpu").fit(X, y)
+    with pytest.raises(ValueError, match="Scale X to smaller numbers"):
+        getattr(model, method)(X * 3e38)

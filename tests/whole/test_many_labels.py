@@ -15,13 +15,14 @@ import scipy.sparse as sp
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from lightxml import LightXMLClassifier, load
+from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.datasets import make_xmc
 from lightxml.fitting.clusters import make_label_clusters
 from lightxml.fitting.footprint import training_memory
 from lightxml.network.heads.chunked import ChunkedHead
 from lightxml.network.heads.clustered import ClusteredHead
 from lightxml.network.heads.one_vs_all import OneVsAllHead
+from tests.network.test_prediction import memory_limit, needs_proc, torch_threads
 
 Make = Callable[..., LightXMLClassifier]
 
@@ -240,6 +241,28 @@ def test_a_saved_model_keeps_the_clusters_that_were_found_or_given(
         assert np.array_equal(clusters, model.label_clusters_)
         refitted = again.set_params(features=TfidfVectorizer()).fit(X, y)
     assert np.array_equal(refitted.decision_function(X), model.decision_function(X))
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("n_estimators", [1, 2])
+def test_what_is_predicted_takes_no_memory_of_documents_times_labels(n_estimators: int) -> None:
+    n_labels, n_new, most = 100_000, 3_000, 512 * 2**20
+    assert n_new * n_labels * np.dtype(np.float32).itemsize > 2 * most
+    rng = np.random.default_rng(0)
+    X = sp.random_array((n_new, 200), density=0.05, format="csr", rng=rng, dtype=np.float32)
+    columns, starts = rng.integers(0, n_labels, 400), np.arange(0, 401, 2)
+    y = sp.csr_array((np.ones(400, np.int8), columns, starts), shape=(200, n_labels))
+    clusters = {"label_clusters": np.arange(n_labels) // 100, "n_candidate_clusters": 5}
+    network = {"feature_dim": 16, "label_dim": 8, "max_epochs": 1, "device": "cpu"}
+    rankers = ("linear", "neighbors", "network")
+    model = LightXMLClassifier(None, rankers=rankers, final_ranker=None, **network, **clusters)
+    if n_estimators > 1:
+        model = LightXMLEnsemble(model, n_estimators=n_estimators, random_state=0)
+    model.fit(X[:200], y)
+    with torch_threads(1), memory_limit(most):
+        assert model.predict_topk(X, 5).shape == (n_new, 5)
+        assert model.predict(X).shape == (n_new, n_labels)
 
 
 def test_a_training_that_may_not_fit_into_memory_says_what_to_lower(

@@ -271,6 +271,6 @@ def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def above(logits: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return rows, columns and values of the logits above `least`, row by row."""
-    rows, columns = torch.nonzero(logits > least, as_tuple=True)
+    """Return rows, columns and values of the logits above `least`, and of NaN, row by row."""
+    rows, columns = torch.nonzero(~(logits <= least), as_tuple=True)
     return rows, columns, logits[rows, columns]
