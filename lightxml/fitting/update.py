@@ -160,7 +160,8 @@ def without_labels(params: dict[str, Any], model: FittedModel, labels: Any) -> F
         texts = tuple(texts[i] if i >= 0 else () for i in source.tolist())
     classes = model.classes[stay] if model.label_form == "collections" else model.classes
     panel = _preferring(relabeled(panel, source), params)
-    return replace(model, classes=classes, panel=panel, label_texts=texts)
+    threshold = _thresholds(model.threshold, source)
+    return replace(model, classes=classes, panel=panel, label_texts=texts, threshold=threshold)
 
 
 def _with_new_words(model: FittedModel, inputs: Inputs) -> FittedModel:
@@ -190,11 +191,26 @@ def _panel_of(model: FittedModel, name: str) -> Panel:
     return model.panel
 
 
-def _grown(panel: Panel, n_labels: int) -> Panel:
-    """Return the panel with labels appended, of which nothing is known."""
-    source = np.full(n_labels, -1)
-    source[: len(panel.counts)] = np.arange(len(panel.counts))
-    return relabeled(panel, source)
+def _grown(model: FittedModel, classes: np.ndarray) -> FittedModel:
+    """Return the model with labels appended, of which nothing is known."""
+    assert model.panel is not None
+    n_before = len(model.classes)
+    source = np.full(len(classes), -1)
+    source[:n_before] = np.arange(n_before)
+    panel, threshold = relabeled(model.panel, source), _thresholds(model.threshold, source)
+    return replace(model, classes=classes, panel=panel, threshold=threshold)
+
+
+def _thresholds(threshold: float | np.ndarray, source: np.ndarray) -> float | np.ndarray:
+    """Return each label's threshold as `relabeled` puts labels; without a source, the median.
+
+    It is about the one that is best for all, to which a label with few documents is drawn.
+    """
+    if not isinstance(threshold, np.ndarray):
+        return threshold
+    moved = threshold[source]
+    moved[source < 0] = np.median(threshold)
+    return moved
 
 
 def _with_labels(
@@ -229,9 +245,9 @@ def _with_labels(
     entries = (matrix.data, columns[matrix.indices], matrix.indptr)
     matrix = sp.csr_array(entries, shape=(matrix.shape[0], len(classes))).sorted_indices()
     labels = replace(labels, matrix=matrix, classes=classes)
-    panel = _grown(model.panel, len(classes))
+    grown = _grown(model, classes)
     if model.label_texts is None:
-        return replace(model, classes=classes, panel=panel), labels
+        return grown, labels
     texts = [*model.label_texts, *(() for _ in range(len(classes) - len(model.classes)))]
     for label, of_label in changed.items():
         texts[place[label]] = of_label
@@ -239,8 +255,9 @@ def _with_labels(
         numbers = np.sort(np.array([place[label] for label in changed], dtype=np.int64))
         new = NewTexts(texts, numbers, _vectors(model, [texts[i] for i in numbers], params))
         seen = partial(_documents_with, model)
-        panel = with_texts(panel, new, _of_texts(inputs), seen)
-    return replace(model, classes=classes, panel=panel, label_texts=tuple(texts)), labels
+        assert grown.panel is not None
+        grown = replace(grown, panel=with_texts(grown.panel, new, _of_texts(inputs), seen))
+    return replace(grown, label_texts=tuple(texts)), labels
 
 
 def _with_label_rows(model: FittedModel, classes: np.ndarray, label_texts: Any) -> FittedModel:
@@ -256,8 +273,10 @@ def _with_label_rows(model: FittedModel, classes: np.ndarray, label_texts: Any) 
     assert model.reader.n_features is not None
     rows = check_label_rows(label_texts, len(classes), model.reader.n_features)
     new = NewTexts(rows, np.arange(len(classes)))
-    panel = with_texts(_grown(model.panel, len(classes)), new, _of_texts(Inputs([], None)), _none)
-    return replace(model, classes=classes, panel=panel)
+    grown = _grown(model, classes)
+    assert grown.panel is not None
+    panel = with_texts(grown.panel, new, _of_texts(Inputs([], None)), _none)
+    return replace(grown, panel=panel)
 
 
 def _vectors(
