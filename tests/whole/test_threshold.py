@@ -155,3 +155,22 @@ def test_an_ensembles_is_the_mean_of_its_members_label_by_label() -> None:
     p = model.predict_proba(X_NEW)
     assert np.array_equal(model.predict(X_NEW), p >= model.threshold_)
     assert np.array_equal(model.predict(X_NEW, threshold=0.1), p >= np.float32(0.1))
+
+
+@pytest.mark.parametrize("criterion", ["micro_f1", "macro_f1"])
+def test_labels_that_come_have_the_median_and_others_keep_theirs(criterion: str) -> None:
+    names = [[f"label {j:02}" for j in np.flatnonzero(row)] for row in MATRIX]
+    model = words(threshold=criterion).fit(X, names)
+    before, n_before = model.threshold_, len(model.classes_)
+    model.partial_fit(["word97 name97", "word97 word98"], [["new"], ["new", "newer"]])
+    assert len(model.classes_) == n_before + 2
+    if criterion == "micro_f1":
+        assert model.threshold_ == before
+    else:
+        assert np.array_equal(model.threshold_[:n_before], before)
+        assert (model.threshold_[n_before:] == np.median(before)).all()
+    model.remove_labels(["label 03"])
+    if criterion == "macro_f1":
+        assert np.array_equal(model.threshold_[: n_before - 1], np.delete(before, 3))
+    p = model.predict_proba(X_NEW) >= model.threshold_
+    assert model.predict(X_NEW) == [tuple(model.classes_[row]) for row in p]
