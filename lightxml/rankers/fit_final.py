@@ -94,7 +94,8 @@ def _fit_final(
         return fit_logistic(columns, right, weights, used)
     if final_ranker == "auto":
         return fit_trees(columns, right, weights, seed=seed)
-    return OfScikitLearn(clone(final_ranker).fit(columns, right))
+    told = {} if (weights == 1).all() else {"sample_weight": weights}
+    return OfScikitLearn(clone(final_ranker).fit(columns, right, **told))
 
 
 def fit_trees(columns: np.ndarray, y: np.ndarray, weights: np.ndarray, *, seed: int) -> Trees:
