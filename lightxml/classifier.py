@@ -367,7 +367,7 @@ class LightXMLClassifier(TopKEstimator):
             C), in the votes of the neighbors, in the network's loss (the weighted mean over its
             documents: of a common factor it sees nothing), and in what the final ranker learns. A
             document of weight 0 is left out, and a label that only such documents have is none of
-            `classes_`. Label clusters, the vectorizer and the counts of rare labels take all
+            `classes_`. Label clusters, the vectorizer, the threshold and counts of labels take all
             others as equal. A `final_ranker` of your own must take `sample_weight` in its `fit`.
             The documents of `X_val` count 1 each.
         label_texts : mapping of label to text, or sequence of texts, default=None
