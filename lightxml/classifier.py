@@ -363,9 +363,13 @@ class LightXMLClassifier(TopKEstimator):
             The matrix may be dense, a data frame or in any scipy sparse format, with entries 0
             and 1. The names of a frame's columns are the labels.
         sample_weight : array-like of shape (n_documents,), default=None
-            How much each document counts: in the linear classifiers (as a factor of C), in the
-            votes of the neighbors, in the network's loss, and in what the final ranker learns. 0
-            leaves a document out.
+            How much each document counts, 0 or above: in the linear classifiers (as a factor of
+            C), in the votes of the neighbors, in the network's loss (the weighted mean over its
+            documents: of a common factor it sees nothing), and in what the final ranker learns. A
+            document of weight 0 is left out, and a label that only such documents have is none of
+            `classes_`. Label clusters, the vectorizer, the threshold and counts of labels take all
+            others as equal. A `final_ranker` of your own must take `sample_weight` in its `fit`.
+            The documents of `X_val` count 1 each.
         label_texts : mapping of label to text, or sequence of texts, default=None
             What the labels mean: a text, or a list of texts (name, synonyms, description). Labels
             that only have a text become classes too, and can be predicted. With an indicator

@@ -101,7 +101,14 @@ class LightXMLEnsemble(TopKEstimator):
         self.random_state = random_state
 
     def fit(
-        self, X: Any, y: Any, *, label_texts: Any = None, X_val: Any = None, y_val: Any = None
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        label_texts: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
     ) -> Self:
         """Fit the members, one after the other.
 
@@ -112,7 +119,7 @@ class LightXMLEnsemble(TopKEstimator):
 
         Parameters
         ----------
-        X, y, label_texts, X_val, y_val
+        X, y, sample_weight, label_texts, X_val, y_val
             As `LightXMLClassifier.fit` takes them; every member gets the same.
 
         Returns
@@ -132,7 +139,7 @@ class LightXMLEnsemble(TopKEstimator):
             members = self._make_members(kept_seed(seed_file))
         folders: list[Path] = []
         for member in members:
-            member._fit(X, y, label_texts, X_val, y_val, folders)
+            member._fit(X, y, label_texts, X_val, y_val, folders, sample_weight)
         self._keep(members)
         if is_first_process():
             for folder in folders:

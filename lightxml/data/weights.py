@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
+from lightxml.data.inputs import Inputs
+from lightxml.data.labels import Labels
 
 
 def check_sample_weight(
@@ -48,3 +52,38 @@ def check_sample_weight(
     if n_documents and not weights.any():
         raise ValueError(f"{name} is 0 for every document; expected one above 0.")
     return weights
+
+
+def without_weightless(
+    inputs: Inputs, labels: Labels, weights: np.ndarray | None, *, n_known: int = 0
+) -> tuple[Inputs, Labels, np.ndarray | None]:
+    """Leave the documents of weight 0 out, as if they had not been given.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    labels : Labels
+    weights : ndarray of float64, shape (n_documents,), or None
+    n_known : int
+        The first classes, which stay. Others that only a document of weight 0 has go with it;
+        columns of an indicator matrix stay.
+
+    Returns
+    -------
+    inputs : Inputs
+    labels : Labels
+    weights : ndarray of float64, shape (n_left,), or None
+        None where each is 1.
+    """
+    if weights is None or (weights == 1).all():
+        return inputs, labels, None
+    rows = np.flatnonzero(weights)
+    if len(rows) < len(weights):
+        inputs, matrix, weights = inputs.only(rows), labels.matrix[rows], weights[rows]
+        classes = labels.classes
+        if labels.form == "collections":
+            is_left = np.bincount(matrix.indices, minlength=len(classes)) > 0
+            is_left[:n_known] = True
+            matrix, classes = matrix[:, np.flatnonzero(is_left)], classes[is_left]
+        labels = replace(labels, matrix=matrix, classes=classes)
+    return inputs, labels, None if (weights == 1).all() else weights

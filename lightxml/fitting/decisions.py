@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils.validation import has_fit_parameter
 
 from lightxml.arguments import ARGUMENTS, RANKER_NAMES, Setting, is_auto
 from lightxml.exceptions import warn
@@ -172,6 +173,22 @@ def check_effects(params: dict[str, Any], setting: Setting) -> None:
         if argument.is_refused:
             raise ValueError(message)
         warn(message)
+
+
+def check_takes_weights(final_ranker: Any) -> None:
+    """Refuse a final ranker of the user's own that cannot weigh documents.
+
+    Raises
+    ------
+    ValueError
+    """
+    own = final_ranker is not None and not is_auto(final_ranker)
+    if own and not has_fit_parameter(final_ranker, "sample_weight"):
+        raise ValueError(
+            f"sample_weight is given, but final_ranker={type(final_ranker).__name__} takes none "
+            "in its fit. Pass a classifier that does, X_val and y_val (which have no weights), or "
+            "no sample_weight."
+        )
 
 
 def training_config(

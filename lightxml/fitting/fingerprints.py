@@ -32,6 +32,7 @@ def fingerprint(
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
     label_texts: TextsOrRows = None,
+    sample_weight: np.ndarray | None = None,
 ) -> str:
     """Return the name of a fit: the same for the same arguments and data, 32 hex digits.
 
@@ -47,6 +48,7 @@ def fingerprint(
     labels : Labels
     validation : documents and labels in the same forms, or None
     label_texts : tuple of tuples of str, csr_array or None
+    sample_weight : ndarray of float64, shape (n_documents,), or None
 
     Raises
     ------
@@ -66,7 +68,7 @@ def fingerprint(
             f"checkpoints again, and one of these cannot be pickled ({error}). Use a named "
             "function in place of a lambda in features."
         ) from error
-    return _with_data(arguments, X, labels, validation, label_texts)
+    return _with_data(arguments, X, labels, validation, label_texts, sample_weight)
 
 
 def common_ground(
@@ -75,6 +77,7 @@ def common_ground(
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
     label_texts: TextsOrRows = None,
+    sample_weight: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return what the processes of one training must all be given alike, by name.
 
@@ -82,7 +85,7 @@ def common_ground(
 
     Parameters
     ----------
-    params, X, labels, validation, label_texts : as `fingerprint` takes them
+    params, X, labels, validation, label_texts, sample_weight : as `fingerprint` takes them
     """
     plain = {
         name: value
@@ -95,8 +98,8 @@ def common_ground(
         "checkpoint_dir is None": params["checkpoint_dir"] is None,
         "X_val is None": validation is None,
         "the shape of y": labels.matrix.shape,
-        "the content of X, y, X_val, y_val and label_texts": _with_data(
-            "", X, labels, validation, label_texts
+        "the content of X, y, X_val, y_val, label_texts and sample_weight": _with_data(
+            "", X, labels, validation, label_texts, sample_weight
         ),
     }
 
@@ -107,6 +110,7 @@ def _with_data(
     labels: Labels,
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
     label_texts: TextsOrRows,
+    sample_weight: np.ndarray | None,
 ) -> str:
     digest = hashlib.sha256(arguments.encode())
     _add_documents(digest, X)
@@ -117,6 +121,9 @@ def _with_data(
         _add_labels(digest, validation[1])
     if label_texts is not None:
         _add_label_texts(digest, label_texts)
+    if sample_weight is not None:
+        digest.update(b"sample_weight")
+        digest.update(sample_weight.data)
     return digest.hexdigest()[:32]
 
 

@@ -121,8 +121,9 @@ def with_held_out(task: Task, seed: int) -> Task:
     fraction = task.params["validation_fraction"]
     if decisions.is_auto(fraction):
         fraction = decisions.HELD_OUT
-    inputs, labels, validation = hold_out(task.inputs, task.labels, fraction, seed)
-    return replace(task, inputs=inputs, labels=labels, validation=validation)
+    learned, held = hold_out(task.labels.matrix, fraction, seed)
+    validation = task.inputs.only(held), task.labels.matrix[held]
+    return replace(task.only(learned), inputs=task.inputs.only(learned), validation=validation)
 
 
 def clusters_of(
@@ -256,4 +257,5 @@ def train_network(
             checkpoints,
             numbers,
             task.ranks,
+            task.sample_weight,
         )

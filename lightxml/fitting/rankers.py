@@ -143,12 +143,8 @@ def with_network(
     """
     from lightxml.fitting.network import fit_network
 
-    y = task.labels.matrix
-    learned = rest(y, held)
-    labels = replace(task.labels, matrix=y[learned])
-    trained = fit_network(
-        replace(task, labels=labels), inputs.only(learned), seed, checkpoints, None
-    )
+    learned = rest(task.labels.matrix, held)
+    trained = fit_network(task.only(learned), inputs.only(learned), seed, checkpoints, None)
     if new is not None:
         new = represented(trained.model, replace(new, encoded=trained.new))
     if (summaries := trained.learned.summaries) is not None:

@@ -14,7 +14,7 @@ from lightxml.data.inputs import Inputs, Reader, reader_of
 from lightxml.data.label_texts import check_label_rows, check_label_texts
 from lightxml.data.labels import Labels, encode
 from lightxml.data.matrices import FeatureMatrix
-from lightxml.data.weights import check_sample_weight
+from lightxml.data.weights import check_sample_weight, without_weightless
 from lightxml.exceptions import warn
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
@@ -45,6 +45,7 @@ class Task:
     label_texts : tuple of tuples of str, csr_array or None
         The texts of each label; where X is numeric, a row for each.
     sample_weight : ndarray of float64, shape (n_documents,), or None
+        Above 0: documents of weight 0 are none of `inputs`. None: 1 each.
     ranks : Ranks
         The processes that train together.
     """
@@ -58,6 +59,15 @@ class Task:
     label_texts: tuple[tuple[str, ...], ...] | sp.csr_array | None
     sample_weight: np.ndarray | None
     ranks: Ranks
+
+    def only(self, rows: np.ndarray) -> Task:
+        """Return the task with the labels and weights of these documents.
+
+        The documents go apart: they may have been read further than `inputs`.
+        """
+        weights = None if self.sample_weight is None else self.sample_weight[rows]
+        labels = replace(self.labels, matrix=self.labels.matrix[rows])
+        return replace(self, labels=labels, sample_weight=weights)
 
 
 def check_task(
@@ -76,6 +86,11 @@ def check_task(
     reader, inputs = reader_of(X, params["encoder"], params["features"])
     labels = encode(y, len(inputs))
     weights = check_sample_weight(sample_weight, len(inputs))
+    inputs, labels, weights = without_weightless(inputs, labels, weights)
+    if labels.matrix.nnz == 0:
+        raise ValueError(
+            "y gives a label to documents of sample_weight 0 only; nothing can be learnt from it."
+        )
     _warn_of_labels(labels)
     texts = None
     if label_texts is not None:
@@ -83,6 +98,8 @@ def check_task(
     validation = None
     if X_val is not None:
         validation = check_validation(X_val, y_val, reader, labels)
+    if weights is not None and validation is None:
+        decisions.check_takes_weights(params["final_ranker"])
     encoder = decisions.encoder(params, reads_texts=reader.reads_texts)
     # A vectorizer that is not fitted yet is taken for one of sparse features: most are.
     has_sparse = reader.vectorizer is not None or isinstance(inputs.matrix, sp.sparray)
@@ -107,7 +124,9 @@ def check_task(
         check_network(encoder, params["device"])
     task = Task(params, reader, inputs, labels, validation, rankers, texts, weights, ranks)
     if ranks.size > 1:
-        ranks.check_same(common_ground(params, inputs.given, labels, _given(validation), texts))
+        ranks.check_same(
+            common_ground(params, inputs.given, labels, _given(validation), texts, weights)
+        )
     return task
 
 
@@ -166,7 +185,15 @@ def checkpoints_of(
 
     known = None if params["random_state"] is None else seed
     validation = _given(task.validation)
-    name = fingerprint(params, known, task.inputs.given, task.labels, validation, task.label_texts)
+    name = fingerprint(
+        params,
+        known,
+        task.inputs.given,
+        task.labels,
+        validation,
+        task.label_texts,
+        task.sample_weight,
+    )
     folder = Path(params["checkpoint_dir"]) / name
     if kept is not None:
         kept.append(folder)

@@ -19,7 +19,7 @@ from lightxml.data.label_texts import check_label_rows, check_label_texts, shown
 from lightxml.data.labels import Labels, encode_more, extended
 from lightxml.data.random import draw_seed
 from lightxml.data.vocabulary import with_new_words
-from lightxml.data.weights import check_sample_weight
+from lightxml.data.weights import check_sample_weight, without_weightless
 from lightxml.exceptions import warn
 from lightxml.fitting.rankers import as_read
 from lightxml.fitting.rare_labels import preference
@@ -67,6 +67,8 @@ def with_more(
     inputs = model.reader.check(X)
     labels = encode_more(y, model.classes, model.label_form, len(inputs))
     weights = check_sample_weight(sample_weight, len(inputs))
+    n_known = len(model.classes)
+    inputs, labels, weights = without_weightless(inputs, labels, weights, n_known=n_known)
     if sp.issparse(label_texts) or (label_texts is not None and not model.reads_texts):
         grown = _with_label_rows(model, labels.classes, label_texts)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,27 +34,28 @@ def check_validation(X_val: Any, y_val: Any, reader: Reader, labels: Labels) -> 
     return None
 
 
-def hold_out(
-    inputs: Inputs, labels: Labels, fraction: float, seed: int
-) -> tuple[Inputs, Labels, Validation]:
-    """Set documents aside, drawn from the seed: a fraction of them, or so many.
+def hold_out(y: sp.csr_array, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw documents to set aside, from the seed: a fraction of them, or so many.
+
+    Returns
+    -------
+    learned, held : ndarray of int64
+        The numbers of those to train on, and of those set aside; rising.
 
     Raises
     ------
     ValueError
         If no document with a label is left to train on.
     """
-    n_documents = len(inputs)
+    n_documents = y.shape[0]
     n_val = int(fraction) if fraction >= 1 else max(1, round(fraction * n_documents))
     # A stream of its own: who is set aside has nothing to do with the order of the training.
     order = np.random.default_rng([seed, 0, 0, 0]).permutation(n_documents)
-    rows, rows_val = np.sort(order[n_val:]), np.sort(order[:n_val])
-    matrix = labels.matrix[rows]
-    if matrix.nnz == 0:
+    learned, held = np.sort(order[n_val:]), np.sort(order[:n_val])
+    if y[learned].nnz == 0:
         raise ValueError(
             f"validation_fraction={fraction} sets {n_val} of {n_documents} documents aside, and "
             "none with a label is left to train on. Lower validation_fraction, or pass X_val and "
             "y_val."
         )
-    held = (inputs.only(rows_val), labels.matrix[rows_val])
-    return inputs.only(rows), replace(labels, matrix=matrix), held
+    return learned, held

@@ -212,19 +212,36 @@ class Targets:
     rows, columns : Tensor of int64, shape (n_positives,)
         On the device; documents are numbered within the batch.
     host_rows, host_columns : ndarray of int64, shape (n_positives,)
+    weights : Tensor of float32, shape (batch,), or None
+        What each document's loss is multiplied with; None: 1 each.
     """
 
     rows: torch.Tensor
     columns: torch.Tensor
     host_rows: np.ndarray
     host_columns: np.ndarray
+    weights: torch.Tensor | None = None
 
 
-def make_targets(y: sp.csr_array, rows: np.ndarray, device: torch.device) -> Targets:
-    """Return the positive entries of some documents of `y`, of shape (n_documents, n_labels)."""
+def make_targets(
+    y: sp.csr_array, rows: np.ndarray, device: torch.device, weights: np.ndarray | None = None
+) -> Targets:
+    """Return the positive entries of some documents, and their weights.
+
+    Parameters
+    ----------
+    y : csr_array of shape (n_documents, n_labels)
+    rows : ndarray of int64
+        Which documents, in this order.
+    device : torch.device
+    weights : ndarray of float, shape (n_documents,), or None
+    """
     begins, ends = y.indptr[rows], y.indptr[rows + 1]
     columns = np.concatenate([y.indices[b:e] for b, e in zip(begins, ends, strict=True)])
     order = np.argsort(columns, kind="stable")
     columns = columns[order].astype(np.int64)
     of_batch = np.repeat(np.arange(len(rows)), ends - begins)[order]
-    return Targets(to_device(of_batch, device), to_device(columns, device), of_batch, columns)
+    of_rows = None if weights is None else to_device(weights[rows].astype(np.float32), device)
+    return Targets(
+        to_device(of_batch, device), to_device(columns, device), of_batch, columns, of_rows
+    )

@@ -65,7 +65,7 @@ def choose_final(
                 final = make(said.columns[shown], right[shown], of_pairs[shown])
                 logits[new] = final(said.columns[new])
         scored = _scored(said.candidates, logits)
-        choices.append((precision(scored, y), scored, make))
+        choices.append((precision(scored, y, weights), scored, make))
     _, scored, make = max(choices, key=lambda choice: choice[0])
     final = make(said.columns, right, of_pairs)
     # Of a few documents, each unlike all others, a ranker is wrong about every one: that it is
@@ -94,7 +94,8 @@ def _fit_final(
         return fit_logistic(columns, right, weights, used)
     if final_ranker == "auto":
         return fit_trees(columns, right, weights, seed=seed)
-    return OfScikitLearn(clone(final_ranker).fit(columns, right))
+    told = {} if (weights == 1).all() else {"sample_weight": weights}
+    return OfScikitLearn(clone(final_ranker).fit(columns, right, **told))
 
 
 def fit_trees(columns: np.ndarray, y: np.ndarray, weights: np.ndarray, *, seed: int) -> Trees:
@@ -176,8 +177,8 @@ def is_right(candidates: sp.csr_array, y: sp.csr_array) -> np.ndarray:
     return values_at(true, candidates) > 0
 
 
-def precision(scored: sp.csr_array, y: sp.csr_array) -> float:
-    """Return the mean of the precisions at 1, 3 and 5."""
+def precision(scored: sp.csr_array, y: sp.csr_array, weights: np.ndarray) -> float:
+    """Return the mean of the precisions at 1, 3 and 5, each document by its weight."""
     k = min(5, y.shape[1])
     labels, _ = best(scored, k)
     row = np.repeat(np.arange(len(labels)), k)
@@ -185,7 +186,8 @@ def precision(scored: sp.csr_array, y: sp.csr_array) -> float:
     pairs = sp.coo_array((ones, (row, labels.ravel())), shape=y.shape)
     held = sp.csr_array(y.astype(np.float32)).multiply(pairs.tocsr())
     found = sp.csr_array(held)[row, labels.ravel()].reshape(len(labels), k)
-    return float(np.mean([found[:, :n].sum(axis=1).mean() / n for n in (1, 3, 5) if n <= k]))
+    hits = [np.average(found[:, :n].sum(axis=1), weights=weights) / n for n in (1, 3, 5) if n <= k]
+    return float(np.mean(hits))
 
 
 def _columns_of_each(rankers: Sequence[Ranker]) -> list[np.ndarray]:

@@ -38,7 +38,7 @@ class Run:
 
     Attributes
     ----------
-    network, documents, y, config, checkpoints, ranks
+    network, documents, y, config, checkpoints, ranks, weights
         As `train` takes them.
     optimizers : list of Optimizer
     state : TrainingState
@@ -65,6 +65,7 @@ class Run:
     signals: HeldSignals
     loss_of: Callable[..., torch.Tensor]
     steps_an_epoch: int
+    weights: np.ndarray | None = None
     shown: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -102,6 +103,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     numbers: np.ndarray | None = None,
     ranks: Ranks = ALONE,
+    sample_weight: np.ndarray | None = None,
 ) -> list[dict[str, float]]:
     """Train the network on its device, and leave the averaged weights in it.
 
@@ -133,12 +135,15 @@ def train(
     ranks : Ranks, optional
         The processes that train together, all with the same arguments. They begin with the first
         one's weights.
+    sample_weight : ndarray of float64, shape (n_documents,), optional
+        Above 0. A document's loss counts by its weight over the mean of all weights: the loss is
+        their weighted mean over the documents, and a common factor changes nothing.
 
     Returns
     -------
     history : list of dict, one an epoch
-        ``epoch`` (from 1), ``loss`` (mean over documents of the sum over labels, with dropout
-        on, during the epoch), and what `validate` returned.
+        ``epoch`` (from 1), ``loss`` (mean over documents, by their weights, of the sum over labels,
+        with dropout on, during the epoch), and what `validate` returned.
 
     Raises
     ------
@@ -147,7 +152,7 @@ def train(
     CheckpointError
         If the checkpoint is not of such a network.
     """
-    run = begin(network, documents, y, config, checkpoints, numbers, ranks)
+    run = begin(network, documents, y, config, checkpoints, numbers, ranks, sample_weight)
     with run.progress, run.signals:
         for epoch in range(len(run.state.history), config.max_epochs):
             if config.stop_on and (
@@ -174,6 +179,7 @@ def begin(
     checkpoints: Checkpoints | None,
     numbers: np.ndarray | None,
     ranks: Ranks,
+    sample_weight: np.ndarray | None,
 ) -> Run:
     """Return a training that has not begun, or is where its checkpoint ends."""
     n_documents, device = len(documents), network.device
@@ -215,6 +221,7 @@ def begin(
         # An encoder may have a pooler, say, or other weights of no use here.
         ranks.share_loss(network.loss, dense, some_unused=network.trains_encoder),
         steps_an_epoch,
+        None if sample_weight is None else sample_weight / sample_weight.mean(),
     )
 
 
@@ -231,7 +238,7 @@ def train_epoch(run: Run, epoch: int) -> None:
 
     def make_batch(rows: np.ndarray) -> tuple[Batch, Targets]:
         batch = collate(run.documents, rows, run.network.pad_id, run.device, training=True)
-        return batch, make_targets(run.y, rows, run.device)
+        return batch, make_targets(run.y, rows, run.device, run.weights)
 
     made = ahead(
         [group[j] for group, share in zip(groups, shares, strict=True) for j in share], make_batch

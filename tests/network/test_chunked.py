@@ -18,6 +18,7 @@ from lightxml.network.heads.chunks import _BLOCK, ChunkedRMSprop, round_at_rando
 N_LABELS, WIDTH, LABEL_DIM = 23, 6, 4
 RNG = np.random.default_rng(0)
 Y = sp.csr_array((RNG.random((9, N_LABELS)) < 0.15).astype(np.int8))
+WEIGHTS = np.array([0.5, 1, 3, 0.1, 2, 1, 1, 7, 0.2])
 
 
 @pytest.fixture(params=[1, 5, 23, 100], ids="chunks of {}".format)
@@ -36,24 +37,30 @@ def representation(n: int = 9) -> torch.Tensor:
     return torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(1))
 
 
-def targets(y: sp.csr_array = Y) -> Targets:
-    return make_targets(y, np.arange(y.shape[0]), torch.device("cpu"))
+def targets(y: sp.csr_array = Y, weights: np.ndarray | None = None) -> Targets:
+    return make_targets(y, np.arange(y.shape[0]), torch.device("cpu"), weights)
 
 
-def plain_gradients(head: ChunkedHead) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def plain_gradients(
+    head: ChunkedHead, weights: np.ndarray | None
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """The loss by the plain formula, and the gradients of its mean over the documents."""
+    factors = torch.from_numpy(np.ones(9) if weights is None else weights).float()[:, None]
     e = representation().requires_grad_()
     logits = F.linear(head.query(e), head.weight, head.bias)
     truth = torch.from_numpy(Y.toarray()).float()
-    loss = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
+    loss = F.binary_cross_entropy_with_logits(logits, truth, factors, reduction="sum")
     leaves = [e, *head.project.parameters(), head.weight, head.bias]
     return loss, list(torch.autograd.grad(loss / 9, leaves))
 
 
-def test_loss_and_gradients_are_those_of_the_plain_formula(head: ChunkedHead) -> None:
-    expected_loss, expected = plain_gradients(head)
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["alike", "weighted"])
+def test_loss_and_gradients_are_those_of_the_plain_formula(
+    head: ChunkedHead, weights: np.ndarray | None
+) -> None:
+    expected_loss, expected = plain_gradients(head, weights)
     e = representation().requires_grad_()
-    loss = head.loss(e, targets(), torch.float32)
+    loss = head.loss(e, targets(Y, weights), torch.float32)
     (loss / 9).backward()
     torch.testing.assert_close(loss, expected_loss)
     found = [e.grad, *(p.grad for p in head.project.parameters())]
@@ -63,9 +70,16 @@ def test_loss_and_gradients_are_those_of_the_plain_formula(head: ChunkedHead) ->
     assert head.bias.grad is None
 
 
-@pytest.mark.parametrize("parts", [[9], [4, 5], [1, 3, 3, 2]], ids=str)
+@pytest.mark.parametrize(
+    ("parts", "weights"),
+    [([9], None), ([4, 5], WEIGHTS), ([1, 3, 3, 2], None), ([1, 3, 3, 2], WEIGHTS)],
+    ids=str,
+)
 def test_a_label_moves_by_its_own_mean_of_squares_however_the_batch_is_cut(
-    head: ChunkedHead, parts: list[int], monkeypatch: pytest.MonkeyPatch
+    head: ChunkedHead,
+    parts: list[int],
+    weights: np.ndarray | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
         "lightxml.network.heads.chunks._DECAY", 0.6
@@ -73,13 +87,14 @@ def test_a_label_moves_by_its_own_mean_of_squares_however_the_batch_is_cut(
     optimizer = ChunkedRMSprop(head.weight, head.bias, head.pending, 0.1, seed=0)
     squares = torch.zeros(N_LABELS)
     for share in (1, 1 / 2, 0.4, 0.4):
-        *_, of_weight, of_bias = plain_gradients(head)[1]
+        *_, of_weight, of_bias = plain_gradients(head, weights)[1]
         new = (of_weight.square().sum(dim=1) + of_bias.square()) / (LABEL_DIM + 1)
         squares = squares + share * (new - squares)
         rates = 0.1 / squares.sqrt()
         expected = head.weight - rates[:, None] * of_weight, head.bias - rates * of_bias
         for rows in np.split(np.arange(9), np.cumsum(parts)[:-1]):
-            loss = head.loss(representation()[rows], targets(Y[rows]), torch.float32)
+            own = None if weights is None else weights[rows]
+            loss = head.loss(representation()[rows], targets(Y[rows], own), torch.float32)
             (loss / 9).backward()
         assert len(head.pending) == len(parts)
         optimizer.step()

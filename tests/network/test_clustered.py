@@ -41,8 +41,8 @@ def representation(n: int = 5) -> torch.Tensor:
     return torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(1))
 
 
-def targets(y: sp.csr_array = Y) -> Targets:
-    return make_targets(y, np.arange(y.shape[0]), torch.device("cpu"))
+def targets(y: sp.csr_array = Y, weights: np.ndarray | None = None) -> Targets:
+    return make_targets(y, np.arange(y.shape[0]), torch.device("cpu"), weights)
 
 
 def table_gradient(head: ClusteredHead) -> torch.Tensor:
@@ -53,29 +53,36 @@ def table_gradient(head: ClusteredHead) -> torch.Tensor:
     return whole
 
 
-def plain_loss(head: ClusteredHead, e: torch.Tensor) -> torch.Tensor:
+def plain_loss(head: ClusteredHead, e: torch.Tensor, weights: np.ndarray | None) -> torch.Tensor:
     """The loss as the paper has it, document by document, with sums for means."""
+    weights = np.ones(len(LABELS)) if weights is None else weights
     total = torch.zeros(())
     for i, own in enumerate(LABELS):
         of_clusters, query = head.generator(e[i]), head.query(e[i : i + 1])[0]
         gold = {int(CLUSTERS[j]) for j in own}
         is_gold = torch.tensor([float(c in gold) for c in range(7)])
-        total = total + F.binary_cross_entropy_with_logits(of_clusters, is_gold, reduction="sum")
+        loss = F.binary_cross_entropy_with_logits(of_clusters, is_gold, reduction="sum")
         best = sorted(range(7), key=lambda c: (c not in gold, -of_clusters[c].item()))
         taken = best[: max(head.n_candidate_clusters, len(gold))]
         labels = [j for j in range(20) if CLUSTERS[j] in taken]
         is_own = torch.tensor([float(j in own) for j in labels])
         logits = head.embeddings[labels] @ query
-        total = total + F.binary_cross_entropy_with_logits(logits, is_own, reduction="sum")
+        loss = loss + F.binary_cross_entropy_with_logits(logits, is_own, reduction="sum")
+        total = total + float(weights[i]) * loss
     return total
 
 
+@pytest.mark.parametrize(
+    "weights", [None, np.array([0.5, 1, 3, 0.1, 2])], ids=["alike", "weighted"]
+)
 @pytest.mark.parametrize("n_candidate_clusters", [1, 2, 5, 7, 100])
-def test_the_loss_is_that_of_the_clusters_and_of_the_candidates(n_candidate_clusters: int) -> None:
+def test_the_loss_is_that_of_the_clusters_and_of_the_candidates(
+    n_candidate_clusters: int, weights: np.ndarray | None
+) -> None:
     head = make_head(n_candidate_clusters=n_candidate_clusters)
     assert max(N_GOLD) > 2, "a document has more clusters of its own than some of the settings"
     e = representation().requires_grad_()
-    loss = head.loss(e, targets(), torch.float32)
+    loss = head.loss(e, targets(Y, weights), torch.float32)
     (loss * 0.5).backward()
     found = [e.grad, table_gradient(head), *(p.grad for p in head.generator.parameters())]
     found += [p.grad for p in head.project.parameters()]
@@ -83,7 +90,7 @@ def test_the_loss_is_that_of_the_clusters_and_of_the_candidates(n_candidate_clus
 
     e = representation().requires_grad_()
     head.zero_grad()
-    expected_loss = plain_loss(head, e)
+    expected_loss = plain_loss(head, e, weights)
     (expected_loss * 0.5).backward()
     expected = [e.grad, head.embeddings.grad, *(p.grad for p in head.generator.parameters())]
     expected += [p.grad for p in head.project.parameters()]
@@ -177,7 +184,7 @@ def parts(head: ClusteredHead) -> tuple[torch.Tensor, torch.Tensor]:
         head,
         lambda e: F.binary_cross_entropy_with_logits(head.generator(e), is_gold, reduction="sum"),
     )
-    return generator, gradient_at(head, lambda e: plain_loss(head, e)) - generator
+    return generator, gradient_at(head, lambda e: plain_loss(head, e, None)) - generator
 
 
 def test_without_correction_the_generators_loss_reaches_the_encoder_all_the_same() -> None:

@@ -16,9 +16,10 @@ from lightxml.network.heads.base import start_at_centroids, top_k
 from lightxml.network.heads.one_vs_all import one_vs_all_loss
 
 
+@pytest.mark.parametrize("weights", [None, [0.5, 1, 3, 2, 0.1, 1, 7]], ids=["alike", "weighted"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_loss_is_binary_cross_entropy_summed_over_labels_and_documents(
-    dtype: torch.dtype,
+    dtype: torch.dtype, weights: list[float] | None
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     representation = torch.randn(7, 20, generator=generator)
@@ -32,9 +33,12 @@ def test_the_loss_is_binary_cross_entropy_summed_over_labels_and_documents(
         (value / 7).backward()
         return [value.detach(), *(leaf.grad for leaf in leaves)]
 
-    found = gradients(lambda *p: one_vs_all_loss(*p, *truth.nonzero(as_tuple=True), dtype))
+    of_documents = None if weights is None else torch.tensor(weights)
+    factors = torch.tensor(weights or [1] * 7)[:, None]
+    positive = truth.nonzero(as_tuple=True)
+    found = gradients(lambda *p: one_vs_all_loss(*p, *positive, dtype, of_documents))
     plain = F.binary_cross_entropy_with_logits
-    expected = gradients(lambda h, w, b: plain(h @ w.T + b, truth, reduction="sum"))
+    expected = gradients(lambda h, w, b: plain(h @ w.T + b, truth, factors, reduction="sum"))
     exact = dtype == torch.float32
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == torch.float32

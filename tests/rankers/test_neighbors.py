@@ -60,6 +60,21 @@ def test_it_says_the_share_of_a_labels_documents_among_the_nearest(
         np.testing.assert_allclose(found[:, :, column], expected, atol=1e-5)
 
 
+def test_a_document_of_weight_2_votes_as_if_it_were_there_twice(task: Task, new: Documents) -> None:
+    documents, y = task
+    few, twice = np.arange(6), np.array([0, 1, 2, 3, 4, 5, 0, 3])  # all are among the nearest 10
+    weight = np.array([2.0, 1, 1, 2, 1, 1])
+    rankers = [
+        fit_neighbors(Documents(documents.rows[few]), y[few], sample_weight=weight),
+        fit_neighbors(Documents(documents.rows[twice]), y[twice]),
+        fit_neighbors(Documents(documents.rows[few]), y[few]),
+    ]
+    everything = sp.csr_array(np.ones((len(new), y.shape[1]), dtype=np.float32))
+    one, both, plain = (ranker.score(new, everything) for ranker in rankers)
+    np.testing.assert_allclose(one, both, atol=1e-6)
+    assert np.abs(plain - both).max() > 0.01
+
+
 def test_it_proposes_the_largest_shares(ranker: Neighbors, task: Task, new: Documents) -> None:
     y = task[1]
     found = ranker.propose(new, 3)

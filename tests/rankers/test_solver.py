@@ -78,6 +78,19 @@ def test_a_document_of_weight_zero_is_as_if_it_were_not_there() -> None:
     np.testing.assert_allclose(some.weights.toarray(), alone.weights.toarray(), atol=2e-3)
 
 
+@pytest.mark.usefixtures("exact")
+def test_a_document_of_weight_2_is_as_if_it_were_there_twice() -> None:
+    X, y = task()
+    weight = np.ones(N)
+    weight[:40] = 2
+    twice = np.concatenate([np.arange(N), np.arange(40)])
+    one = fit_linear(Documents(X), y, everything(y), seed=0, sample_weight=weight)
+    both = fit_linear(Documents(narrow(X[twice])), y[twice], everything(y)[twice], seed=0)
+    np.testing.assert_allclose(one.weights.toarray(), both.weights.toarray(), atol=2e-3)
+    plain = fit_linear(Documents(X), y, everything(y), seed=0)
+    assert abs(plain.weights - both.weights).max() > 0.02
+
+
 def test_no_documents_all_documents_and_empty_documents() -> None:
     X, _ = task()
     y = np.zeros((N, 3), dtype=np.float32)

@@ -215,7 +215,10 @@ def test_what_ends_one_fit_ends_it_in_all_processes_and_they_can_fit_again(
     assert errors["diverges"].startswith("NonFiniteLossError")
     assert "batch_size: differs" in errors["arguments"]
     assert "7 in process 0, 8 in process 1" in errors["arguments"]
-    assert "the content of X, y, X_val, y_val and label_texts: differs" in errors["documents"]
+    assert (
+        "the content of X, y, X_val, y_val, label_texts and sample_weight: differs"
+        in errors["documents"]
+    )
     assert first["no errors left"] == first["labels in chunks"]
 
 

@@ -110,7 +110,7 @@ def check(params: dict[str, Any], X: Any) -> str:
     """Return why a fit is refused, before it begins; nothing if it is not."""
     try:
         decisions.check_params(params)
-        task = check_task(params, X, Y, X[: N // 2], Y[: N // 2], None, ALONE)
+        task = check_task(params, X, Y, X[: N // 2], Y[: N // 2], None, None, ALONE)
         fingerprint(params, 0, task.inputs.given, task.labels, None)
         common_ground(params, task.inputs.given, task.labels, None)
     except ValueError as error:

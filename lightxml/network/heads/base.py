@@ -67,6 +67,8 @@ class Head(nn.Module, ABC):
     ) -> torch.Tensor:
         """Return the training loss, summed over labels and documents: float32 of shape ().
 
+        A document's loss counts by its weight, where `targets` has any.
+
         Parameters
         ----------
         representation : Tensor of float32, shape (batch, width)
@@ -77,7 +79,7 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def start(self, represented: Represented, y: sp.csr_array) -> None:
-        """Set its first weights by the training documents.
+        """Set its first weights by the training documents; each counts the same.
 
         Parameters
         ----------

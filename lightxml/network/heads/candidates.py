@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lightxml.network.batches import SparseRows
+from lightxml.network.heads.weighting import total, total_of, weigh
 from lightxml.network.tables import BLOCK, TableGradient, group_by_column, weighted_sum
 
 
@@ -95,11 +96,14 @@ class CandidateLoss(torch.autograd.Function):
         rows: torch.Tensor,
         slots: torch.Tensor,
         pending: list[TableGradient],
+        weights: torch.Tensor | None,
     ) -> torch.Tensor:
         logits = candidate_logits(table, queries, labels)
-        loss = (F.softplus(logits) * present).sum() - logits[rows, slots].sum()
+        of_positive = total_of(logits[rows, slots], rows, weights)
+        loss = total(F.softplus(logits) * present, weights) - of_positive
         gradient = logits.sigmoid_().mul_(present)
         gradient[rows, slots] -= 1
+        weigh(gradient, weights)
         starts = torch.arange(len(labels), device=labels.device) * labels.shape[1]
         by_row = SparseRows(labels.flatten(), starts, gradient.flatten())
         ctx.save_for_backward(queries, weighted_sum(table, by_row))
@@ -114,4 +118,4 @@ class CandidateLoss(torch.autograd.Function):
         rows = rows.repeat_interleave(len(by_row.numbers) // len(queries))
         columns, by_column = group_by_column(by_row.numbers, rows, by_row.weights)
         ctx.pending.append(TableGradient(columns, by_column, queries * gradients[0]))
-        return of_queries * gradients[0], None, None, None, None, None, None
+        return of_queries * gradients[0], None, None, None, None, None, None, None

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lightxml.network.batches import Targets
+from lightxml.network.heads.weighting import total, total_of, weigh
 from lightxml.network.pending import PendingOptimizer
 
 # Numbers in a chunk of the weights: on a CPU they stay in its cache between the products that
@@ -161,9 +162,13 @@ def _logits_gradient(
     else:
         logits = (rows @ queries.to(rows.dtype).T).float() + bias[labels, None]
     positive = targets.columns[where] - labels.start, targets.rows[where]
-    loss = F.softplus(logits).sum() - logits[positive].sum() if with_loss else None
+    loss = None
+    if with_loss:
+        of_positive = total_of(logits[positive], positive[1], targets.weights)
+        loss = total(F.softplus(logits).T, targets.weights) - of_positive
     gradient = logits.sigmoid_()
     gradient[positive] -= 1
+    weigh(gradient.T, targets.weights)
     return gradient, loss
 
 

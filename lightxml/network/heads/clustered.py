@@ -21,6 +21,7 @@ from lightxml.network.heads.base import (
     top_k,
 )
 from lightxml.network.heads.candidates import CandidateLoss, Rescaled, candidate_logits
+from lightxml.network.heads.weighting import total
 from lightxml.network.pending import ADAMW_BYTES
 from lightxml.network.tables import BLOCK, RowAdagrad, TableGradient
 
@@ -192,7 +193,8 @@ class ClusteredHead(Head):
         clusters = self.cluster_of[targets.columns]
         gold = torch.zeros_like(logits)
         gold[targets.rows, clusters] = 1  # a cluster with two of the labels is one positive
-        generator_loss = F.softplus(logits).sum() - (logits * gold).sum()
+        weights = targets.weights
+        generator_loss = total(F.softplus(logits), weights) - total(logits * gold, weights)
 
         chosen, taken = self._choose(logits.detach(), gold, self._most_gold(targets))
         labels, present = self._candidates(chosen, taken)
@@ -202,7 +204,7 @@ class ClusteredHead(Head):
             labels, present = torch.cat([labels, drawn], 1), torch.cat([present, there], 1)
         query = self._query(to_discriminator, dtype)
         discriminator_loss: torch.Tensor = CandidateLoss.apply(
-            query, self.embeddings, labels, present, targets.rows, slots, self.pending
+            query, self.embeddings, labels, present, targets.rows, slots, self.pending, weights
         )
         return generator_loss + discriminator_loss
 

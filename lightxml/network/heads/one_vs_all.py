@@ -20,6 +20,7 @@ from lightxml.network.heads.base import (
     top_k,
 )
 from lightxml.network.heads.candidates import candidate_logits
+from lightxml.network.heads.weighting import total, total_of, weigh
 
 
 class OneVsAllHead(Head, nn.Linear):
@@ -62,7 +63,13 @@ class OneVsAllHead(Head, nn.Linear):
     ) -> torch.Tensor:
         """Return the training loss, with products in `dtype`; as `one_vs_all_loss`."""
         return one_vs_all_loss(
-            representation, self.weight, self.bias, targets.rows, targets.columns, dtype
+            representation,
+            self.weight,
+            self.bias,
+            targets.rows,
+            targets.columns,
+            dtype,
+            targets.weights,
         )
 
     def start(self, represented: Represented, y: sp.csr_array) -> None:
@@ -105,6 +112,7 @@ def one_vs_all_loss(
     rows: torch.Tensor,
     columns: torch.Tensor,
     dtype: torch.dtype = torch.float32,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the binary cross-entropy of a linear layer's logits, summed over labels and documents.
 
@@ -123,12 +131,16 @@ def one_vs_all_loss(
         The positions of the positive entries, none repeated.
     dtype : torch.dtype
         Of the three matrix products and the logits.
+    weights : Tensor of float32, shape (batch,), or None
+        What each document's loss is multiplied with; None: 1 each.
 
     Returns
     -------
     Tensor of float32, shape ()
     """
-    loss: torch.Tensor = _OneVsAllLoss.apply(representation, weight, bias, rows, columns, dtype)
+    loss: torch.Tensor = _OneVsAllLoss.apply(
+        representation, weight, bias, rows, columns, dtype, weights
+    )
     return loss
 
 
@@ -142,13 +154,15 @@ class _OneVsAllLoss(torch.autograd.Function):
         rows: torch.Tensor,
         columns: torch.Tensor,
         dtype: torch.dtype,
+        weights: torch.Tensor | None,
     ) -> torch.Tensor:
         representation, weight = representation.to(dtype), weight.to(dtype)
         logits = torch.addmm(bias.to(dtype), representation, weight.T)
-        positive = logits[rows, columns].float().sum()
-        loss = F.softplus(logits).sum(dtype=torch.float32) - positive
+        positive = total_of(logits[rows, columns], rows, weights)
+        loss = total(F.softplus(logits), weights) - positive
         gradient = logits.sigmoid_()
         gradient[rows, columns] -= 1
+        weigh(gradient, weights)
         ctx.save_for_backward(representation, weight, gradient)
         return loss
 
@@ -160,6 +174,7 @@ class _OneVsAllLoss(torch.autograd.Function):
             (gradient @ weight).float() * scale,
             (gradient.T @ representation).float() * scale,
             gradient.sum(dim=0, dtype=torch.float32) * scale,
+            None,
             None,
             None,
             None,
