@@ -240,11 +240,20 @@ def values_at(matrix: sp.csr_array, pattern: sp.csr_array) -> np.ndarray:
         Indices sorted, each once.
     pattern : csr_array of the same shape
     """
-    keys = _keys(matrix)
-    wanted = _keys(pattern)
-    places = np.searchsorted(keys, wanted)
-    there = np.append(keys, -1)[places] == wanted
+    there, places = _found(matrix, pattern)
     return np.where(there, np.append(matrix.data, np.float32(0))[places], np.float32(0))
+
+
+def has_entries(matrix: sp.csr_array, pattern: sp.csr_array) -> np.ndarray:
+    """Return where `matrix` has entries too, bool of shape (pattern.nnz,); both as `values_at`."""
+    return _found(matrix, pattern)[0]
+
+
+def kept_entries(matrix: sp.csr_array, kept: np.ndarray) -> sp.csr_array:
+    """Return the matrix with some of its entries; `kept` is bool of shape (matrix.nnz,)."""
+    pointers = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    entries = (matrix.data[kept], matrix.indices[kept], pointers.astype(matrix.indptr.dtype))
+    return sp.csr_array(entries, shape=matrix.shape)
 
 
 def products_at(
@@ -301,6 +310,13 @@ def contributions(
     order = np.argsort(-added, kind="stable")
     order = order[added[order] != 0]
     return columns[order], added[order]
+
+
+def _found(matrix: sp.csr_array, pattern: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether `matrix` has each entry of `pattern`, and where among its own it would be."""
+    keys, wanted = _keys(matrix), _keys(pattern)
+    places = np.searchsorted(keys, wanted)
+    return np.append(keys, -1)[places] == wanted, places
 
 
 def _keys(matrix: sp.csr_array) -> np.ndarray:
