@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 from numbers import Integral
 from typing import Any
@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
 from lightxml.base import TopKEstimator
+from lightxml.data.label_lists import not_among
 from lightxml.data.texts import check_texts
 from lightxml.inspection.explanation import Explanation, Neighbor, Opinion, Word
 from lightxml.metrics.pipelines import before_last_step, last_step
@@ -74,7 +75,8 @@ def explain(
     TypeError
         If `text` is no str, `estimator` none of the above, or it reads no texts.
     ValueError
-        If `label` is not among the model's labels, `max_predictions` is below 1, or `text` is no
+        If `label` is not among the model's labels (the message names those that are written much
+        like it), `max_predictions` is below 1, or `text` is no
         valid Unicode.
     NotFittedError
         Before `fit`.
@@ -112,7 +114,7 @@ def explain(
     members = model._models
     if label is None:
         label = model.predict_topk(read([text]), 1)[0, 0]
-    column = _column(label, model.classes_)
+    column = _column(label, model.classes_, model._first_model.label_texts)
 
     def logits(texts: list[str]) -> np.ndarray:
         """Return the label's logits, float64 of shape (n_texts,)."""
@@ -174,14 +176,15 @@ def _open(
     return model, lambda texts: before_last_step(estimator, texts)
 
 
-def _column(label: Any, classes: np.ndarray) -> int:
+def _column(label: Any, classes: np.ndarray, texts: Sequence[Sequence[str]] | None) -> int:
+    labels = classes.tolist()
     try:
-        return classes.tolist().index(label)
+        return labels.index(label)
     except ValueError:
-        raise ValueError(
-            f"label {label!r} is not among the {len(classes):,} labels of the model, such as "
-            f"{classes[:1].tolist()[0]!r}."
-        ) from None
+        named = () if texts is None else zip(labels, texts, strict=True)
+        names = {str(each): some[0] for each, some in named if some}
+        wrong = not_among(label, labels, names)
+        raise ValueError(f"label {label!r} is {wrong}") from None
 
 
 def _joint(logits: list[np.ndarray]) -> np.ndarray:
