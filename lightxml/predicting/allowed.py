@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,7 +28,7 @@ _DOCUMENTS_AT_ONCE = 4_096
 _PAIRS_AT_ONCE = 2**20
 _MORE = 10  # times as many labels are named, where too few were left
 
-Columns = np.ndarray | sp.csr_array
+Columns: TypeAlias = np.ndarray | sp.csr_array
 
 
 @dataclass(frozen=True)
@@ -233,11 +233,11 @@ def _ranked(
     columns, found = best(scored, k)
     scores = expit(found) if len(members) == 1 else found.clip(0)
     sizes = np.diff(wanted.indptr)
-    for i in np.flatnonzero(sizes < k):
+    for i in np.flatnonzero(sizes < k).tolist():
         columns[i, sizes[i] :], scores[i, sizes[i] :] = NONE, 0
         if allowed.only is None:
             own = wanted.indices[wanted.indptr[i] : wanted.indptr[i + 1]]
-            others = allowed.others(own, begin + i, k - sizes[i])
+            others = allowed.others(own, begin + i, k - int(sizes[i]))
             columns[i, sizes[i] : sizes[i] + len(others)] = others
     return columns, scores
 

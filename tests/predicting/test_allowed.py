@@ -125,7 +125,8 @@ def test_without_some_labels_the_others_move_up(
     models: dict[str, Any], X: list[str], kind: str
 ) -> None:
     model = models[kind]
-    labels, scores = model.predict_topk(X, 20, return_scores=True)
+    # So many are named at the least, which decides how many clusters are looked into.
+    labels, scores = model.predict_topk(X, 100, return_scores=True)
     never = np.unique(labels[:, :2])[:60].tolist()
     found, said = model.predict_topk(X, 5, return_scores=True, exclude=never)
     for i in range(len(X)):
