@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn
 
-_SHARED = 8  # documents a label, from which on all products with it cost less than those asked for
 _NARROW = np.iinfo(np.int32).max
 _FEW_PRODUCTS = 50_000  # of values of a document, where `products_at` makes all
 
@@ -272,14 +271,6 @@ def products_at(
         `weights`, transposed.
     candidates : csr_array, shape (n_documents, n_labels)
     """
-    used = np.zeros(weights.shape[0], dtype=bool)
-    used[candidates.indices] = True
-    n_used = np.count_nonzero(used)
-    if candidates.nnz >= _SHARED * n_used:  # a list of labels that many of the documents share
-        of_used = sp.csr_array(weights[np.flatnonzero(used)] @ sp.csr_array(rows.T)).toarray()
-        row = np.repeat(np.arange(rows.shape[0]), np.diff(candidates.indptr))
-        found: np.ndarray = of_used[(np.cumsum(used) - 1)[candidates.indices], row]
-        return found
     products = np.empty(candidates.nnz, dtype=np.float32)
     x = np.zeros(weights.shape[1], dtype=np.float32)
     columns = by_feature.T
