@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn
 
 _NARROW = np.iinfo(np.int32).max
+_SHARED = 8  # documents a label, from which on `products_at` works label by label
 _FEW_PRODUCTS = 50_000  # of values of a document, where `products_at` makes all
 
 
@@ -275,7 +276,17 @@ def products_at(
     x = np.zeros(weights.shape[1], dtype=np.float32)
     columns = by_feature.T
     costs = row_sums(np.diff(by_feature.indptr)[rows.indices].astype(np.int64), rows.indptr)
-    for i in range(rows.shape[0]):
+    single = np.ones(len(costs), dtype=bool)
+    used = np.unique(candidates.indices)
+    if candidates.nnz >= _SHARED * len(used):
+        # Labels that many of the documents share: each label's row is picked once. The sums are
+        # those of a long text below, in the same order.
+        single = costs <= _FEW_PRODUCTS
+        of_used = sp.csr_array(weights[used] @ sp.csr_array(rows[~single].T)).toarray()
+        pair = np.repeat(~single, np.diff(candidates.indptr))
+        row = np.repeat(np.cumsum(~single) - 1, np.diff(candidates.indptr))[pair]
+        products[pair] = of_used[np.searchsorted(used, candidates.indices[pair]), row]
+    for i in np.flatnonzero(single).tolist():
         own = slice(rows.indptr[i], rows.indptr[i + 1])
         features, values = rows.indices[own], rows.data[own]
         some = slice(candidates.indptr[i], candidates.indptr[i + 1])
