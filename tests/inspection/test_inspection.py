@@ -72,7 +72,12 @@ def models(
         "rankers": LightXMLClassifier(**words),
         "features": make_classifier(**lexical),
         "both": make_classifier(
-            **{**lexical, "encoder": folder, "freeze_encoder": True, "rankers": "auto"}
+            **{
+                **lexical,
+                "encoder": folder,
+                "freeze_encoder": True,
+                "rankers": ("linear", "neighbors", "network"),
+            }
         ),
         "chunked": make_classifier(**lexical, label_dim=16),
         "clusters": make_classifier(
