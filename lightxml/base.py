@@ -18,6 +18,7 @@ from lightxml.files.bundle import Bundle
 from lightxml.files.load import load_bundle
 from lightxml.files.save import save_bundle
 from lightxml.metrics.measures import precision_at_k
+from lightxml.predicting.allowed import NONE, allowed_labels, topk_allowed
 from lightxml.predicting.averaging import Members, mean_threshold
 from lightxml.predicting.fitted import FittedModel
 
@@ -79,7 +80,15 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
     def _unpack(cls, bundle: Bundle, device: str | torch.device) -> Self:
         """Return the estimator that `_pack` packed."""
 
-    def predict_topk(self, X: Any, k: int | None = None, *, return_scores: bool = False) -> Any:
+    def predict_topk(
+        self,
+        X: Any,
+        k: int | None = None,
+        *,
+        return_scores: bool = False,
+        labels: Any = None,
+        exclude: Any = None,
+    ) -> Any:
         """Rank the labels of each document.
 
         The scores of an ensemble are the means of its members' probabilities. Each member names
@@ -90,31 +99,51 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         X : documents or numeric matrix, as at `fit`
         k : int or None, default=None
             Labels a document, from 1 to the number of labels. None: five, or all where there are
-            fewer.
+            fewer. Where `labels` and `exclude` leave no document so many, it is lowered to the
+            most that they leave one.
         return_scores : bool, default=False
+        labels : sequence of labels, matrix of shape (n_documents, n_labels), or None, default=None
+            Rank these only; a sparse or dense matrix of 0 and 1 (or a frame) has another list for
+            each document. All of them are scored, whether a ranker proposes them or not. For `k`
+            up to 100, those that are ranked without `labels` too have the same scores, but for
+            rounding.
+        exclude : sequence of labels, matrix of shape (n_documents, n_labels), or None, default=None
+            Never rank these. Where too few of the labels that are proposed are left, more are
+            proposed.
 
         Returns
         -------
         labels : ndarray of shape (n_documents, k), of `classes_`'s dtype
             Best first; equal scores in the order of `classes_`. Of a network alone with label
             clusters, those of the `n_candidate_clusters` best, or of as many more as it takes to
-            have `k`.
+            have `k`; with `labels`, those of any. Where a document may have fewer than others,
+            None stands behind its last label, and the dtype is object.
         scores : ndarray of float32, shape (n_documents, k)
-            Only with `return_scores`: each label's probability, by itself.
+            Only with `return_scores`: each label's probability, by itself; 0 where there is none.
 
         Raises
         ------
         TypeError, ValueError
-            If a document is no str, or `k` is not in range.
+            If a document is no str, `k` is not in range, a label of `labels` or `exclude` is not
+            in `classes_`, or they leave a document none.
         NotFittedError
             Before `fit`.
         """
         if k is None:
             k = min(DEFAULT_K, len(self.classes_))
         check_k(k, len(self.classes_))
-        columns, scores = self._topk(self._members(X), k)
-        labels = self.classes_[columns]
-        return (labels, scores) if return_scores else labels
+        allowed = allowed_labels(labels, exclude, self.classes_)
+        members = self._members(X)
+        if allowed is None:
+            columns, scores = self._topk(members, k)
+        else:
+            counts = allowed.counts(len(members[0][1]))
+            columns, scores = topk_allowed(members, min(k, int(counts.max())), allowed, counts)
+        found = self.classes_[columns]
+        if (missing := columns == NONE).any():
+            found = found.astype(object)
+            found[missing] = None
+        return (found, scores) if return_scores else found
 
     def predict(self, X: Any, *, threshold: Any = None) -> Any:
         """Return the labels whose probability is at least the threshold.

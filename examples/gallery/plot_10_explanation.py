@@ -58,6 +58,8 @@ _ = ax.set(xlabel=f"What the logit of {explanation.label!r} loses without it")
 for opinion in explanation.opinions:
     said = ", ".join(f"{k} {v:.2f}" for k, v in opinion.values.items())
     print(f"{opinion.ranker:<10} {said:<36} best: {opinion.best}")
+    for feature in opinion.features[:3]:  # words of a linear classifier
+        print(f"{'':<10} {feature.contribution:+.2f} {feature.name}")
 
 # %%
 # The training documents behind it, by their rows in ``X_train``, each with its

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from lightxml.cli.options import (
     check_file,
     check_model,
     check_reads,
+    known_label,
     load_model,
     names_of,
     read_documents,
@@ -55,7 +56,7 @@ def explain(
     check_reads(estimator, [text], model)
     name_of = names_of(estimator, texts, names)
     if label is not None:
-        label = _known(label, estimator.classes_.tolist())
+        label = known_label(label, "--label", estimator.classes_.tolist(), name_of)
     from lightxml.inspection.occlusion import explain as explanation_of
 
     found = _named(explanation_of(estimator, text, label), name_of)
@@ -72,14 +73,3 @@ def _named(found: Explanation, name_of: dict[str, str]) -> Explanation:
     )
     label = name_of.get(str(found.label), found.label)
     return replace(found, label=label, opinions=opinions)
-
-
-def _known(label: str, classes: list[Any]) -> Any:
-    """Return a label as the model has it, which may be a number."""
-    for known in classes:
-        if str(known) == label:
-            return known
-    raise ValueError(
-        f"--label {label} is not among the {len(classes):,} labels of the model, such as"
-        f" {classes[0]}."
-    )

@@ -51,6 +51,20 @@ Names = Annotated[
         " reads it. Default: those that the model was trained with.",
     ),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="LABEL|FILE",
+        help="Rank this label only, or those of a file with one on each line; repeatable.",
+    ),
+]
+Not = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--not", metavar="LABEL|FILE", help="Never give this label, or those of a file; repeatable."
+    ),
+]
 Language = Annotated[
     str | None,
     typer.Option(
@@ -189,6 +203,72 @@ def names_of(
     if known is None:
         return {}
     return {str(label): some[0] for label, some in zip(classes, known, strict=True) if some}
+
+
+def listed_labels(
+    values: list[str] | None, option: str, classes: list[Any], names: dict[str, str]
+) -> list[Any] | None:
+    """Return the labels that an option lists, as the model has them; None without the option.
+
+    Parameters
+    ----------
+    values : list of str, or None
+        Labels, and files of labels: one on each line, before the first tab.
+    option : str
+    classes : list of labels
+    names : dict of str to str
+        As `names_of` gives them.
+
+    Raises
+    ------
+    ValueError
+        If a value is neither, or a file has another label, or none.
+    """
+    if not values:
+        return None
+    known = {str(label): label for label in classes}
+    found: list[Any] = []
+    for value in values:
+        if value in known:
+            found.append(known[value])
+        elif Path(value).is_file():
+            found.extend(_labels_of_file(Path(value), option, known, names))
+        else:
+            from lightxml.data.label_lists import not_among
+
+            wrong = not_among(value, classes, names, str)
+            raise ValueError(f"{option} {value} is no file, and {wrong}")
+    return found
+
+
+def _labels_of_file(
+    file: Path, option: str, known: dict[str, Any], names: dict[str, str]
+) -> list[Any]:
+    from lightxml.datasets.lines import text_lines
+
+    found = []
+    for number, line in enumerate(text_lines(file), start=1):
+        label = line.partition("\t")[0].strip()
+        if label in known:
+            found.append(known[label])
+        elif label:
+            from lightxml.data.label_lists import not_among
+
+            wrong = not_among(label, list(known.values()), names, str)
+            raise ValueError(f"{option} {file}, line {number:,}: {label} is {wrong}")
+    if not found:
+        raise ValueError(f"{option} {file}: holds no label; expected one on each line.")
+    return found
+
+
+def known_label(label: str, option: str, classes: list[Any], names: dict[str, str]) -> Any:
+    """Return a label as the model has it, which may be a number."""
+    for known in classes:
+        if str(known) == label:
+            return known
+    from lightxml.data.label_lists import not_among
+
+    raise ValueError(f"{option} {label} is {not_among(label, classes, names, str)}")
 
 
 def load_model(model: Path, device: str) -> Any:

@@ -14,11 +14,14 @@ from lightxml.cli.options import (
     Language,
     Model,
     Names,
+    Not,
+    Only,
     TextColumn,
     check_device,
     check_documents,
     check_model,
     check_reads,
+    listed_labels,
     load_model,
     names_of,
     read_documents,
@@ -39,6 +42,8 @@ def predict(
     k: Annotated[
         int | None, typer.Option("-k", min=1, help="Labels a document.", show_default="5")
     ] = None,
+    only: Only = None,
+    not_: Not = None,
     jsonl: JSONLines = False,
     names: Names = None,
     language: Language = None,
@@ -47,7 +52,8 @@ def predict(
     """Rank labels for each document of a file, as its lines come.
 
     Labels are shown by their names, where there are names. JSON lines have the labels, and their
-    names beside them.
+    names beside them. --only ranks the labels that it lists, whether anything speaks for them or
+    not; --not leaves labels out.
     """
     columns = text_column or []
     check_device(device)
@@ -60,10 +66,20 @@ def predict(
         n_labels = len(estimator.classes_)
         if k is not None and k > n_labels:
             raise ValueError(f"-k {k} is more than the {n_labels} labels of the model.")
+        classes = estimator.classes_.tolist()
+        labels = listed_labels(only, "--only", classes, name_of)
+        exclude = listed_labels(not_, "--not", classes, name_of)
+        if exclude and not set(classes if labels is None else labels).difference(exclude):
+            whose = "the model" if labels is None else "--only"
+            raise ValueError(f"--not has all labels of {whose}; expected that one is left.")
         for documents in batches:
             check_reads(estimator, documents, model)
             topk, scores = estimator.predict_topk(
-                documents, k or min(5, n_labels), return_scores=True
+                documents,
+                k or min(5, n_labels),
+                return_scores=True,
+                labels=labels,
+                exclude=exclude,
             )
             answers = []
             for document, row, values in zip(

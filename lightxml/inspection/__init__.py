@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from lightxml.inspection.explanation import Explanation, Neighbor, Opinion, Word
+from lightxml.inspection.explanation import (
+    Explanation,
+    Feature,
+    Mention,
+    Neighbor,
+    Opinion,
+    Word,
+)
 from lightxml.inspection.occlusion import explain
 
-__all__ = ["Explanation", "Neighbor", "Opinion", "Word", "explain"]
+__all__ = ["Explanation", "Feature", "Mention", "Neighbor", "Opinion", "Word", "explain"]

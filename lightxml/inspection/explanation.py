@@ -13,6 +13,8 @@ _BEST = 10  # words listed, at most
 _LEAST = 0.005  # what a listed word changes: less is shown as 0.00
 _NEAREST = 5  # training documents listed, at most
 _LEAST_SHARE = 0.001
+_FEATURES = 5  # of a ranker listed for the label, and as many against it, at most
+_MENTIONS = 5  # listed, at most
 _FULL = 0.1  # a change of the logit that has the full color, where no word changes it by more
 # Blue and orange, told apart whatever one's color vision; see-through, so that the page's own
 # letters stay readable on them, dark on light or light on dark.
@@ -42,6 +44,45 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Feature:
+    """A feature of the text that a ranker has a weight for.
+
+    Attributes
+    ----------
+    name : str
+        As the vectorizer calls it; else the number of its column.
+    contribution : float
+        What it adds to what the ranker says: above 0 it speaks for the label.
+    """
+
+    name: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A place in the text where one of the label's texts stands, or a word of it.
+
+    Attributes
+    ----------
+    start, end : int
+        It is ``text[start:end]``.
+    text : str
+    label_text : str
+        The text of the label.
+    is_whole : bool
+        Whether all of the label's text stands there, word for word, as far as the first letters of
+        its words say.
+    """
+
+    start: int
+    end: int
+    text: str
+    label_text: str
+    is_whole: bool
+
+
+@dataclass(frozen=True)
 class Opinion:
     """What one ranker thinks of the label.
 
@@ -55,12 +96,16 @@ class Opinion:
         Its own first proposal for the text; None where it has none.
     member : int, default=0
         Which of an ensemble's members asked it, from 0.
+    features : tuple of Feature, default=()
+        What in the text makes it say so, what speaks most for the label first: of "linear" all
+        that add to the margin (the rest of it is the label's bias), of "centroids" to the cosine.
     """
 
     ranker: str
     values: dict[str, float]
     best: Any
     member: int = 0
+    features: tuple[Feature, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +143,9 @@ class Explanation:
     neighbors : tuple of Neighbor
         At most ten, those with the largest share first; of several rankers that keep training
         documents, the mean share. Empty where none does.
+    mentions : tuple of Mention
+        Where the label's texts stand in the text, in its order; where none does in full, words of
+        them. Empty where no ranker reads texts of labels.
     """
 
     text: str
@@ -107,6 +155,7 @@ class Explanation:
     words: tuple[Word, ...]
     opinions: tuple[Opinion, ...] = ()
     neighbors: tuple[Neighbor, ...] = ()
+    mentions: tuple[Mention, ...] = ()
 
     def __repr__(self) -> str:
         return "\n".join(_lines(self))
@@ -153,6 +202,14 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     for name, opinion in zip(names, explanation.opinions, strict=True):
         yield f"    {shorten(name, width):<{width}}  {shorten(_values(opinion), WIDTH - 6 - width)}"
         yield f"    {'':<{width}}  best: {shorten(_best(opinion), WIDTH - 12 - width)}"
+        for side, features in _sides(opinion):
+            told = ", ".join(f"{each.name} {each.contribution:+.2f}" for each in features)
+            yield f"    {'':<{width}}  {side}: {shorten(told, WIDTH - 8 - width - len(side))}"
+    if explanation.mentions:
+        yield f"    {_heading(explanation)}:"
+    for mention in explanation.mentions[:_MENTIONS]:
+        place = f"    {mention.start:6}  "
+        yield f"{place}{shorten(_told(mention), WIDTH - len(place))}"
     if neighbors:
         yield "    The nearest training documents with the label, and their shares:"
     for neighbor in neighbors:
@@ -174,6 +231,28 @@ def _values(opinion: Opinion) -> str:
 
 def _best(opinion: Opinion) -> str:
     return "(none)" if opinion.best is None else str(opinion.best)
+
+
+def _sides(opinion: Opinion) -> list[tuple[str, tuple[Feature, ...]]]:
+    """Return the features that speak most for the label, and most against it, if there are any."""
+    features = [each for each in opinion.features if abs(each.contribution) >= _LEAST]
+    sides = [
+        ("for", tuple(each for each in features if each.contribution > 0)[:_FEATURES]),
+        ("against", tuple(each for each in features[::-1] if each.contribution < 0)[:_FEATURES]),
+    ]
+    return [(side, some) for side, some in sides if some]
+
+
+def _heading(explanation: Explanation) -> str:
+    if explanation.mentions[0].is_whole:
+        return "Where the label's text stands, from which character on"
+    return "Words of the label's text, from which character on"
+
+
+def _told(mention: Mention) -> str:
+    """Return the place's words, and the label's text where it is written otherwise."""
+    same = mention.text.casefold() == mention.label_text.casefold()
+    return mention.text if same else f"{mention.text} (of {mention.label_text})"
 
 
 def _elements(explanation: Explanation) -> Iterator[str]:
@@ -212,12 +291,26 @@ def _elements(explanation: Explanation) -> Iterator[str]:
             f'<table style="{_SMALL}; border-spacing: 0"><caption style="text-align: left">'
             "What each ranker thinks of the label, and its own best</caption>\n"
         )
-        for row in cells:
+        for row, opinion in zip(cells, explanation.opinions, strict=True):
             told = "".join(
                 f'<td style="padding: 0 1em 0 0"><bdi>{_escaped(cell)}</bdi></td>' for cell in row
             )
             yield f"<tr>{told}</tr>\n"
+            for side, features in _sides(opinion):
+                most = max(abs(each.contribution) for each in opinion.features)
+                items = " &nbsp; ".join(
+                    f"{_colored(shorten(each.name, 40), each.contribution / most)}"
+                    f"&nbsp;{each.contribution:+.2f}"
+                    for each in features
+                )
+                yield f'<tr><td></td><td colspan="2">{side}: {items}</td></tr>\n'
         yield "</table>\n"
+    if explanation.mentions:
+        items = "; ".join(
+            f"<bdi>{_escaped(shorten(_told(each), WIDTH))}</bdi> ({each.start})"
+            for each in explanation.mentions[:_MENTIONS]
+        )
+        yield f'<p style="{_SMALL}">{_heading(explanation)}: {items}.</p>\n'
     if neighbors:
         items = ", ".join(f"document {n.document} ({n.share:.1%})" for n in neighbors)
         yield f'<p style="{_SMALL}">The nearest training documents with the label: {items}.</p>\n'

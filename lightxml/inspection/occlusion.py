@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import groupby, pairwise
 from numbers import Integral
 from typing import Any
@@ -14,17 +15,30 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
 from lightxml.base import TopKEstimator
+from lightxml.data.label_lists import not_among
 from lightxml.data.texts import check_texts
-from lightxml.inspection.explanation import Explanation, Neighbor, Opinion, Word
+from lightxml.inspection.explanation import (
+    Explanation,
+    Feature,
+    Mention,
+    Neighbor,
+    Opinion,
+    Word,
+)
+from lightxml.inspection.mentions import mentions_of
 from lightxml.metrics.pipelines import before_last_step, last_step
 from lightxml.predicting import averaging
 from lightxml.predicting.fitted import FittedModel, represented
-from lightxml.rankers.base import Documents
+from lightxml.rankers.base import Documents, Ranker
+from lightxml.rankers.centroids import Centroids
+from lightxml.rankers.label_texts import LabelTexts
+from lightxml.rankers.linear import Linear
 from lightxml.rankers.neighbors import Neighbors
 from lightxml.rankers.panel import N_PROPOSALS
+from lightxml.rankers.sparse import contributions
 from lightxml.rankers.vectors import Vectors
 
-__all__ = ["Explanation", "Neighbor", "Opinion", "Word", "explain"]
+__all__ = ["Explanation", "Feature", "Mention", "Neighbor", "Opinion", "Word", "explain"]
 
 _PARTS = 4  # that several words taken together are cut into, for a closer look
 _MOST_NEIGHBORS = 10
@@ -40,7 +54,7 @@ def explain(
     *,
     max_predictions: int = 256,
 ) -> Explanation:
-    """Show what in a text speaks for a label.
+    """Show what in a text speaks for a label, and what against it.
 
     A word's weight is what the label's logit loses without it: the text is predicted again with a
     blank in the word's place (occlusion [1]_, of words as in [2]_). That asks the model itself,
@@ -74,7 +88,8 @@ def explain(
     TypeError
         If `text` is no str, `estimator` none of the above, or it reads no texts.
     ValueError
-        If `label` is not among the model's labels, `max_predictions` is below 1, or `text` is no
+        If `label` is not among the model's labels (the message names those that are written much
+        like it), `max_predictions` is below 1, or `text` is no
         valid Unicode.
     NotFittedError
         Before `fit`.
@@ -112,7 +127,7 @@ def explain(
     members = model._models
     if label is None:
         label = model.predict_topk(read([text]), 1)[0, 0]
-    column = _column(label, model.classes_)
+    column = _column(label, model.classes_, model._first_model.label_texts)
 
     def logits(texts: list[str]) -> np.ndarray:
         """Return the label's logits, float64 of shape (n_texts,)."""
@@ -150,6 +165,7 @@ def explain(
             for opinion in _opinions(member, document, column, labels, number)
         ),
         _neighbors(asked, column),
+        _mentions(asked, column, text, spans),
     )
 
 
@@ -174,14 +190,15 @@ def _open(
     return model, lambda texts: before_last_step(estimator, texts)
 
 
-def _column(label: Any, classes: np.ndarray) -> int:
+def _column(label: Any, classes: np.ndarray, texts: Sequence[Sequence[str]] | None) -> int:
+    labels = classes.tolist()
     try:
-        return classes.tolist().index(label)
+        return labels.index(label)
     except ValueError:
-        raise ValueError(
-            f"label {label!r} is not among the {len(classes):,} labels of the model, such as "
-            f"{classes[:1].tolist()[0]!r}."
-        ) from None
+        named = () if texts is None else zip(labels, texts, strict=True)
+        names = {str(each): some[0] for each, some in named if some}
+        wrong = not_among(label, labels, names)
+        raise ValueError(f"label {label!r} is {wrong}") from None
 
 
 def _joint(logits: list[np.ndarray]) -> np.ndarray:
@@ -257,8 +274,42 @@ def _opinions(
         proposed = ranker.propose(document, N_PROPOSALS)
         best = labels[proposed.indices[np.argmax(proposed.data)]] if proposed.nnz else None
         values = dict(zip(ranker.columns, said, strict=True))
-        found.append(Opinion(ranker.name, values, best, member))
+        features = _features(model, ranker, document, column)
+        found.append(Opinion(ranker.name, values, best, member, features))
     return found
+
+
+def _features(
+    model: FittedModel, ranker: Ranker, document: Documents, column: int
+) -> tuple[Feature, ...]:
+    """Return what each feature of the document adds to what a ranker says, if it is such a sum."""
+    if isinstance(ranker, Linear):
+        said = ranker.explain(document, column)
+        columns, added = said.columns, said.contributions
+    elif isinstance(ranker, Centroids):
+        columns, added = contributions(document.rows, ranker.centroids, column)
+    else:
+        return ()
+    names = model.feature_names
+    # Some vectorizers have no names; a Pipeline or a FeatureUnion of one says so when it is asked.
+    with suppress(AttributeError):
+        names = model.vectorizer.get_feature_names_out()
+    return tuple(
+        Feature(f"column {number}" if names is None else str(names[number]), value)
+        for number, value in zip(columns.tolist(), added.tolist(), strict=True)
+    )
+
+
+def _mentions(
+    asked: list[tuple[FittedModel, Documents]], column: int, text: str, spans: list[Span]
+) -> tuple[Mention, ...]:
+    """Return where the label's texts stand, if any member has a ranker that reads them."""
+    for model, _ in asked:
+        for ranker in () if model.panel is None else model.panel.rankers:
+            if isinstance(ranker, LabelTexts) and ranker.words is not None:
+                assert model.label_texts is not None  # of which the ranker was made
+                return mentions_of(text, spans, model.label_texts[column], ranker.words)
+    return ()
 
 
 def _neighbors(asked: list[tuple[FittedModel, Documents]], column: int) -> tuple[Neighbor, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents, Ranker
-from lightxml.rankers.sparse import blocks, stacked, union
+from lightxml.rankers.sparse import blocks, has_entries, stacked, union
 
 DOCUMENTS_AT_ONCE = 256
 
@@ -70,17 +70,42 @@ def opinions(
 
 
 def columns_of(
-    rankers: Sequence[Ranker], documents: Documents, candidates: sp.csr_array, counts: np.ndarray
+    rankers: Sequence[Ranker],
+    documents: Documents,
+    candidates: sp.csr_array,
+    counts: np.ndarray,
+    wanted: sp.csr_array | None = None,
 ) -> np.ndarray:
-    """Return the columns of some candidates, as `column_names` names them."""
-    said = np.concatenate([ranker.score(documents, candidates) for ranker in rankers], axis=1)
-    sizes = np.diff(candidates.indptr)
+    """Return the columns of some pairs of document and label, as `column_names` names them.
+
+    Parameters
+    ----------
+    rankers : sequence of Ranker
+    documents : Documents
+    candidates : csr_array, shape (n_documents, n_labels)
+        Among them is the best of each ranker that the others are compared with.
+    counts : ndarray of int64, shape (n_labels,)
+        Training documents of each label.
+    wanted : csr_array of the same shape, or None
+        The pairs, indices sorted; None: the candidates. One that is no candidate is compared with
+        the candidates and itself: what is said of it does not depend on the other pairs.
+    """
+    together = candidates if wanted is None else union([candidates, wanted])
+    said = np.concatenate([ranker.score(documents, together) for ranker in rankers], axis=1)
+    compared = said
+    if wanted is not None:
+        compared = np.where(has_entries(candidates, together)[:, None], said, -np.inf)
+    sizes = np.diff(together.indptr)
     filled = np.flatnonzero(sizes)
     below = said
     if len(filled):  # reduceat takes no empty row
-        best = np.maximum.reduceat(said, candidates.indptr[filled], axis=0)
-        below = said - np.repeat(best, sizes[filled], axis=0)
-    of_label = np.log1p(counts[candidates.indices])
+        best = np.maximum.reduceat(compared, together.indptr[filled], axis=0)
+        below = np.minimum(said - np.repeat(best, sizes[filled], axis=0), 0)
+    if wanted is not None:
+        asked = has_entries(wanted, together)
+        said, below = said[asked], below[asked]
+        together, sizes = wanted, np.diff(wanted.indptr)
+    of_label = np.log1p(counts[together.indices])
     of_document = np.repeat(np.log1p(np.diff(documents.rows.indptr)), sizes)
     return np.concatenate(
         [said, below, of_label[:, None], of_document[:, None]], axis=1, dtype=np.float32

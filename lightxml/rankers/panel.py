@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from lightxml.data.matrices import check_finite
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import LOWEST, FinalRanker, logit
-from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE, columns_of, opinions
-from lightxml.rankers.sparse import blocks, union, values_at
+from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE, columns_of
+from lightxml.rankers.sparse import blocks, stacked, union
 
 N_PROPOSALS = 50  # labels that each ranker proposes for a document
 # Up to so many labels are ranked from the same candidates: the first five of 20 are those of 5.
@@ -58,15 +58,14 @@ class Panel:
             each with the share of training documents that have it.
         """
         n_proposals = N_PROPOSALS if k <= _MOST_WITHOUT_MORE else k
-        found = opinions(self.rankers, documents, self.counts, n_proposals)
-        scored = sp.csr_array(
-            (
-                self._logits(found.columns, found.candidates),
-                found.candidates.indices,
-                found.candidates.indptr,
-            ),
-            shape=found.candidates.shape,
-        )
+        parts = []
+        for begin, end in blocks(len(documents), DOCUMENTS_AT_ONCE):
+            some = documents.part(begin, end)
+            proposed = self._proposed(some, n_proposals)
+            columns = columns_of(self.rankers, some, proposed, self.counts)
+            entries = (self._logits(columns, proposed), proposed.indices, proposed.indptr)
+            parts.append(sp.csr_array(entries, shape=proposed.shape))
+        scored = stacked(parts, len(self.counts))
         sizes = np.diff(scored.indptr)
         if (sizes == 0).any():
             scored = _filled(scored, *self._most_frequent(max(k, _MOST_WITHOUT_MORE)))
@@ -75,13 +74,15 @@ class Panel:
     def logits_of(self, documents: Documents, candidates: sp.csr_array) -> np.ndarray:
         """Return the logits of some labels of each document, whether they are proposed or not.
 
-        A label's logit depends on what the rankers say of the others: it is relative to the best.
+        They do not depend on which other labels are asked for: those of proposed labels are those
+        of `score` for `k` up to 100, and any other label has what it would have, had it been
+        proposed besides.
 
         Parameters
         ----------
         documents : Documents
         candidates : csr_array, shape (n_documents, n_labels)
-            Its entries are the pairs.
+            Its entries are the pairs; indices sorted.
 
         Returns
         -------
@@ -90,18 +91,21 @@ class Panel:
         found = []
         for begin, end in blocks(len(documents), DOCUMENTS_AT_ONCE):
             some, wanted = documents.part(begin, end), candidates[begin:end]
-            proposed = union([ranker.propose(some, N_PROPOSALS) for ranker in self.rankers])
-            together = union([proposed, wanted])
-            columns = columns_of(self.rankers, some, together, self.counts)
-            scored = sp.csr_array(
-                (self._logits(columns, together), together.indices, together.indptr),
-                shape=together.shape,
-            )
-            logits = values_at(scored, wanted)
+            proposed = self._proposed(some, N_PROPOSALS)
+            columns = columns_of(self.rankers, some, proposed, self.counts, wanted)
+            logits = self._logits(columns, wanted)
             nothing = np.repeat(np.diff(proposed.indptr) == 0, np.diff(wanted.indptr))
             logits[nothing] = self._logits_of_frequency(wanted.indices[nothing])
             found.append(logits)
         return np.concatenate([np.empty(0, np.float32), *found])
+
+    def _proposed(self, documents: Documents, n: int) -> sp.csr_array:
+        """Return what any ranker proposes, ones; the usual number is asked for once."""
+
+        def ask() -> sp.csr_array:
+            return union([ranker.propose(documents, n) for ranker in self.rankers])
+
+        return documents.once(self, ask) if n == N_PROPOSALS else ask()
 
     def _logits(self, columns: np.ndarray, candidates: sp.csr_array) -> np.ndarray:
         logits = check_finite(self.final(columns).astype(np.float32))

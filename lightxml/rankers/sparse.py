@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn
 
 _NARROW = np.iinfo(np.int32).max
+_SHARED = 8  # documents a label, from which on `products_at` works label by label
 _FEW_PRODUCTS = 50_000  # of values of a document, where `products_at` makes all
 
 
@@ -28,7 +29,7 @@ def grouped(sizes: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
     sizes : ndarray of int, shape (n,)
     most : int
     """
-    number = np.cumsum(sizes, dtype=np.int64) // most
+    number = (np.cumsum(sizes, dtype=np.int64) - 1).clip(0) // most
     edges = np.concatenate([[0], np.flatnonzero(np.diff(number)) + 1, [len(sizes)]])
     for begin, end in pairwise(edges.tolist()):
         if begin < end:
@@ -240,11 +241,20 @@ def values_at(matrix: sp.csr_array, pattern: sp.csr_array) -> np.ndarray:
         Indices sorted, each once.
     pattern : csr_array of the same shape
     """
-    keys = _keys(matrix)
-    wanted = _keys(pattern)
-    places = np.searchsorted(keys, wanted)
-    there = np.append(keys, -1)[places] == wanted
+    there, places = _found(matrix, pattern)
     return np.where(there, np.append(matrix.data, np.float32(0))[places], np.float32(0))
+
+
+def has_entries(matrix: sp.csr_array, pattern: sp.csr_array) -> np.ndarray:
+    """Return where `matrix` has entries too, bool of shape (pattern.nnz,); both as `values_at`."""
+    return _found(matrix, pattern)[0]
+
+
+def kept_entries(matrix: sp.csr_array, kept: np.ndarray) -> sp.csr_array:
+    """Return the matrix with some of its entries; `kept` is bool of shape (matrix.nnz,)."""
+    pointers = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    entries = (matrix.data[kept], matrix.indices[kept], pointers.astype(matrix.indptr.dtype))
+    return sp.csr_array(entries, shape=matrix.shape)
 
 
 def products_at(
@@ -266,7 +276,17 @@ def products_at(
     x = np.zeros(weights.shape[1], dtype=np.float32)
     columns = by_feature.T
     costs = row_sums(np.diff(by_feature.indptr)[rows.indices].astype(np.int64), rows.indptr)
-    for i in range(rows.shape[0]):
+    single = np.ones(len(costs), dtype=bool)
+    used = np.unique(candidates.indices)
+    if candidates.nnz >= _SHARED * len(used):
+        # Labels that many of the documents share: each label's row is picked once. The sums are
+        # those of a long text below, in the same order.
+        single = costs <= _FEW_PRODUCTS
+        of_used = sp.csr_array(weights[used] @ sp.csr_array(rows[~single].T)).toarray()
+        pair = np.repeat(~single, np.diff(candidates.indptr))
+        row = np.repeat(np.cumsum(~single) - 1, np.diff(candidates.indptr))[pair]
+        products[pair] = of_used[np.searchsorted(used, candidates.indices[pair]), row]
+    for i in np.flatnonzero(single).tolist():
         own = slice(rows.indptr[i], rows.indptr[i + 1])
         features, values = rows.indices[own], rows.data[own]
         some = slice(candidates.indptr[i], candidates.indptr[i + 1])
@@ -301,6 +321,13 @@ def contributions(
     order = np.argsort(-added, kind="stable")
     order = order[added[order] != 0]
     return columns[order], added[order]
+
+
+def _found(matrix: sp.csr_array, pattern: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether `matrix` has each entry of `pattern`, and where among its own it would be."""
+    keys, wanted = _keys(matrix), _keys(pattern)
+    places = np.searchsorted(keys, wanted)
+    return np.append(keys, -1)[places] == wanted, places
 
 
 def _keys(matrix: sp.csr_array) -> np.ndarray:

@@ -115,3 +115,48 @@ def test_a_pipe_is_read_once(model: Path, tmp_path: Path):
         result = run("predict", model, pipe, "--text-column", "text", "--jsonl")
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) == 1
+
+
+def ranked(result) -> list[str]:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)["labels"]
+
+
+def test_only_some_labels_are_ranked_or_all_but_some(model: Path, tmp_path: Path):
+    classes = lightxml.load(model, "cpu").classes_.tolist()
+    some = classes[::3]
+    file = tmp_path / "some.txt"
+    file.write_text("".join(f"{label}\tits text\n\n" for label in some))
+    predict = ["predict", model, "-", "--jsonl", "-k", 12]
+    assert sorted(ranked(run(*predict, "--only", file, stdin="text\n"))) == some
+    only = ["--only", some[0], "--only", some[1]]
+    assert sorted(ranked(run(*predict, *only, stdin="text\n"))) == some[:2]
+    others = [label for label in classes if label not in some]
+    assert sorted(ranked(run(*predict, "--not", file, stdin="text\n"))) == others
+    both = ["--only", file, "--not", some[0], "--not", classes[1]]
+    assert sorted(ranked(run(*predict, *both, stdin="text\n"))) == some[1:]
+
+
+def test_what_is_no_label_is_named_with_its_place(model: Path, tmp_path: Path):
+    classes = lightxml.load(model, "cpu").classes_.tolist()
+    file, empty = tmp_path / "some.txt", tmp_path / "empty.txt"
+    file.write_text(f"{classes[0]}\n{classes[1]}x\x1b\n")
+    empty.write_text("\n")
+    for options, parts in (
+        (["--only", "nothing"], ("--only nothing is no file, and not among the 12 labels",)),
+        (["--not", classes[0].lower()], (f"12 labels of the model. Is {classes[0]}",)),
+        (["--not", file], (f"--not {file}, line 2: {classes[1]}x? is not among", " meant?")),
+        (["--only", empty], (f"--only {empty}: holds no label; expected one on each line",)),
+        (["--only", classes[0], "--not", classes[0]], ("--not has all labels of --only",)),
+        ([o for c in classes for o in ("--not", c)], ("--not has all labels of the model",)),
+    ):
+        result = run("predict", model, "-", *options, stdin="text\n")
+        assert result.exit_code == 1
+        assert is_one_line(result, *parts), result.stderr
+
+
+def test_labels_that_are_numbers_are_listed_too(tmp_path: Path):
+    model = LightXMLClassifier(None, features=CountVectorizer())
+    model.fit(["red fox", "blue hen"] * 4, [[1], [2]] * 4).save(tmp_path / "m")
+    result = run("predict", tmp_path / "m", "-", "--jsonl", "--only", 2, stdin="red\n")
+    assert ranked(result) == [2]

@@ -72,7 +72,12 @@ def models(
         "rankers": LightXMLClassifier(**words),
         "features": make_classifier(**lexical),
         "both": make_classifier(
-            **{**lexical, "encoder": folder, "freeze_encoder": True, "rankers": "auto"}
+            **{
+                **lexical,
+                "encoder": folder,
+                "freeze_encoder": True,
+                "rankers": ("linear", "neighbors", "network"),
+            }
         ),
         "chunked": make_classifier(**lexical, label_dim=16),
         "clusters": make_classifier(
@@ -241,6 +246,66 @@ def test_shares_of_all_neighbors_are_what_the_ranker_says(models: dict[str, Any]
     assert share == pytest.approx(1)
     assert len(found.neighbors) == 10
     assert 0.4 < sum(near.share for near in found.neighbors) < share
+
+
+@pytest.mark.parametrize("kind", ["rankers", "both", "ensemble"])
+def test_the_words_that_a_linear_classifier_goes_by_are_told(
+    models: dict[str, Any], kind: str
+) -> None:
+    found = explain(models[kind], "maple and tulip for some", "tulip")
+    opinions = [each for each in found.opinions if each.ranker == "linear"]
+    assert opinions
+    for opinion in opinions:
+        added = [each.contribution for each in opinion.features]
+        assert opinion.features[0].name == "tulip"
+        assert opinion.features[-1].name == "maple"
+        assert added == sorted(added, reverse=True)
+        assert added[-1] < 0 < added[0]
+        model = models[kind] if kind != "ensemble" else models[kind].estimators_[opinion.member]
+        (linear,) = (each for each in model.rankers_ if each.name == "linear")
+        bias = linear.bias[model.classes_.tolist().index("tulip")]
+        assert bias + sum(added) == pytest.approx(opinion.values["margin"], abs=1e-5)
+    for shown in (str(found), found.to_html()):
+        assert re.search(r"for: .*tulip", shown)
+        assert re.search(r"against: .*maple", shown)
+
+
+@pytest.fixture(scope="module")
+def named(planted: tuple[list[str], list[list[str]]]) -> LightXMLClassifier:
+    """A model of words whose labels have texts; that of one is written with signs and blanks."""
+    texts, labels = planted
+    names = {word: [f"{word} <of> the North", word] for word in PLANTED} | {"oak": "oak\x1b[2J"}
+    model = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0)
+    return model.fit(texts, labels, label_texts=names)
+
+
+def test_where_the_texts_of_a_label_stand_is_told(named: LightXMLClassifier) -> None:
+    text = "In some Tulips of the north, the TULIP"
+    found = explain(named, text, "tulip")
+    assert [(m.text, m.label_text, m.is_whole) for m in found.mentions] == [
+        ("Tulips", "tulip", True),
+        ("Tulips of the north", "tulip <of> the North", True),
+        ("TULIP", "tulip", True),
+    ]
+    assert all(text[m.start : m.end] == m.text for m in found.mentions)
+    assert "Tulips of the north (of tulip &lt;of&gt; the North)" in found.to_html()
+    assert "Tulips of the north (of tulip <of> the North)" in str(found)
+    part = explain(named, "the North of this", "tulip").mentions
+    assert [(m.text, m.is_whole) for m in part] == [("North", False)]  # without the, of
+    assert explain(named, "something else", "tulip").mentions == ()
+    other = explain(named, "an oak 2J", "oak")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", str(other) + other.to_html())
+
+
+def test_a_misspelt_label_is_answered_with_those_that_are_much_like_it(
+    named: LightXMLClassifier,
+) -> None:
+    with pytest.raises(ValueError, match=r"label 'Tulpi' is not among .*\. Is 'tulip' meant\?"):
+        explain(named, "a", "Tulpi")
+    with pytest.raises(ValueError, match=r"Is 'otter' \('otter <of> the North'\)"):
+        explain(named, "a", "otter of the north")
+    with pytest.raises(ValueError, match=r"labels of the model, such as 'anvil'\."):
+        explain(named, "a", "zzz")
 
 
 # --- what is left as it is, what is refused ------------------------------------------------------
