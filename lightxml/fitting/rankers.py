@@ -18,11 +18,13 @@ from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
 from lightxml.predicting.fitted import FittedModel, place, represented, rows_of
 from lightxml.rankers.base import Documents
+from lightxml.rankers.final import Logistic
 from lightxml.rankers.fit_panel import Fitted, Keep, fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.panel import Panel
 from lightxml.rankers.thresholds import HALF, best_threshold
+from lightxml.rankers.trees import Trees
 from lightxml.runtime.progress import say
 from lightxml.training.parts import Part
 
@@ -113,7 +115,8 @@ def threshold_of(
     if raised is not None:
         scored.data += raised[scored.indices]
     scored.data = expit(scored.data)
-    return best_threshold(given, scored, fitted.y)
+    is_ours = isinstance(fitted.panel.final, Trees | Logistic)  # which are calibrated
+    return best_threshold(given, scored, fitted.y, calibrated=is_ours and raised is None)
 
 
 def as_read(inputs: Inputs) -> Documents:

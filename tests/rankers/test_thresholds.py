@@ -38,6 +38,15 @@ def test_one_threshold_is_as_good_as_the_best_of_all_cuts(seed: int, average: st
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_calibrated_probabilities_draw_the_best_cut_to_half_its_f1(seed: int) -> None:
+    p, y = task(seed)
+    cut = best_threshold("micro_f1", p, y)
+    expected = (y.nnz * cut + 5000 * f1_of(p, y, cut, "micro") / 2) / (y.nnz + 5000)
+    found = best_threshold("micro_f1", p, y, calibrated=True)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_each_label_has_its_own_drawn_to_that_of_all(seed: int) -> None:
     p, y = task(seed)
     found = best_threshold("macro_f1", p, y)

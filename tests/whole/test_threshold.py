@@ -123,7 +123,7 @@ def test_it_is_one_of_the_probabilities_that_are_predicted(criterion: str) -> No
     rng = np.random.default_rng(0)
     y = sp.csr_array(rng.random((200, 5)) < 0.3)
     logits = sp.csr_array((rng.normal(size=y.shape) + 2 * y.toarray()).astype(np.float32))
-    held_out: Any = SimpleNamespace(scored=logits, y=y)
+    held_out: Any = SimpleNamespace(scored=logits, y=y, panel=SimpleNamespace(final=None))
     plain = threshold_of(criterion, held_out, None)
     raised = threshold_of(criterion, held_out, np.full(5, 1.5, np.float32))
     given = [expit(logits.toarray() + more) >= least for more, least in ((0, plain), (1.5, raised))]
