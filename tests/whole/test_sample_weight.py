@@ -148,8 +148,10 @@ class Weighed(LogisticRegression):
 
 @pytest.mark.filterwarnings("ignore:.*final_ranker.*save")
 def test_a_final_ranker_of_ones_own_gets_the_weight_of_each_pairs_document() -> None:
-    plain = make(final_ranker=Weighed()).fit(X, Y).final_ranker_.model
-    weighted = make(final_ranker=Weighed()).fit(X, Y, sample_weight=WEIGHTS).final_ranker_.model
+    plain = make(final_ranker=Weighed()).fit(X, Y).final_ranker_.classifier
+    weighted = (
+        make(final_ranker=Weighed()).fit(X, Y, sample_weight=WEIGHTS).final_ranker_.classifier
+    )
     assert plain.weights_ is None
     assert set(weighted.weights_) == set(WEIGHTS)
 
