@@ -216,8 +216,8 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "10^12 labels": (with_labels(None, n_labels=HUGE), RECORD),
     "labels without a number": (without("classes", "n_labels"), RECORD),
     "labels of an unknown kind": (with_manifest("classes", "kind", value="obj"), RECORD),
-    "more labels than weights": (with_labels(None, n_labels=13), WEIGHTS),
-    "fewer labels than weights": (with_labels(["a", "b"], kind="str", n_labels=2), WEIGHTS),
+    "more labels than weights": (with_labels(None, n_labels=13), RECORD),
+    "fewer labels than weights": (with_labels(["a", "b"], kind="str", n_labels=2), RECORD),
     "fewer labels than it says": (with_labels(["a", "b"], kind="str"), CLASSES),
     "no labels": (with_labels(None, n_labels=0), RECORD),
     "a label twice": (with_labels(["a"] * 12, kind="str"), CLASSES),
@@ -491,6 +491,12 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     ),
     "label vectors: no length": (with_array("label_vectors.keys", lambda a: 0 * a), RANKERS),
     "network: a label half seen": (with_number("network.seen", 0, 2), RANKERS),
+    "network: an output that is not there": (with_number("network.outputs", -1, 12), RANKERS),
+    "network: an output twice": (with_number("network.outputs", 0, 5), RANKERS),
+    "neighbors: a likely label out of range": (
+        with_number("neighbors.told_columns", 0, 12),
+        RANKERS,
+    ),
     "final: an unknown kind": (with_manifest("panel", "final", "kind", value="code"), RANKERS),
     "final: trees of other rankers": (
         with_manifest("panel", "final", "n_columns", value=3),
