@@ -54,6 +54,11 @@ class Translation:
             y = [[label] for label in column_or_1d(y).tolist()]
         return super().fit(given if self.encoder is None else as_texts(X), y)
 
+    @property
+    def partial_fit(self) -> None:
+        """Not of a network alone; and the checks pass `classes`, which ours needs no more."""
+        raise AttributeError
+
     def predict(self, X: Any) -> np.ndarray:
         X = self._translated(X)
         return self.predict_topk(X, k=1)[:, 0] if self._one_label else super().predict(X)

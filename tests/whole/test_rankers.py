@@ -125,8 +125,9 @@ def test_a_frozen_encoders_vectors_are_one_more_opinion(
     make_classifier: Make, tmp_path: Path
 ) -> None:
     encoder = save_pretrained(tmp_path / "encoder", "bert")
-    given = {"features": TfidfVectorizer(), "rankers": "auto", "feature_dim": 16}
-    model = make_classifier(encoder=encoder, freeze_encoder=True, **given).fit(X[:72], MATRIX[:72])
+    given = {"encoder": encoder, "freeze_encoder": True, "features": TfidfVectorizer()}
+    rankers = ("linear", "neighbors", "network")
+    model = make_classifier(rankers=rankers, feature_dim=16, **given).fit(X[:72], MATRIX[:72])
     assert names(model) == ["linear", "neighbors", "vectors", "network"]
     assert len(ranker(model, "vectors").keys) == 72
     one_by_one = np.concatenate([model.decision_function([text]) for text in X_NEW[:5]])
@@ -140,7 +141,7 @@ def test_a_frozen_encoder_is_compared_by_without_a_network(
     params: dict[str, Any],
 ) -> None:
     encoder = save_pretrained(tmp_path / "encoder", "bert")
-    without = {"rankers": ("linear", "neighbors", "label_texts"), "max_length": 32, **params}
+    without = {"max_length": 32, **params}  # as "auto" decides
     model = LightXMLClassifier(
         encoder, features=TfidfVectorizer(), freeze_encoder=True, random_state=0, **without
     ).fit(X, Y, label_texts=LABEL_TEXTS)

@@ -122,6 +122,8 @@ def test_numbers_and_rows_for_labels_go_on_too() -> None:
     model.partial_fit(more, [(int(own[-2:]),) for (own,) in Y_MORE], label_texts=of_labels)
     assert model.classes_.tolist() == list(range(N_LABELS + 2))
     assert best(model, vectorizer.transform(["name13 word13"])) == [13]
+    with pytest.raises(ValueError, match="X has 2 features"):
+        model.partial_fit(np.ones((1, 2)), [(1,)])
 
 
 def test_a_preference_for_rare_labels_is_that_of_the_labels_now() -> None:
