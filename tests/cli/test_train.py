@@ -63,7 +63,8 @@ def test_train_with_a_frozen_encoder_and_features(data: Path, encoder: Path, tmp
     result = run("train", data, "--output", tmp_path / "model", *arguments, "--quiet")
     assert result.exit_code == 0, result.output
     model = load(tmp_path / "model", "cpu")
-    assert model.network_.is_frozen
+    assert [ranker.name for ranker in model.rankers_] == ["linear", "neighbors", "vectors"]
+    assert model.tokenizer_ is not None
     assert model.vectorizer_ is not None
 
 
