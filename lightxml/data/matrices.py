@@ -83,21 +83,3 @@ def check_indices(matrix: Any, name: str) -> None:
         raise ValueError(
             f"{name} is a damaged sparse matrix ({error}). Build it again from its source."
         ) from None
-
-
-def check_finite(made: np.ndarray, name: str = "scores") -> np.ndarray:
-    """Return what was computed of documents, if all of it is finite.
-
-    Weights and inputs are finite where they come in, but their sums and products may be too large.
-
-    Raises
-    ------
-    ValueError
-    """
-    if not np.isfinite(made).all():
-        raise ValueError(
-            f"The {name} of a document are not finite: numbers of X, or weights of the model, are "
-            "so large that their products have no place in floating point. Scale X to smaller "
-            "numbers; if X is small already, load another copy of the model, or train it again."
-        )
-    return made

@@ -12,10 +12,10 @@ import torch
 from scipy.special import expit, logit
 
 from lightxml.data.documents import EncodedDocuments
-from lightxml.data.matrices import check_finite
 from lightxml.network.batches import Batch, collate, prediction_batches
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.text_reader import TextReader
+from lightxml.rankers.final import check_finite
 from lightxml.runtime.forks import use_one_thread_if_forked
 
 # Enough to fill the hardware; more only costs memory.

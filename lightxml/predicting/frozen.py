@@ -24,12 +24,12 @@ import torch
 from joblib import Memory
 
 from lightxml.data.documents import EncodedDocuments, TokenStore
-from lightxml.data.matrices import check_finite
 from lightxml.exceptions import warn
 from lightxml.network.batches import collate, prediction_batches
 from lightxml.network.encoders import config_to_dict
 from lightxml.network.prediction import MAX_TOKENS
 from lightxml.network.text_reader import TextReader
+from lightxml.rankers.final import check_finite
 from lightxml.runtime.memory import make_array
 from lightxml.runtime.progress import Progress
 from lightxml.runtime.ranks import ALONE, Ranks

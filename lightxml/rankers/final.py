@@ -130,6 +130,24 @@ def logit(probabilities: np.ndarray) -> np.ndarray:
     return np.log(p) - np.log1p(-p)
 
 
+def check_finite(made: np.ndarray, name: str = "scores") -> np.ndarray:
+    """Return what was computed of documents, if all of it is finite.
+
+    Weights and inputs are finite where they come in, but their sums and products may be too large.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not np.isfinite(made).all():
+        raise ValueError(
+            f"The {name} of a document are not finite: numbers of X, or weights of the model, are "
+            "so large that their products have no place in floating point. Scale X to smaller "
+            "numbers; if X is small already, load another copy of the model, or train it again."
+        )
+    return made
+
+
 def mean_of(rankers: Sequence[Ranker]) -> Mean:
     """Return the plain mean of some rankers."""
     return Mean(

@@ -8,9 +8,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from lightxml.data.matrices import check_finite
 from lightxml.rankers.base import Documents, Ranker
-from lightxml.rankers.final import LOWEST, FinalRanker, logit
+from lightxml.rankers.final import LOWEST, FinalRanker, check_finite, logit
 from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE, columns_of
 from lightxml.rankers.sparse import blocks, stacked, union
 
