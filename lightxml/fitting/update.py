@@ -6,7 +6,7 @@ killed, has changed nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -104,11 +104,13 @@ def with_labels(params: dict[str, Any], model: FittedModel, label_texts: Any) ->
             "add_labels takes texts, but the model was fitted on a numeric X. Call partial_fit "
             "with a row of label_texts for each label, the new ones last."
         )
+    if label_texts is None:
+        raise TypeError("label_texts is of type NoneType; expected a mapping of label to text.")
     n_old = len(model.classes)
-    if not hasattr(label_texts, "keys") and model.label_form != "collections":
-        n_new = len(label_texts) if hasattr(label_texts, "__len__") else 0
-        label_texts = dict(zip(range(n_old, n_old + n_new), label_texts, strict=True))
-    given = list(label_texts) if hasattr(label_texts, "keys") else []
+    is_sequence = hasattr(label_texts, "__getitem__") and not isinstance(label_texts, str | Mapping)
+    if is_sequence and model.label_form != "collections":  # of the next columns
+        label_texts = dict(enumerate(label_texts, n_old))
+    given = list(label_texts) if isinstance(label_texts, Mapping) else []
     classes = extended(model.classes, given, model.label_form, name="label_texts")
     nothing = Inputs([], None)
     empty = Labels(sp.csr_array((0, len(classes)), dtype=np.int8), classes, model.label_form)
@@ -221,7 +223,7 @@ def _with_labels(
         checked = check_label_texts(
             label_texts, labels.classes, indicator=labels.form != "collections"
         )
-        given = label_texts if hasattr(label_texts, "keys") else labels.classes.tolist()
+        given = label_texts if isinstance(label_texts, Mapping) else labels.classes.tolist()
         changed = {
             label: texts
             for label, texts in zip(checked.classes.tolist(), checked.texts, strict=True)

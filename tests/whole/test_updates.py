@@ -204,7 +204,11 @@ def test_labels_come_as_the_next_columns() -> None:
     texts = [f"name{j}" for j in range(N_LABELS)]
     model = words().fit(X, MATRIX, label_texts=texts)
     model.add_labels(["an unheard name", "and another"]).add_labels({N_LABELS + 2: "a third"})
-    np.testing.assert_array_equal(model.classes_, np.arange(N_LABELS + 3))
+    model.add_labels(pd.Series(["a fourth"]))
+    np.testing.assert_array_equal(model.classes_, np.arange(N_LABELS + 4))
+    for wrong in ("a text", {"a text"}, None, 3):
+        with pytest.raises(TypeError, match="label_texts is of type"):
+            model.add_labels(wrong)
 
 
 def test_a_removed_label_is_forgotten() -> None:
