@@ -119,6 +119,7 @@ def test_a_random_state_object_is_kept_as_none_and_said_so(
     assert load(tmp_path / "model", "cpu").random_state is None
 
 
+@pytest.mark.slow
 def test_a_new_process_needs_neither_the_encoders_folder_nor_a_hub(
     make_classifier: Make, documents: Documents, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ for arguments in (
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [WHOLE_LIFE, COMMANDS], ids=["whole life", "commands"])
 def test_words_need_no_torch(code: str, tmp_path: Path) -> None:
     rows = [f"some words of {name},{name}\n" for name in "abc" * 20]
