@@ -442,9 +442,10 @@ class LightXMLClassifier(TopKEstimator):
         """Learn from more documents, and more labels, without a new fit.
 
         The documents join the neighbors; the linear classifiers of their labels, and of labels
-        that take a new document for theirs, are fitted anew on all documents. What weighs the
-        rankers, the vectorizer with its vocabulary, and a network stay as they are. An estimator
-        that is not fitted is fitted.
+        that take a new document for theirs, are fitted anew on all documents. A `TfidfVectorizer`
+        or `CountVectorizer` whose features no network reads learns the new words too, behind the
+        known ones. What weighs the rankers, the idf of known words, and a network stay as they
+        are. An estimator that is not fitted is fitted.
 
         Parameters
         ----------

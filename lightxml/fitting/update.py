@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lightxml.data.inputs import Inputs
+from lightxml.data.label_lists import check_label_list
 from lightxml.data.label_texts import check_label_rows, check_label_texts, shown
 from lightxml.data.labels import Labels, encode_more, extended
 from lightxml.data.random import draw_seed
@@ -137,28 +138,18 @@ def without_labels(params: dict[str, Any], model: FittedModel, labels: Any) -> F
         As `LightXMLClassifier.remove_labels` takes them, with its errors.
     """
     panel = _panel_of(model, "remove_labels")
-    if isinstance(labels, str) or not hasattr(labels, "__iter__"):
-        raise TypeError(
-            f"labels is {shown(labels)}; expected a list of labels. Pass [{shown(labels)}] for one."
-        )
-    place = {label: i for i, label in enumerate(model.classes.tolist())}
-    gone = set()
-    for i, label in enumerate(labels):
-        label = label.item() if isinstance(label, np.generic) else label
-        if label not in place:
-            raise ValueError(
-                f"labels[{i}] is {shown(label)}, which is none of the {len(place)} labels of the "
-                "model."
-            )
-        gone.add(place[label])
-    stay = np.setdiff1d(np.arange(len(place)), list(gone))
+    gone = check_label_list(labels, model.classes, name="labels")
+    if not isinstance(gone, np.ndarray):
+        raise TypeError("labels is a matrix; expected a list of labels.")
+    n_labels = len(model.classes)
+    stay = np.setdiff1d(np.arange(n_labels), gone)
     if not len(stay):
         raise ValueError("labels are all labels of the model; at least one must stay.")
     if model.label_form == "collections":
         source = stay
     else:  # the columns of y stay where they are
-        source = np.arange(len(place))
-        source[list(gone)] = -1
+        source = np.arange(n_labels)
+        source[gone] = -1
     texts = model.label_texts
     if texts is not None:
         texts = tuple(texts[i] if i >= 0 else () for i in source.tolist())

@@ -265,7 +265,8 @@ def test_a_removed_column_stays_and_is_never_predicted(tmp_path: Path) -> None:
         (lambda m: m.add_labels(["a text"]), TypeError, "expected a mapping"),
         (lambda m: m.add_labels({4: "a text"}), ValueError, "label 4"),
         (lambda m: m.remove_labels(["label 00", "z"]), ValueError, r"labels\[1\] is 'z'"),
-        (lambda m: m.remove_labels("label 00"), TypeError, r"Pass \['label 00'\]"),
+        (lambda m: m.remove_labels("label 00"), TypeError, r"pass \['label 00'\]"),
+        (lambda m: m.remove_labels(np.ones((2, N_LABELS))), TypeError, "labels is a matrix"),
         (lambda m: m.remove_labels(m.classes_), ValueError, "at least one must stay"),
     ],
 )
