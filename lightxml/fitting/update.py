@@ -203,14 +203,9 @@ def _with_labels(
     The words of the documents that come at the same time are counted.
     """
     assert model.panel is not None
-    has_texts = any(isinstance(each, LabelTexts) for each in model.panel.rankers)
     changed: dict[Any, tuple[str, ...]] = {}
     if label_texts is not None:
-        if not has_texts:
-            raise ValueError(
-                "label_texts came with none of the earlier documents, and what weighs the rankers "
-                "knows none by texts. Call fit with all documents and label_texts."
-            )
+        _check_has_texts(model.panel)
         checked = check_label_texts(
             label_texts, labels.classes, indicator=labels.form != "collections"
         )
@@ -241,14 +236,18 @@ def _with_labels(
     return replace(model, classes=classes, panel=panel, label_texts=tuple(texts)), labels
 
 
-def _with_label_rows(model: FittedModel, classes: np.ndarray, label_texts: Any) -> FittedModel:
-    """Return the model with more labels, described by rows like those of a numeric X."""
-    assert model.panel is not None
-    if not any(isinstance(each, LabelTexts) for each in model.panel.rankers):
+def _check_has_texts(panel: Panel) -> None:
+    if not any(isinstance(each, LabelTexts) for each in panel.rankers):
         raise ValueError(
             "label_texts came with none of the earlier documents, and what weighs the rankers "
             "knows none by texts. Call fit with all documents and label_texts."
         )
+
+
+def _with_label_rows(model: FittedModel, classes: np.ndarray, label_texts: Any) -> FittedModel:
+    """Return the model with more labels, described by rows like those of a numeric X."""
+    assert model.panel is not None
+    _check_has_texts(model.panel)
     if model.reads_texts:
         raise TypeError("label_texts is a matrix, but X is documents; expected texts.")
     assert model.reader.n_features is not None
