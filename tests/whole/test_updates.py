@@ -339,3 +339,16 @@ def test_the_callers_objects_stay_as_they_are() -> None:
     model.partial_fit(tuple(MORE), y, sample_weight=weights)
     assert model.features is features
     assert not hasattr(features, "vocabulary_")
+
+
+def test_a_frozen_encoders_vectors_of_new_documents_and_texts_join(tmp_path: Path) -> None:
+    encoder = save_pretrained(tmp_path / "encoder", "bert")
+    model = words(max_length=32).set_params(encoder=encoder, freeze_encoder=True)
+    model.fit(X, Y, label_texts=TEXTS).partial_fit(MORE, Y_MORE)
+    model.add_labels({"z": "an unheard name"}).remove_labels(["label 00"])
+    by_name = {ranker.name: ranker for ranker in model.rankers_}
+    assert len(by_name["vectors"].keys) == len(X) + len(MORE)
+    assert by_name["label_vectors"].owners.tolist() == [*range(N_LABELS - 1), N_LABELS + 1]
+    expected = model.predict_proba(MORE)
+    for again in kept_and_pickled(model, tmp_path):
+        np.testing.assert_allclose(again.predict_proba(MORE), expected, atol=1e-5)
