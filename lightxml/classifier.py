@@ -444,8 +444,10 @@ class LightXMLClassifier(TopKEstimator):
         The documents join the neighbors; the linear classifiers of their labels, and of labels
         that take a new document for theirs, are fitted anew on all documents. A `TfidfVectorizer`
         or `CountVectorizer` whose features no network reads learns the new words too, behind the
-        known ones. What weighs the rankers, the idf of known words, and a network stay as they
-        are. An estimator that is not fitted is fitted.
+        known ones. From 250 documents on, a final ranker is fitted on what the rankers say of them
+        before they join; with its threshold it takes the place of the present one if it ranks them
+        better. The idf of known words and a network stay as they are. An estimator that is not
+        fitted is fitted.
 
         Parameters
         ----------
