@@ -42,7 +42,8 @@ def judge(
     rng: np.random.Generator,
     seed: int,
     say: Callable[[str], None] = lambda text: None,
-) -> tuple[FinalRanker, sp.csr_array]:
+    present: FinalRanker | None = None,
+) -> tuple[FinalRanker, sp.csr_array | None]:
     """Return a final ranker by what rankers say of documents that they have not learned from.
 
     Parameters
@@ -59,19 +60,30 @@ def judge(
     seed : int
     say : callable
         It is told what is about to be done.
+    present : FinalRanker or None
+        One that has seen none of the documents: it stays, unless the mean of the precisions at 1, 3
+        and 5 is higher with the new one.
 
     Returns
     -------
     final : FinalRanker
-    scored : csr_array of float32, shape (n_documents, n_labels)
-        The logits of final rankers that were not shown the document either.
+    scored : csr_array of float32, shape (n_documents, n_labels), or None
+        The logits of final rankers that were not shown the document either. None where the present
+        one stays.
     """
     say(f"What the rankers say of {len(documents):,} documents that they have not learned from")
     said = opinions(rankers, documents, counts, N_PROPOSALS)
     fold = draw_folds(documents, rng, _N_FOLDS_OF_PAIRS)
     say(f"The final ranker, from {len(said.columns):,} pairs of document and label")
-    is_small = len(documents) < FEWEST
-    return choose_final(final_ranker, rankers, said, y, weights, fold, seed, alone=is_small)
+    is_small = len(documents) < FEWEST and present is None
+    final, scored = choose_final(
+        final_ranker, rankers, said, y, weights, fold, seed, alone=is_small
+    )
+    if present is not None:
+        before = precision(_scored(said.candidates, present(said.columns)), y, weights)
+        if precision(scored, y, weights) <= before:
+            return present, None
+    return final, scored
 
 
 def choose_final(

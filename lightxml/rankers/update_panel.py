@@ -10,14 +10,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents, Ranker
-from lightxml.rankers.fit_final import judge, precision
+from lightxml.rankers.fit_final import judge
 from lightxml.rankers.fit_panel import Fitted
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, renewed
 from lightxml.rankers.label_tree import LabelTree
 from lightxml.rankers.label_vectors import LabelVectors
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.neighbors import N_LIKELY, Neighbors
-from lightxml.rankers.panel import N_PROPOSALS, Panel, counts_of
+from lightxml.rankers.panel import Panel, counts_of
 from lightxml.rankers.sparse import narrow, ones_of
 from lightxml.rankers.vectors import Vectors
 
@@ -131,13 +131,9 @@ def with_final(
         return Fitted(panel, None, None)
     weights = np.ones(len(documents)) if sample_weight is None else sample_weight
     rng = np.random.default_rng(seed)
-    final, scored = judge(
-        final_ranker, panel.rankers, documents, y, panel.counts, weights, rng, seed
-    )
-    present = replace(panel, raised=None).score(documents, N_PROPOSALS)
-    if precision(scored, y, weights) <= precision(present, y, weights):
-        return Fitted(panel, None, None)
-    return Fitted(replace(panel, final=final), scored, y)
+    how = (panel.counts, weights, rng, seed)
+    final, scored = judge(final_ranker, panel.rankers, documents, y, *how, present=panel.final)
+    return Fitted(replace(panel, final=final), scored, None if scored is None else y)
 
 
 def with_documents(
