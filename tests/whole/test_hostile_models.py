@@ -208,6 +208,7 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no arguments": (without("params"), RECORD),
     "an unknown argument": (with_manifest("params", "code", value="x"), RECORD),
     "a wrong argument": (with_manifest("params", "max_epochs", value="x"), RECORD),
+    "an argument beyond int64": (with_manifest("params", "max_epochs", value=2**63), RECORD),
     "an argument with a code config": (
         with_manifest("params", "encoder", value={"config": {"model_type": "bert", "auto_map": 1}}),
         RECORD,
@@ -310,6 +311,18 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_manifest("vectorizer", "params", "encoding", value={"a": 1}),
         RECORD,
     ),
+    "n-grams of 1e308 words": (
+        with_manifest("vectorizer", "params", "ngram_range", value=[1, 1e308]),
+        RECORD,
+    ),
+    "n-grams of words that are no whole number": (
+        with_manifest("vectorizer", "params", "ngram_range", value=[1, 2.0]),
+        RECORD,
+    ),
+    "a vectorizer's argument beyond int64": (
+        with_manifest("vectorizer", "params", "max_features", value=2**63),
+        RECORD,
+    ),
     "a vectorizer that may never end": (
         with_manifest("vectorizer", "params", "token_pattern", value=r"(\w+)+!"),
         RECORD,
@@ -403,7 +416,9 @@ ENSEMBLE_TAMPERINGS: dict[str, tuple[Change, str]] = {
     ),
     "an argument too many": (with_manifest("params", "estimator", value="x"), RECORD),
     "n_estimators of 0": (with_manifest("params", "n_estimators", value=0), RECORD),
+    "n_estimators beyond int64": (with_manifest("params", "n_estimators", value=2**63), RECORD),
     "a seed that is a text": (with_manifest("params", "random_state", value="x"), RECORD),
+    "a seed below 0": (with_manifest("params", "random_state", value=-1), RECORD),
     "given what cannot be given": (with_manifest("given", value=["estimator"]), RECORD),
 }
 
