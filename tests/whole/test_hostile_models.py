@@ -193,6 +193,25 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_tokenizer(lambda t: t["model"]["vocab"].pop("[UNK]")),
         RECORD,
     ),
+    "padding beyond what the config has": (with_encoder(pad_token_id=10**6), RECORD),
+    "10^12 labels in the config": (with_encoder(num_labels=HUGE), RECORD),
+    "10^9 positions": (with_encoder(max_position_embeddings=10**9), RECORD),
+    "a billion layers in lists": (
+        with_encoder(model_type="modernbert", num_hidden_layers=10**9),
+        RECORD,
+    ),
+    "a billion layers of a group": (
+        with_encoder(model_type="albert", inner_group_num=10**9),
+        RECORD,
+    ),
+    "a billion layers in a layer": (
+        with_encoder(model_type="mobilebert", num_feedforward_networks=10**9),
+        RECORD,
+    ),
+    "a window of 10^9 tokens": (
+        with_encoder(model_type="longformer", attention_window=[4, 10**9]),
+        RECORD,
+    ),
     "heads below 0": (with_encoder(num_attention_heads=-2), RECORD),
     "an architecture that fetches code": (with_encoder(model_type="mra"), RECORD),
     "no encoder": (without("network", "encoder"), RECORD),
