@@ -221,7 +221,8 @@ def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
 def config_to_dict(config: PretrainedConfig) -> dict[str, Any]:
     """Return the architecture as plain JSON values, without paths, names or code references."""
     values = json.loads(config.to_json_string(use_diff=True))
-    dropped = (*_UNSAFE_FIELDS, "transformers_version", "architectures")
+    # The labels are those that the encoder was trained for elsewhere: no part of it here.
+    dropped = (*_UNSAFE_FIELDS, "transformers_version", "architectures", "id2label", "label2id")
     return {k: v for k, v in values.items() if k not in dropped and not k.startswith("_")}
 
 
