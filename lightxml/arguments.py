@@ -47,6 +47,11 @@ class Kind:
         if not self.is_type(value):
             told = "" if isinstance(value, _TOLD_BY_REPR) else f" ({type(value).__name__})"
             raise TypeError(f"{name} is {repr(value)[:200]}{told}; expected {self.text}.")
+        if _is_int(value) and not fits_int64(value):  # neither torch nor a saved model takes it
+            raise ValueError(
+                f"{name} is an int of {int(value).bit_length()} bits, more than int64 can hold; "
+                f"expected {self.text}."
+            )
         if not self.in_range(value):
             raise ValueError(f"{name} is {repr(value)[:200]}; expected {self.text}.")
 
@@ -63,6 +68,11 @@ class Kind:
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def fits_int64(value: Any) -> bool:
+    """Tell whether an int is one of int64."""
+    return -(2**63) <= int(value) < 2**63
 
 
 def _is_number(value: Any) -> bool:

@@ -221,8 +221,7 @@ class LightXMLEnsemble(TopKEstimator):
 
         Their seeds are drawn from `seed`, where it is given.
         """
-        whole(1).check("n_estimators", self.n_estimators)
-        ARGUMENTS["random_state"].kind.check("random_state", self.random_state)
+        _check_own_params(self.n_estimators, self.random_state)
         if self.estimators is None:
             one = LightXMLClassifier() if self.estimator is None else self.estimator
             given = [("estimator", one)] * self.n_estimators
@@ -308,12 +307,15 @@ def _is_alike(first: LightXMLClassifier, other: LightXMLClassifier) -> bool:
 
 
 def _check_saved_params(params: Any) -> dict[str, Any]:
-    if (
-        isinstance(params, dict)
-        and params.keys() == {"n_estimators", "random_state"}
-        and type(params["n_estimators"]) is int
-        and params["n_estimators"] >= 1
-        and type(params["random_state"]) in (int, type(None))
-    ):
-        return params
-    raise BundleError(f"{RECORD}: its arguments are wrong ({params!r:.100}).")
+    if not isinstance(params, dict) or params.keys() != {"n_estimators", "random_state"}:
+        raise BundleError(f"{RECORD}: its arguments are wrong ({params!r:.100}).")
+    try:
+        _check_own_params(**params)
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"{RECORD}: its arguments are wrong ({error}).") from error
+    return params
+
+
+def _check_own_params(n_estimators: Any, random_state: Any) -> None:
+    whole(1).check("n_estimators", n_estimators)
+    ARGUMENTS["random_state"].kind.check("random_state", random_state)

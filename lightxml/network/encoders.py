@@ -77,6 +77,15 @@ TEXT_ENCODERS = frozenset(
 _UNSAFE_FIELDS = ("auto_map", "attn_implementation", "experts_implementation", "backbone",
                   "quantization_config", "torch_dtype", "dtype")  # fmt: skip
 
+# The most that the config of a saved model may say of what transformers makes one by one, or a
+# table of, before the weights can show that it is not so. No encoder comes near.
+_MOST = {
+    "num_labels": 100_000,
+    "num_hidden_layers": 1_000,
+    "max_position_embeddings": 2**20,
+    "attention_window": 4_096,  # to which the shortest text is padded
+}
+
 
 def build_encoder(
     encoder: str | os.PathLike[str] | PretrainedConfig, texts: list[str], max_length: int
@@ -212,7 +221,8 @@ def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
 def config_to_dict(config: PretrainedConfig) -> dict[str, Any]:
     """Return the architecture as plain JSON values, without paths, names or code references."""
     values = json.loads(config.to_json_string(use_diff=True))
-    dropped = (*_UNSAFE_FIELDS, "transformers_version", "architectures")
+    # The labels are those that the encoder was trained for elsewhere: no part of it here.
+    dropped = (*_UNSAFE_FIELDS, "transformers_version", "architectures", "id2label", "label2id")
     return {k: v for k, v in values.items() if k not in dropped and not k.startswith("_")}
 
 
@@ -222,7 +232,8 @@ def config_from_dict(values: dict[str, Any]) -> PretrainedConfig:
     Raises
     ------
     ValueError
-        If it asks for an unknown architecture, or for anything but an architecture.
+        If it asks for an unknown architecture, for anything but an architecture, or for one that
+        no machine could build.
     """
     model_type = values.get("model_type")
     if model_type not in TEXT_ENCODERS:
@@ -230,6 +241,11 @@ def config_from_dict(values: dict[str, Any]) -> PretrainedConfig:
     for key in values:
         if key in _UNSAFE_FIELDS or key.startswith("_"):
             raise ValueError(f"the config asks for {key!r}, which a saved model never does")
+    for key, most in _MOST.items():
+        given = values.get(key)
+        for value in given if isinstance(given, list) else [given]:
+            if isinstance(value, (int, float)) and value > most:
+                raise ValueError(f"the config has {key}={value}; expected at most {most}")
     try:
         return AutoConfig.for_model(**values)
     except Exception as error:  # the library raises nothing narrower for a wrong field
@@ -244,6 +260,13 @@ def choose_attention(model: Any, max_length: int, device: torch.device, bf16: bo
     """
     if device.type == "cpu" and bf16 and max_length <= 128:
         model.set_attn_implementation("eager")
+
+
+def n_layers_built(config: PretrainedConfig) -> int:
+    """Return the least number of layers with weights of their own that are built of a config."""
+    if config.model_type == "albert":  # all its layers share those of a few groups
+        return config.num_hidden_groups * config.inner_group_num
+    return config.num_hidden_layers * getattr(config, "num_feedforward_networks", 1)
 
 
 def model_from_config(config: PretrainedConfig) -> Any:

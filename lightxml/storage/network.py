@@ -107,11 +107,8 @@ def _unpack(
     if values["encoder"] is not None:
         tokenizer = _unpack_tokenizer(blob_of(bundle, _TOKENIZER))
         of_encoder = encoders.config_from_dict(values["encoder"])
-        if not 1 <= of_encoder.num_hidden_layers <= n_tensors:
-            raise ValueError(
-                f"{of_encoder.num_hidden_layers} hidden layers cannot be made of {n_tensors} "
-                "tensors"
-            )
+        if not 1 <= (n_layers := encoders.n_layers_built(of_encoder)) <= n_tensors:
+            raise ValueError(f"{n_layers} layers cannot be made of {n_tensors} tensors")
 
     def encoder() -> TextEncoder | None:
         if of_encoder is None:
@@ -166,8 +163,13 @@ def _build_encoder(
         raise ValueError(f"summary is {values['summary']!r}")
     if values["pooling"] not in ("mean", "cls"):
         raise ValueError(f"pooling is {values['pooling']!r}")
+    try:
+        model = encoders.model_from_config(config)
+    except Exception as error:  # asserts are among what a config's numbers lead to
+        what = " ".join(str(error).split())
+        raise ValueError(f"its encoder cannot be built ({what})") from error
     return encoders.assemble(
-        encoders.model_from_config(config),
+        model,
         tokenizer,
         pad_id=values["pad_id"],
         summary=values["summary"],

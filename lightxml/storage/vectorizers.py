@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 
+from lightxml.arguments import fits_int64
 from lightxml.data.vocabulary import fitted_vectorizer
 from lightxml.exceptions import BundleError
 from lightxml.files.arrays import decode_arrays, encode_arrays
@@ -124,7 +126,14 @@ def _param_to_json(name: str, value: Any) -> Any:
         words = list(map(str, value))
         return words if isinstance(value, (list, tuple)) else sorted(words)  # of a set
     elif name == "ngram_range":
+        # With a float scikit-learn fails too, but only on a text that is long enough.
+        if not all(isinstance(n, Integral) and fits_int64(n) for n in value):
+            raise TypeError(
+                f"features has ngram_range={value!r}; expected two ints that int64 can hold."
+            )
         return [int(n) for n in value]
+    elif isinstance(value, Integral) and not fits_int64(value):
+        raise TypeError(f"features has {name}={value!r}; expected an int that int64 can hold.")
     elif isinstance(value, np.generic):
         return value.item()
     elif value is None or isinstance(value, (str, bool, int, float)):

@@ -18,9 +18,13 @@ import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
+from transformers import AlbertConfig
 
 from lightxml import LightXMLClassifier, load
 from lightxml.exceptions import EncoderUnavailableError
+from lightxml.network.encoders import build_encoder
+from lightxml.network.text_reader import frozen_encoder
+from lightxml.storage.network import pack_encoder, unpack_encoder
 from tests.network.test_encoders import save_pretrained
 
 Documents = tuple[list[str], sp.csr_array]
@@ -117,6 +121,18 @@ def test_a_random_state_object_is_kept_as_none_and_said_so(
     with pytest.warns(UserWarning, match="random_state=RandomState.* is kept as None"):
         model.save(tmp_path / "model")
     assert load(tmp_path / "model", "cpu").random_state is None
+
+
+def test_an_encoder_of_more_layers_than_weights_comes_back(documents: Documents) -> None:
+    config = AlbertConfig(  # whose layers share the weights of one
+        hidden_size=16, embedding_size=8, num_hidden_layers=30, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=40,
+    )  # fmt: skip
+    encoder = build_encoder(config, documents[0], 32)
+    bundle = pack_encoder(frozen_encoder(encoder), encoder.tokenizer)
+    reader, _ = unpack_encoder(bundle)
+    assert reader.encoder is not None
+    assert reader.encoder.config.num_hidden_layers == 30
 
 
 @pytest.mark.slow

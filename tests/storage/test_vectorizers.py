@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from lightxml import LightXMLClassifier, load
 from lightxml.exceptions import BundleError
-from lightxml.storage.vectorizers import pack_vectorizer, unpack_vectorizer
+from lightxml.storage.vectorizers import check_vectorizer, pack_vectorizer, unpack_vectorizer
 
 Make = Callable[..., LightXMLClassifier]
 
@@ -98,6 +98,19 @@ def shout(text: str) -> str:
 def test_what_only_code_can_bring_back_is_not_saved(vectorizer: Any) -> None:
     with pytest.raises(TypeError, match=r"features.* pickle the estimator instead"):
         pack_vectorizer(vectorizer)
+
+
+@pytest.mark.parametrize(
+    ("vectorizer", "message"),
+    [
+        (TfidfVectorizer(ngram_range=(1, 10**30)), r"ngram_range=\(1, 10+\); expected two ints"),
+        (CountVectorizer(max_df=10**30), "max_df=10+; expected an int that int64 can hold"),
+    ],
+    ids=["ngram_range", "max_df"],
+)
+def test_an_int_that_no_load_would_read_is_said_before_a_fit(vectorizer: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"features has {message}"):
+        check_vectorizer(vectorizer)
 
 
 def test_a_function_in_the_vectorizer_is_no_obstacle_to_pickling(

@@ -281,6 +281,8 @@ def test_a_generator_decides_and_is_not_advanced(
         ({"max_length": 1.5}, TypeError, r"max_length is 1.5 \(float\); expected an int of at"),
         ({"max_epochs": "many"}, TypeError, "max_epochs is 'many'; expected an int .* or 'auto'"),
         ({"max_epochs": 0}, ValueError, "max_epochs is 0"),
+        ({"max_epochs": 2**80}, ValueError, "max_epochs is an int of 81 bits, more than int64 can"),
+        ({"learning_rate": 10**400}, ValueError, "learning_rate is an int of 1329 bits, more tha"),
         ({"batch_size": -1}, ValueError, "batch_size is -1"),
         ({"batch_size": True}, TypeError, "batch_size is True; expected an int of at least 1 or"),
         ({"accumulate": "auto"}, TypeError, "accumulate is 'auto'; expected an int"),

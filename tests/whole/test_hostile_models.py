@@ -193,6 +193,25 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_tokenizer(lambda t: t["model"]["vocab"].pop("[UNK]")),
         RECORD,
     ),
+    "padding beyond what the config has": (with_encoder(pad_token_id=10**6), RECORD),
+    "10^12 labels in the config": (with_encoder(num_labels=HUGE), RECORD),
+    "10^9 positions": (with_encoder(max_position_embeddings=10**9), RECORD),
+    "a billion layers in lists": (
+        with_encoder(model_type="modernbert", num_hidden_layers=10**9),
+        RECORD,
+    ),
+    "a billion layers of a group": (
+        with_encoder(model_type="albert", inner_group_num=10**9),
+        RECORD,
+    ),
+    "a billion layers in a layer": (
+        with_encoder(model_type="mobilebert", num_feedforward_networks=10**9),
+        RECORD,
+    ),
+    "a window of 10^9 tokens": (
+        with_encoder(model_type="longformer", attention_window=[4, 10**9]),
+        RECORD,
+    ),
     "heads below 0": (with_encoder(num_attention_heads=-2), RECORD),
     "an architecture that fetches code": (with_encoder(model_type="mra"), RECORD),
     "no encoder": (without("network", "encoder"), RECORD),
@@ -208,6 +227,7 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no arguments": (without("params"), RECORD),
     "an unknown argument": (with_manifest("params", "code", value="x"), RECORD),
     "a wrong argument": (with_manifest("params", "max_epochs", value="x"), RECORD),
+    "an argument beyond int64": (with_manifest("params", "max_epochs", value=2**63), RECORD),
     "an argument with a code config": (
         with_manifest("params", "encoder", value={"config": {"model_type": "bert", "auto_map": 1}}),
         RECORD,
@@ -310,6 +330,18 @@ FEATURE_TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_manifest("vectorizer", "params", "encoding", value={"a": 1}),
         RECORD,
     ),
+    "n-grams of 1e308 words": (
+        with_manifest("vectorizer", "params", "ngram_range", value=[1, 1e308]),
+        RECORD,
+    ),
+    "n-grams of words that are no whole number": (
+        with_manifest("vectorizer", "params", "ngram_range", value=[1, 2.0]),
+        RECORD,
+    ),
+    "a vectorizer's argument beyond int64": (
+        with_manifest("vectorizer", "params", "max_features", value=2**63),
+        RECORD,
+    ),
     "a vectorizer that may never end": (
         with_manifest("vectorizer", "params", "token_pattern", value=r"(\w+)+!"),
         RECORD,
@@ -403,7 +435,9 @@ ENSEMBLE_TAMPERINGS: dict[str, tuple[Change, str]] = {
     ),
     "an argument too many": (with_manifest("params", "estimator", value="x"), RECORD),
     "n_estimators of 0": (with_manifest("params", "n_estimators", value=0), RECORD),
+    "n_estimators beyond int64": (with_manifest("params", "n_estimators", value=2**63), RECORD),
     "a seed that is a text": (with_manifest("params", "random_state", value="x"), RECORD),
+    "a seed below 0": (with_manifest("params", "random_state", value=-1), RECORD),
     "given what cannot be given": (with_manifest("given", value=["estimator"]), RECORD),
 }
 
