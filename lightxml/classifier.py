@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from joblib import Memory
 from scipy.special import expit
+from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from lightxml.arguments import ARGUMENTS
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
     from lightxml.network.encoders import EncoderConfig
     from lightxml.network.network import LightXMLNetwork
+
+
+# Arguments that a fitted model does not tell, and that a fit which goes on from it asks about.
+_NOT_SEEN = ("encoder", "label_clusters", "propensity_weight")
 
 
 class LightXMLClassifier(TopKEstimator):
@@ -162,6 +167,13 @@ class LightXMLClassifier(TopKEstimator):
     swa_every : int or "auto", default="auto"
         Steps between two additions to that mean; ``"auto"``: ten an epoch, and one without a
         trained encoder.
+    warm_start : bool, default=False
+        The next `fit` goes on from the network of the last one, of `load` and of a pickle too, as
+        in scikit-learn: vectorizer, tokenizer, encoder, embeddings, label clusters and the weights
+        of labels that are still there are its start. `max_epochs` come on top, with a new
+        schedule; all other rankers, the final one and the threshold are fitted anew
+        (docs/updating.md). Both networks are in memory meanwhile. ``"auto"`` is then what the
+        network has; what asks for another form of it is an error. The first fit is as ever.
     early_stopping : bool, default=False
         End the training when it no longer helps, and keep the weights of the best epoch: by P@5
         of validation documents, scored with the averaged weights (P@3 with 4 or 5 labels, P@1
@@ -259,6 +271,9 @@ class LightXMLClassifier(TopKEstimator):
     array([['dog']], dtype=object)
     """
 
+    _model: FittedModel
+    _given: dict[str, Any]
+
     def __init__(
         self,
         encoder: str | os.PathLike[str] | EncoderConfig | None = "auto",
@@ -289,6 +304,7 @@ class LightXMLClassifier(TopKEstimator):
         schedule: Literal["linear", "constant"] = "linear",
         swa_start: float | None = 0.5,
         swa_every: int | Literal["auto"] = "auto",
+        warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float | Literal["auto"] = "auto",
         n_iter_no_change: int = 3,
@@ -328,6 +344,7 @@ class LightXMLClassifier(TopKEstimator):
         self.schedule = schedule
         self.swa_start = swa_start
         self.swa_every = swa_every
+        self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -352,7 +369,11 @@ class LightXMLClassifier(TopKEstimator):
     ) -> Self:
         """Learn to rank labels for documents.
 
-        An exception leaves a previous fit as it was.
+        An exception leaves a previous fit as it was. With ``warm_start=True`` the network goes on
+        from a previous fit. `classes_` are those of this `y` and these `label_texts`: labels that
+        are new begin as in any fit, and labels that are gone are forgotten. Documents held out of
+        `X` may then be some that the network has learned from, and what it says of them is believed
+        too much: pass `X_val`.
 
         Parameters
         ----------
@@ -431,10 +452,21 @@ class LightXMLClassifier(TopKEstimator):
 
         params = self.get_params(deep=False)
         storage.warn_if_unsavable(params)
-        self._model = fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight)
+        earlier = None
+        if self.warm_start and self.__sklearn_is_fitted__():
+            from lightxml.fitting.warm import Earlier
+
+            earlier = Earlier(self._model, self._given)
+        model = fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight, earlier)
+        self._keep(model, params)
         if (own := own_classifier(self._model)) is not None:  # of trees, only the fitted ones tell
             storage.warn_if_unsavable({**params, "features": None, "final_ranker": own})
         return self
+
+    def _keep(self, model: FittedModel, params: dict[str, Any]) -> None:
+        """Take a model, and what its fit was given that does not show in it, in one step."""
+        given = {name: clone(params[name], safe=False) for name in _NOT_SEEN}
+        self.__dict__.update(_model=model, _given=given)
 
     def partial_fit(
         self, X: Any, y: Any, *, sample_weight: Any = None, label_texts: Any = None
@@ -638,7 +670,7 @@ class LightXMLClassifier(TopKEstimator):
         except (TypeError, ValueError) as error:
             raise BundleError(f"{RECORD}: its arguments are wrong ({error}).") from error
         place(fitted, estimator.precision, device)
-        estimator._model = fitted
+        estimator._keep(fitted, estimator.get_params(deep=False))
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:

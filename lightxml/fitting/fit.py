@@ -13,6 +13,7 @@ from lightxml.exceptions import DeviceMemoryError
 from lightxml.fitting import decisions
 from lightxml.fitting.rankers import fit_rankers
 from lightxml.fitting.task import check_task, checkpoints_of
+from lightxml.fitting.warm import Earlier
 from lightxml.predicting.fitted import FittedModel
 from lightxml.runtime.ranks import joined
 
@@ -26,6 +27,7 @@ def fit_model(
     label_texts: Any = None,
     kept: list[Path] | None = None,
     sample_weight: Any = None,
+    earlier: Earlier | None = None,
 ) -> FittedModel:
     """Check arguments and data, train the network, fit the rankers and the final one.
 
@@ -37,6 +39,8 @@ def fit_model(
         As `LightXMLClassifier.fit` takes them, with its errors.
     kept : list of Path, optional
         Where it is given, the checkpoints stay, and their folder is added to it.
+    earlier : Earlier, optional
+        The last fit, from which a network is to go on. Its model stays as it is.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def fit_model(
         If a GPU's memory is not enough; what the fit held there is free again.
     """
     try:
-        return _fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight)
+        return _fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight, earlier)
     except _out_of_memory() as error:
         # The frames that the error came through hold the network and the batch.
         traceback.clear_frames(error.__traceback__)
@@ -71,12 +75,13 @@ def _fit_model(
     label_texts: Any,
     kept: list[Path] | None,
     sample_weight: Any,
+    earlier: Earlier | None,
 ) -> FittedModel:
     decisions.check_params(params)
     with joined(params["device"]) as ranks:
         if not ranks.is_first:
             params = {**params, "verbose": 0}
-        task = check_task(params, X, y, X_val, y_val, label_texts, sample_weight, ranks)
+        task = check_task(params, X, y, X_val, y_val, label_texts, sample_weight, ranks, earlier)
         seed = ranks.from_first(lambda: draw_seed(params["random_state"]))
         with checkpoints_of(task, seed, kept) as checkpoints:
             if checkpoints is not None:
