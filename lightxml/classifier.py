@@ -170,10 +170,11 @@ class LightXMLClassifier(TopKEstimator):
     warm_start : bool, default=False
         The next `fit` goes on from the network of the last one, of `load` and of a pickle too, as
         in scikit-learn: vectorizer, tokenizer, encoder, embeddings, label clusters and the weights
-        of labels that are still there are its start. `max_epochs` come on top, with a new
-        schedule; all other rankers, the final one and the threshold are fitted anew
-        (docs/updating.md). Both networks are in memory meanwhile. ``"auto"`` is then what the
-        network has; what asks for another form of it is an error. The first fit is as ever.
+        of labels that are still there are its start, and new words and labels join them.
+        `max_epochs` come on top, with a new schedule; all other rankers, the final one and the
+        threshold are fitted anew (docs/updating.md). Both networks are in memory meanwhile.
+        ``"auto"`` is then what the network has; what asks for another form of it is an error. The
+        first fit is as ever.
     early_stopping : bool, default=False
         End the training when it no longer helps, and keep the weights of the best epoch: by P@5
         of validation documents, scored with the averaged weights (P@3 with 4 or 5 labels, P@1

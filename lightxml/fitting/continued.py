@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lightxml.data.inputs import Reader
+from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels
 from lightxml.fitting.warm import Start
 from lightxml.network import encoders
@@ -21,13 +21,14 @@ def go_on(
     params: dict[str, Any],
     start: Start,
     reader: Reader,
+    inputs: Inputs,
     labels: Labels,
     clusters: np.ndarray | None,
 ) -> FittedModel:
-    """Return the model before training: the last fit's weights, and first weights of new labels.
+    """Return the model before training: the last fit's weights, first ones for what is new.
 
-    What is random of these comes from torch's current generator. The last fit's model stays as it
-    is: nothing is shared with it but the fitted vectorizer, which nothing changes.
+    What is random of these comes from torch's current generator. The last fit's network stays as
+    it is, and shares nothing with this one.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def go_on(
         The arguments of `LightXMLClassifier`, by name.
     start : Start
     reader : Reader
+    inputs : Inputs
+        With their features; where X is documents, new words have columns behind the others.
     labels : Labels
     clusters : ndarray of int64, shape (n_labels,), or None
     """
@@ -54,8 +57,12 @@ def go_on(
         dropout=float(params["dropout"]),
     )
     network = LightXMLNetwork(config, encoder)
-    others = {k: v for k, v in earlier.state_dict().items() if not k.startswith("head.")}
+    apart = ("head.", "features.")
+    others = {k: v for k, v in earlier.state_dict().items() if not k.startswith(apart)}
     network.load_state_dict(others, strict=False)
+    if earlier.features is not None:
+        assert inputs.matrix is not None
+        network.features = earlier.features.widened(inputs.matrix)
     if clusters is not None:
         network.head.set_clusters(clusters)
     network.head.take_over(earlier.head, start.source)

@@ -59,7 +59,7 @@ class Trained:
 def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
     """Learn what LightXML's network alone is to rank."""
     task = with_held_out(task, seed)
-    inputs = task.read()
+    task, inputs = task.read()
     weight = float(task.params["propensity_weight"])
     preferred = preference(task.labels.matrix, weight) if weight else None
     model = fit_network(task, inputs, seed, checkpoints, preferred).model
@@ -96,7 +96,7 @@ def fit_network(
         if task.start is None:
             model = build(params, task.reader, inputs, task.labels, clusters)
         else:
-            model = go_on(params, task.start, task.reader, task.labels, clusters)
+            model = go_on(params, task.start, task.reader, inputs, task.labels, clusters)
         place(model, params["precision"], device)
     network = model.network
     assert network is not None

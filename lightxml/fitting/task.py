@@ -14,6 +14,7 @@ from lightxml.data.inputs import Inputs, Reader, reader_of
 from lightxml.data.label_texts import check_label_rows, check_label_texts
 from lightxml.data.labels import Labels, encode
 from lightxml.data.matrices import FeatureMatrix
+from lightxml.data.vocabulary import with_words_of
 from lightxml.data.weights import check_sample_weight, without_weightless
 from lightxml.exceptions import warn
 from lightxml.fitting import decisions
@@ -64,14 +65,26 @@ class Task:
     ranks: Ranks
     start: Start | None = None
 
-    def read(self) -> Inputs:
+    def read(self) -> tuple[Task, Inputs]:
         """Give the training documents their features, by a vectorizer that is fitted on them.
 
-        Where the network goes on, it knows the columns of the vectorizer that is fitted already.
+        Where a network goes on, which knows the columns of the last fit, its vectorizer stays, and
+        has new words behind the others.
+
+        Returns
+        -------
+        task : Task
+            With this vectorizer.
+        inputs : Inputs
         """
         if self.start is None:
-            return self.reader.fit(self.inputs)
-        return self.reader.featurize(self.inputs)
+            return self, self.reader.fit(self.inputs)
+        reader = self.reader
+        if reader.vectorizer is not None:
+            assert self.inputs.texts is not None
+            vectorizer = with_words_of(reader.vectorizer, self.inputs.texts)
+            reader = replace(reader, vectorizer=vectorizer)
+        return replace(self, reader=reader), reader.featurize(self.inputs)
 
     def only(self, rows: np.ndarray) -> Task:
         """Return the task with the labels and weights of these documents.
