@@ -59,7 +59,9 @@ def go_on(
     network = LightXMLNetwork(config, encoder)
     apart = ("head.", "features.")
     others = {k: v for k, v in earlier.state_dict().items() if not k.startswith(apart)}
-    network.load_state_dict(others, strict=False)
+    missing, unexpected = network.load_state_dict(others, strict=False)
+    assert not unexpected
+    assert all(name.startswith(apart) for name in missing)
     if earlier.features is not None:
         assert inputs.matrix is not None
         network.features = earlier.features.widened(inputs.matrix)
