@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from lightxml.network.network import LightXMLNetwork
 
 
-# Arguments that a fitted model does not tell, and that a fit which goes on from it asks about.
-_NOT_SEEN = ("encoder", "label_clusters", "propensity_weight")
-
-
 class LightXMLClassifier(TopKEstimator):
     """Extreme multi-label text classification with several rankers, a transformer among them.
 
@@ -273,7 +269,6 @@ class LightXMLClassifier(TopKEstimator):
     """
 
     _model: FittedModel
-    _given: dict[str, Any]
 
     def __init__(
         self,
@@ -453,21 +448,12 @@ class LightXMLClassifier(TopKEstimator):
 
         params = self.get_params(deep=False)
         storage.warn_if_unsavable(params)
-        earlier = None
-        if self.warm_start and self.__sklearn_is_fitted__():
-            from lightxml.fitting.warm import Earlier
-
-            earlier = Earlier(self._model, self._given)
+        earlier = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
         model = fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight, earlier)
-        self._keep(model, params)
+        self._model = replace(model, given=_not_seen(params))
         if (own := own_classifier(self._model)) is not None:  # of trees, only the fitted ones tell
             storage.warn_if_unsavable({**params, "features": None, "final_ranker": own})
         return self
-
-    def _keep(self, model: FittedModel, params: dict[str, Any]) -> None:
-        """Take a model, and what its fit was given that does not show in it, in one step."""
-        given = {name: clone(params[name], safe=False) for name in _NOT_SEEN}
-        self.__dict__.update(_model=model, _given=given)
 
     def partial_fit(
         self, X: Any, y: Any, *, sample_weight: Any = None, label_texts: Any = None
@@ -671,7 +657,7 @@ class LightXMLClassifier(TopKEstimator):
         except (TypeError, ValueError) as error:
             raise BundleError(f"{RECORD}: its arguments are wrong ({error}).") from error
         place(fitted, estimator.precision, device)
-        estimator._keep(fitted, estimator.get_params(deep=False))
+        estimator._model = replace(fitted, given=_not_seen(estimator.get_params(deep=False)))
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:
@@ -694,3 +680,9 @@ class LightXMLClassifier(TopKEstimator):
         except ValueError:  # trained on a device that this machine lacks
             place(fitted, self.precision, "auto")
         self._model = fitted
+
+
+def _not_seen(params: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the arguments that do not show in a fitted model, for a fit that goes on."""
+    names = ("encoder", "label_clusters", "propensity_weight")
+    return {name: clone(params[name], safe=False) for name in names}

@@ -13,7 +13,6 @@ from lightxml.exceptions import DeviceMemoryError
 from lightxml.fitting import decisions
 from lightxml.fitting.rankers import fit_rankers
 from lightxml.fitting.task import check_task, checkpoints_of
-from lightxml.fitting.warm import Earlier
 from lightxml.predicting.fitted import FittedModel
 from lightxml.runtime.ranks import joined
 
@@ -27,7 +26,7 @@ def fit_model(
     label_texts: Any = None,
     kept: list[Path] | None = None,
     sample_weight: Any = None,
-    earlier: Earlier | None = None,
+    earlier: FittedModel | None = None,
 ) -> FittedModel:
     """Check arguments and data, train the network, fit the rankers and the final one.
 
@@ -39,8 +38,8 @@ def fit_model(
         As `LightXMLClassifier.fit` takes them, with its errors.
     kept : list of Path, optional
         Where it is given, the checkpoints stay, and their folder is added to it.
-    earlier : Earlier, optional
-        The last fit, from which a network is to go on. Its model stays as it is.
+    earlier : FittedModel, optional
+        Of the last fit, from which a network is to go on. It stays as it is.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def _fit_model(
     label_texts: Any,
     kept: list[Path] | None,
     sample_weight: Any,
-    earlier: Earlier | None,
+    earlier: FittedModel | None,
 ) -> FittedModel:
     decisions.check_params(params)
     with joined(params["device"]) as ranks:

@@ -21,7 +21,8 @@ from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
 from lightxml.fitting.fingerprints import common_ground, fingerprint
 from lightxml.fitting.validation import Validation, check_validation
-from lightxml.fitting.warm import Earlier, Start, check_not_raised, start_of
+from lightxml.fitting.warm import Start, start_of
+from lightxml.predicting.fitted import FittedModel
 from lightxml.runtime.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -105,11 +106,11 @@ def check_task(
     label_texts: Any,
     sample_weight: Any,
     ranks: Ranks,
-    earlier: Earlier | None = None,
+    earlier: FittedModel | None = None,
 ) -> Task:
     """Check the data, before anything takes long; errors as `LightXMLClassifier.fit`.
 
-    With `earlier`, a network is to go on from that fit.
+    With `earlier`, the model of the last fit, a network is to go on from that.
     """
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val go together; pass both or neither.")
@@ -141,7 +142,6 @@ def check_task(
     )
     start, has_clusters = None, None
     if earlier is not None and "network" in rankers:
-        check_not_raised(earlier)
         start = start_of(earlier, params, reader, inputs, labels)
         reader = replace(reader, vectorizer=start.model.vectorizer)
         has_clusters = start.network.head.label_clusters is not None

@@ -27,22 +27,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """The last fit.
-
-    Attributes
-    ----------
-    model : FittedModel
-    given : mapping of str
-        The arguments that it was given and that do not show in the model: `encoder`,
-        `label_clusters` and `propensity_weight`.
-    """
-
-    model: FittedModel
-    given: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Start:
     """What a fit goes on from.
 
@@ -75,13 +59,14 @@ class Start:
 
 
 def start_of(
-    earlier: Earlier, params: dict[str, Any], reader: Reader, inputs: Inputs, labels: Labels
+    model: FittedModel, params: dict[str, Any], reader: Reader, inputs: Inputs, labels: Labels
 ) -> Start:
     """Return what a fit with a network goes on from.
 
     Parameters
     ----------
-    earlier : Earlier
+    model : FittedModel
+        Of the last fit.
     params : dict
         The arguments of `LightXMLClassifier` now, by name.
     reader : Reader
@@ -100,13 +85,13 @@ def start_of(
     UserWarning
         If the network has learned none of the labels.
     """
-    model = earlier.model
     if model.network is None:
         raise changed(f"rankers={params['rankers']!r} trains a network", "none")
     _check_input(model, reader, inputs)
-    _check_reading(earlier, params)
+    _check_reading(model, params)
     _check_representation(model.network, params)
-    _check_labels(model.network, earlier.given, params)
+    _check_labels(model.network, model.given, params)
+    _check_not_raised(model)
     source = source_of(model, labels.classes)
     if (source < 0).all():
         warn(
@@ -181,14 +166,11 @@ def _check_input(model: FittedModel, reader: Reader, inputs: Inputs) -> None:
         raise changed(f"X is a {kind} matrix", f"learned from a {model.network.features.kind} one")
 
 
-def _check_reading(earlier: Earlier, params: dict[str, Any]) -> None:
+def _check_reading(model: FittedModel, params: dict[str, Any]) -> None:
     """Check what reads documents; of numbers there is nothing to check."""
-    model = earlier.model
     if not model.reads_texts:
         return
-    now, then = (
-        decisions.encoder(each, reads_texts=True) for each in (params, dict(earlier.given))
-    )
+    now, then = (decisions.encoder(each, reads_texts=True) for each in (params, dict(model.given)))
     if not _same_encoder(now, then):
         raise changed(f"encoder={_shown(now)}", f"encoder={_shown(then)}")
     if not is_same(params["features"], model.vectorizer):
@@ -234,15 +216,10 @@ def _check_labels(
         raise changed(f"label_dim={width!r}", has)
 
 
-def check_not_raised(earlier: Earlier) -> None:
-    """Refuse to train from biases to which a preference for rare labels was added.
-
-    Raises
-    ------
-    ValueError
-    """
-    weight = earlier.given["propensity_weight"]
-    if weight and earlier.model.panel is None:
+def _check_not_raised(model: FittedModel) -> None:
+    """Refuse to train from biases to which a preference for rare labels was added."""
+    weight = model.given["propensity_weight"]
+    if weight and model.panel is None:
         raise ValueError(
             f"propensity_weight={weight} of the last fit was added to the labels' biases, and with "
             "rankers=('network',) the biases without it are not kept: warm_start=True cannot go on "
