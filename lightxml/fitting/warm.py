@@ -129,13 +129,15 @@ def is_same(value: Any, other: Any) -> bool:
         if type(value) is not type(other):
             return False
         return is_same(value.get_params(deep=False), other.get_params(deep=False))
-    if isinstance(value, (dict, list, tuple)):
-        if not isinstance(other, (dict, list, tuple)) or len(value) != len(other):
+    if isinstance(value, dict):
+        return (
+            isinstance(other, dict)
+            and value.keys() == other.keys()
+            and all(is_same(each, other[key]) for key, each in value.items())
+        )
+    if isinstance(value, (list, tuple)):  # a saved tuple may come back as a list
+        if not isinstance(other, (list, tuple)) or len(value) != len(other):
             return False
-        if isinstance(value, dict):
-            return isinstance(other, dict) and all(
-                key in other and is_same(each, other[key]) for key, each in value.items()
-            )
         return all(is_same(a, b) for a, b in zip(value, other, strict=True))
     if hasattr(value, "__array__"):
         return bool(np.array_equal(np.asarray(value), np.asarray(other)))
@@ -143,8 +145,9 @@ def is_same(value: Any, other: Any) -> bool:
         value, other = os.fspath(value), os.fspath(other)
     if type(value) is not type(other):
         return False
-    # A copied random state is equal to no other.
-    return bool(value == other) or joblib.hash(value) == joblib.hash(other)
+    if isinstance(value, (np.random.RandomState, np.random.Generator)):  # a copy is not equal
+        return bool(joblib.hash(value) == joblib.hash(other))
+    return bool(value == other)
 
 
 def _check_input(model: FittedModel, reader: Reader, inputs: Inputs) -> None:
@@ -223,8 +226,8 @@ def _check_not_raised(model: FittedModel) -> None:
         raise ValueError(
             f"propensity_weight={weight} of the last fit was added to the labels' biases, and with "
             "rankers=('network',) the biases without it are not kept: warm_start=True cannot go on "
-            "from them. Pass warm_start=False, and propensity_weight=0 to a fit that others are to "
-            "go on from."
+            "from them. Pass warm_start=False now, and propensity_weight=0 to fits that others are "
+            "to go on from."
         )
 
 

@@ -367,6 +367,7 @@ def test_copies_of_arguments_ask_for_the_same() -> None:
     others = [clone(union).set_params(a__min_df=2), np.arange(4), {"a": [2]},
               np.random.RandomState(1), Path("b"), 0, 1.0]  # fmt: skip
     assert not any(map(is_same, values, others))
+    assert not is_same(lambda: 0, lambda: 0)
 
 
 class Stopped(Exception):
