@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lightxml.version import __version__
+
 if TYPE_CHECKING:
     from lightxml.classifier import LightXMLClassifier
     from lightxml.ensemble import LightXMLEnsemble, load
-
-__version__ = "0.1.0.dev0"
 
 __all__ = ["LightXMLClassifier", "LightXMLEnsemble", "__version__", "load"]
 

@@ -51,8 +51,8 @@ class LightXMLClassifier(TopKEstimator):
     - ``LightXMLClassifier(None, features=TfidfVectorizer(sublinear_tf=True, min_df=2))`` reads
       words alone, and trains no network: seconds to minutes on any machine. A sparse `X` does
       without `features`.
-    - ``LightXMLClassifier(FOLDER, freeze_encoder=True, se_block=True, features=...)`` reads each
-      document once with a pretrained encoder too: some minutes more.
+    - ``LightXMLClassifier(FOLDER, freeze_encoder=True, features=...)`` reads each document once
+      with a pretrained encoder too: some minutes more.
     - ``LightXMLClassifier("bert-base-uncased", features=...)`` trains the encoder: on a GPU.
 
     Where labels have names, give them to each: ``fit(X, y, label_texts=...)``.
@@ -113,9 +113,9 @@ class LightXMLClassifier(TopKEstimator):
     rankers : "auto" or tuple of str, default="auto"
         Who proposes and scores labels, of ``"linear"``, ``"neighbors"``, ``"label_texts"`` and
         ``"network"``. ``"auto"``: linear classifiers [5]_ and neighbors where there are sparse
-        features; neighbors by an encoder's vectors where it is frozen; the labels' texts where
-        `fit` is given any, by the vectors of a frozen encoder too; the network where an
-        encoder is trained, and where there are no sparse features.
+        features; neighbors by an encoder's vectors too, and by these alone where it is frozen;
+        the labels' texts where `fit` is given any, by an encoder's vectors too; the network where
+        an encoder is trained, and where there are no sparse features.
         Above 200,000 training documents, what a label's documents have in common takes the place
         of the neighbors. ``("network",)``: LightXML alone, without a final ranker.
     final_ranker : "auto", None or classifier, default="auto"
@@ -463,8 +463,10 @@ class LightXMLClassifier(TopKEstimator):
         The documents join the neighbors; the linear classifiers of their labels, and of labels
         that take a new document for theirs, are fitted anew on all documents. A `TfidfVectorizer`
         or `CountVectorizer` whose features no network reads learns the new words too, behind the
-        known ones. What weighs the rankers, the idf of known words, and a network stay as they
-        are. An estimator that is not fitted is fitted.
+        known ones. From 250 documents on, a final ranker is fitted on what the rankers say of them
+        before they join; with its threshold it takes the place of the present one if it ranks them
+        better. The idf of known words and a network stay as they are. An estimator that is not
+        fitted is fitted.
 
         Parameters
         ----------

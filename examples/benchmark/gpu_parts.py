@@ -144,7 +144,8 @@ def processes(arguments: argparse.Namespace) -> None:
         rank = int(os.environ["RANK"])
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend)
-        ranks = Group(rank, dist.get_world_size(), group=dist.group.WORLD)
+        world = dist.group.WORLD
+        ranks = Group(rank, dist.get_world_size(), group=world, patient=world)
     texts, y = make_xmc(64, 300, n_labels_per_document=3, n_words_per_document=12, random_state=0)
     for head in ("one_vs_all", "dense", "clustered"):
         with seeded(0, device):

@@ -2,7 +2,7 @@
 
     python rankers.py FOLDER [--learner ours|bonsai|names] [--texts none|trained|closed|open]
         [--others FOLDER ...] [--without RANKER ...] [--final-ranker auto|mean|logistic]
-        [--encoder FOLDER --freeze [--max-length N] [--memory FOLDER]]
+        [--encoder FOLDER [--freeze] [--max-length N] [--memory FOLDER]] [--set NAME=VALUE ...]
         [--most N] [--pairs] [--punctuation] [--seed N] [--validation] [--results FILE]
     python rankers.py --table FILE
 
@@ -13,9 +13,9 @@ Learners: ``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where e
 training document; ``names``, the labels whose text stands in the document, longest first. One
 process, one row of results: peak memory is that of one learner. `--encoder`: a transformer for
 ``ours``, trained unless there is `--freeze`; what its pass takes is not in the time where
-`--memory` has its vectors. `--validation` measures on a tenth of the training part. P@k are over
-all true labels, those without a training document too. `--table` prints the rows of a file of
-results in Markdown.
+`--memory` has its vectors. `--set`: other arguments of ``ours``, their values as JSON.
+`--validation` measures on a tenth of the training part. P@k are over all true labels, those without
+a training document too. `--table` prints the rows of a file of results in Markdown.
 """
 
 from __future__ import annotations
@@ -92,8 +92,10 @@ def with_pairs(names: dict[str, str], most: int) -> dict[str, str]:
     return names
 
 
-def ours(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
-    """Fit `LightXMLClassifier` on words, and an encoder where asked; return it and what ranks."""
+def fitted(
+    X: list[str], y: list[list[str]], names: dict[str, str], options: Any
+) -> LightXMLClassifier:
+    """Return `LightXMLClassifier`, fitted on words, and an encoder where asked."""
     rankers: Any = "auto"
     if options.without:
         every = ("linear", "neighbors", *(("label_texts",) if names else ()))
@@ -107,14 +109,20 @@ def ours(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) 
     if options.encoder:
         of_encoder = {"max_length": options.max_length, "memory": options.memory}
         of_encoder["freeze_encoder"] = options.freeze
-    model = LightXMLClassifier(
+    return LightXMLClassifier(
         options.encoder,
         features=features,
         rankers=rankers,
         final_ranker=final,
         random_state=options.seed,
         **of_encoder,
+        **options.set,
     ).fit(X, y, label_texts=texts)
+
+
+def ours(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
+    """Return what ranks with our model, and what saves it."""
+    model = fitted(X, y, names, options)
 
     def rank(new: list[str]) -> Scores:
         labels, scores = model.predict_topk(new, K, return_scores=True)
@@ -240,6 +248,7 @@ def table(file: Path) -> str:
             what += ", pairs of words" if row["pairs"] else ""
             if row.get("encoder"):
                 what += f", {'frozen' if row['freeze'] else 'trained'} encoder"
+            what += "".join(f", {name}={value}" for name, value in row.get("set", {}).items())
             what += f", seed {row['seed']}" if row["seed"] else ""
             error = f"{row['ECE']:.3f} ({row['ECE by chance']:.3f})" if "ECE" in row else ""
             error = error if row["learner"] == "ours" else ""
@@ -271,6 +280,7 @@ def main() -> None:
     parser.add_argument("--encoder")
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--memory")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     for flag in ("--validation", "--punctuation", "--pairs", "--freeze"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
@@ -279,6 +289,8 @@ def main() -> None:
         return
     if options.folder is None:
         parser.error("FOLDER is missing")
+    named = (each.split("=", 1) for each in options.set)
+    options.set = {name: json.loads(value) for name, value in named}
     X, y = part(options.folder, "train")
     if options.validation:
         order = np.random.RandomState(0).permutation(len(X))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -26,6 +25,7 @@ from lightxml.metrics.measures import propensities
 from lightxml.metrics.tables import format_table, rank_metrics
 from lightxml.network.encoders import build_encoder
 from lightxml.runtime.terminal import WIDTH
+from lightxml.version import __version__
 
 _SHOWN = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5")
 _LONGEST_NAME = 26  # beside six columns of 9 in a terminal of 80
@@ -268,5 +268,5 @@ def record(
             {k: v for k, v in member.get_params(deep=False).items() if k != "checkpoint_dir"}
             for member in model.estimators_
         ],
-        "lightxml": version("lightxml"),
+        "lightxml": __version__,
     }

@@ -140,8 +140,8 @@ def rankers(
         ("linear", has_sparse_features, "sparse features: pass features=TfidfVectorizer()"),
         (
             "neighbors",
-            has_sparse_features or is_frozen,
-            "sparse features, or a frozen encoder: pass features=TfidfVectorizer()",
+            has_sparse_features or has_encoder,
+            "sparse features, or an encoder: pass features=TfidfVectorizer()",
         ),
         ("label_texts", has_label_texts, "the texts of labels: pass label_texts to fit"),
     ):

@@ -217,15 +217,17 @@ def encoded(
 def vectors_of(
     model: FittedModel, texts: list[str], params: dict[str, Any], ranks: Ranks = ALONE
 ) -> np.ndarray:
-    """Return the frozen encoder's vectors of some texts, float16 of shape (n_texts, width).
+    """Return the encoder's vectors of some texts, float16 of shape (n_texts, width).
 
-    Of several processes, each encodes its share.
+    Of several processes, each encodes its share. Those of a frozen encoder are kept in `memory`.
     """
-    assert model.text_reader is not None
+    reader = model.vector_reader
+    assert reader is not None
     assert model.tokenizer is not None
     tokens = tokenize(texts, model.tokenizer)
-    folder, verbose = cache_folder(params["memory"]), params["verbose"]
-    found = summarise_all(model.text_reader, tokens, folder, verbose=verbose, ranks=ranks)
+    folder = cache_folder(params["memory"]) if reader is model.text_reader else None
+    verbose = params["verbose"]
+    found = summarise_all(reader, tokens, folder, verbose=verbose, ranks=ranks)
     return found[:, -1].copy()  # and the layers' vectors go
 
 

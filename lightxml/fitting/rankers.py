@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from lightxml.training.checkpoints import Checkpoints
 
 
+COMPARE = {"neighbors", "label_texts"}  # which read an encoder's vectors, where there are any
+
+
 def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
     """Learn what several rankers are to rank, and the final one that weighs their opinions.
 
@@ -139,8 +142,8 @@ def with_network(
     -------
     model : FittedModel
     documents : Documents
-        With a frozen encoder's vectors of all, those held out too: no document goes through it
-        again.
+        With the encoder's vectors of all, those held out too, where a ranker compares them: no
+        document goes through a frozen one again.
     new : Documents or None
         As the network represents them.
     """
@@ -158,6 +161,13 @@ def with_network(
             assert trained.new.summaries is not None
             vectors[held] = trained.new.summaries[:, -1]
         documents = replace(documents, vectors=vectors)
+    elif trained.model.vector_reader is not None and COMPARE & set(task.rankers):
+        documents = with_vectors(trained.model, documents, task)
+        if new is not None and held is not None:
+            assert documents.vectors is not None
+            new = replace(new, vectors=documents.vectors[held])
+        elif new is not None:
+            new = with_vectors(trained.model, new, task)
     return trained.model, documents, new
 
 
@@ -173,7 +183,7 @@ def with_encoder(model: FittedModel, source: Any, params: dict[str, Any]) -> Fit
 
 
 def with_vectors(model: FittedModel, documents: Documents, task: Task) -> Documents:
-    """Return documents with a frozen encoder's vectors."""
+    """Return documents with the encoder's vectors."""
     from lightxml.fitting.network import vectors_of
 
     assert documents.texts is not None
@@ -182,9 +192,9 @@ def with_vectors(model: FittedModel, documents: Documents, task: Task) -> Docume
 
 
 def label_vectors(task: Task, model: FittedModel) -> np.ndarray | None:
-    """Return a frozen encoder's vectors of the labels' texts, label by label; None without."""
+    """Return the encoder's vectors of the labels' texts, label by label; None without."""
     texts = task.label_texts
-    if not isinstance(texts, tuple) or model.text_reader is None or not model.text_reader.is_frozen:
+    if not isinstance(texts, tuple) or model.vector_reader is None:
         return None
     from lightxml.fitting.network import vectors_of
 

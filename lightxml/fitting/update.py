@@ -22,7 +22,7 @@ from lightxml.data.random import draw_seed
 from lightxml.data.vocabulary import with_new_words
 from lightxml.data.weights import check_sample_weight, without_weightless
 from lightxml.exceptions import warn
-from lightxml.fitting.rankers import as_read
+from lightxml.fitting.rankers import threshold_of
 from lightxml.fitting.rare_labels import preference
 from lightxml.predicting.fitted import FittedModel, represented
 from lightxml.rankers.base import Documents
@@ -35,6 +35,7 @@ from lightxml.rankers.update_panel import (
     relabeled,
     widened,
     with_documents,
+    with_final,
     with_texts,
 )
 from lightxml.rankers.vectors import Vectors
@@ -76,17 +77,20 @@ def with_more(
         grown, labels = _with_labels(params, model, labels, label_texts, inputs)
     grown = _with_new_words(grown, inputs)
     assert grown.panel is not None
-    documents = _read(grown, inputs)
-    panel = with_documents(
-        grown.panel,
-        documents,
-        labels.matrix,
-        seed=draw_seed(params["random_state"]),
-        sample_weight=weights,
-        n_jobs=params["n_jobs"],
-    )
+    if not len(inputs):  # none has a weight
+        return _finished(grown, grown.panel, params)
+    read = represented(grown, grown.documents(grown.reader.featurize(inputs)))
+    more: dict[str, Any] = {"seed": draw_seed(params["random_state"]), "sample_weight": weights}
+    judged = with_final(grown.panel, read, labels.matrix, params["final_ranker"], **more)
+    documents = replace(read, memo={})  # of the rankers as they were
+    panel = with_documents(judged.panel, documents, labels.matrix, n_jobs=params["n_jobs"], **more)
     _warn_of_network(panel)
-    return _finished(grown, panel, params)
+    finished = _finished(grown, panel, params)
+    if judged.scored is None:
+        return finished
+    assert finished.panel is not None
+    threshold = threshold_of(params["threshold"], judged, finished.panel.raised)
+    return replace(finished, threshold=threshold)
 
 
 def with_labels(params: dict[str, Any], model: FittedModel, label_texts: Any) -> FittedModel:
@@ -261,7 +265,7 @@ def _vectors(
     model: FittedModel, texts: Sequence[tuple[str, ...]], params: dict[str, Any]
 ) -> np.ndarray | None:
     reader = model.text_reader
-    if reader is None or not reader.is_frozen:
+    if reader is None or not model.compares_vectors:
         return None
     from lightxml.fitting.network import vectors_of
 
@@ -269,16 +273,6 @@ def _vectors(
     if not flat:
         return np.empty((0, reader.encoder.config.hidden_size), dtype=np.float16)
     return vectors_of(model, flat, params)
-
-
-def _read(model: FittedModel, inputs: Inputs) -> Documents:
-    """Return documents as all rankers but a network read them."""
-    read = as_read(model.reader.featurize(inputs))
-    reader = model.text_reader
-    if reader is None or not reader.is_frozen or not len(inputs):
-        return read
-    assert inputs.texts is not None
-    return replace(read, vectors=represented(model, model.read(inputs.texts)).vectors)
 
 
 def _of_texts(inputs: Inputs) -> Documents:

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from lightxml.data.documents import EncodedDocuments
 from lightxml.network.batches import Batch, collate, prediction_batches
 from lightxml.network.network import LightXMLNetwork
-from lightxml.network.text_reader import TextReader
+from lightxml.network.text_reader import TextReader, halved
 from lightxml.rankers.final import check_finite
 from lightxml.runtime.forks import use_one_thread_if_forked
 
@@ -139,6 +139,34 @@ def represented(network: LightXMLNetwork, documents: EncodedDocuments) -> Encode
     """Return the documents as what the head reads of them, so that they can be ranked twice."""
     use_one_thread_if_forked()
     return EncodedDocuments(representations=represent_all(network, documents).cpu().numpy())
+
+
+def represented_and_pooled(
+    network: LightXMLNetwork, documents: EncodedDocuments
+) -> tuple[EncodedDocuments, np.ndarray]:
+    """Return the documents as what the head reads, and the vectors that they are compared by.
+
+    A trained encoder makes both at once.
+
+    Returns
+    -------
+    documents : EncodedDocuments
+    vectors : ndarray of float16, shape (n_documents, width)
+    """
+    network.eval()
+    made = np.empty((len(documents), network.width), dtype=np.float32)
+    vectors = np.empty((len(documents), network.encoder.config.hidden_size), dtype=np.float16)
+
+    def make(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        assert batch.tokens is not None
+        layers = network.summarise(batch.tokens, pooled=True)
+        summaries = layers[:, :-1]
+        return network.represent(replace(batch, summaries=summaries)), halved(layers[:, -1])
+
+    for rows, (represented, pooled) in _each(network, documents, make, network.head.n_logits):
+        made[rows] = represented.cpu().numpy()
+        vectors[rows] = check_finite(pooled.cpu().numpy(), "encoder's vectors")
+    return EncodedDocuments(representations=made), vectors
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

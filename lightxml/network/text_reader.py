@@ -53,14 +53,20 @@ class TextReader(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def summarise(self, batch: TokenBatch) -> torch.Tensor:
+    def summarise(self, batch: TokenBatch, *, pooled: bool = False) -> torch.Tensor:
         """Return the summary vectors of the last hidden layers, last layer first.
+
+        Parameters
+        ----------
+        batch : TokenBatch
+        pooled : bool
+            Whether there is to be one vector more, which documents are compared by: the last
+            layer, pooled as the encoder's own files say. Of a frozen encoder there always is.
 
         Returns
         -------
-        Tensor, shape (batch, n_layers, width)
-            float32. Of a frozen encoder float16, and with one vector more, which documents are
-            compared by: the last layer, pooled as the encoder's own files say.
+        Tensor, shape (batch, n_layers, width), or (batch, n_layers + 1, width)
+            float32; of a frozen encoder float16.
         """
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         last = (batch.lengths - 1)[:, None]
@@ -79,18 +85,31 @@ class TextReader(nn.Module):
             return layer.gather(1, last[:, :, None].expand(-1, 1, layer.shape[2]))[:, 0].float()
 
         vectors = [summary_of(output.hidden_states[-1 - i]) for i in range(self.n_feature_layers)]
-        if not self.is_frozen:
-            return torch.stack(vectors, dim=1)
-        if self.pooling == "mean":
+        if (pooled or self.is_frozen) and self.pooling == "mean":
             vectors.append(mean_of_tokens(output.last_hidden_state, batch.attention_mask))
-        else:
+        elif pooled or self.is_frozen:
             vectors.append(summary_of(output.last_hidden_state))
-        return torch.stack(vectors, dim=1).clamp(-_HALF_MAX, _HALF_MAX).half()
+        stacked = torch.stack(vectors, dim=1)
+        return halved(stacked) if self.is_frozen else stacked
+
+
+def halved(vectors: torch.Tensor) -> torch.Tensor:
+    """Return vectors as float16, and the largest number for what is larger."""
+    return vectors.clamp(-_HALF_MAX, _HALF_MAX).half()
 
 
 def frozen_encoder(encoder: TextEncoder) -> TextReader:
     """Return an encoder that no network reads: it gives pooled vectors alone."""
     return TextReader(encoder, 0, frozen=True).eval()
+
+
+def pooled_reader(reader: TextReader) -> TextReader:
+    """Return a reader of the same encoder as it is now: it gives pooled vectors alone."""
+    alone = TextReader(None, 0, frozen=True)
+    alone.encoder, alone.autocast_dtype = reader.encoder, reader.autocast_dtype
+    alone.summary, alone.pooling, alone.pad_id = reader.summary, reader.pooling, reader.pad_id
+    alone.is_frozen = True
+    return alone.eval()
 
 
 def mean_of_tokens(hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

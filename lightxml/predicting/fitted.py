@@ -16,8 +16,10 @@ from lightxml.data.labels import LabelForm
 from lightxml.data.matrices import FeatureMatrix
 from lightxml.rankers.base import Documents
 from lightxml.rankers.final import LOWEST
+from lightxml.rankers.label_vectors import LabelVectors
 from lightxml.rankers.panel import Panel
 from lightxml.rankers.sparse import blocks, narrow, normalized, stacked
+from lightxml.rankers.vectors import Vectors
 from lightxml.runtime.forks import use_one_thread_if_forked
 
 if TYPE_CHECKING:
@@ -75,6 +77,27 @@ class FittedModel:
     def text_reader(self) -> TextReader | None:
         """What makes vectors of documents, or scores: the network, or the encoder alone."""
         return self.encoder if self.network is None else self.network
+
+    @property
+    def vector_reader(self) -> TextReader | None:
+        """What makes the vectors that documents and label texts are compared by.
+
+        A frozen encoder, or that of the network as it has been trained; None without an encoder.
+        """
+        reader = self.text_reader
+        if reader is None or reader.encoder is None:
+            return None
+        if reader.is_frozen:
+            return reader
+        from lightxml.network.text_reader import pooled_reader
+
+        return pooled_reader(reader)
+
+    @property
+    def compares_vectors(self) -> bool:
+        """Whether one of the rankers reads an encoder's vectors."""
+        rankers = () if self.panel is None else self.panel.rankers
+        return any(ranker.name in (Vectors.name, LabelVectors.name) for ranker in rankers)
 
     @property
     def max_length(self) -> int:
@@ -265,8 +288,11 @@ def represented(model: FittedModel, documents: Documents) -> Documents:
         encoded = prediction.summarised(reader, encoded)
         assert encoded.summaries is not None
         vectors = encoded.summaries[:, -1]
-    if model.network is not None:
-        encoded = prediction.represented(model.network, encoded)
+    network = model.network
+    if network is not None and network.trains_encoder and model.compares_vectors:
+        encoded, vectors = prediction.represented_and_pooled(network, encoded)
+    elif network is not None:
+        encoded = prediction.represented(network, encoded)
     return replace(documents, vectors=vectors, encoded=encoded, memo={})
 
 

@@ -24,7 +24,7 @@ class Documents:
     texts : sequence of str, or None
         None where the documents are numbers.
     vectors : ndarray of float16, shape (n_documents, width), or None
-        A frozen encoder's.
+        An encoder's, where a ranker compares them.
     encoded : Any
         What a network reads of them, with a length and `part` as here; None without a network.
     memo : dict

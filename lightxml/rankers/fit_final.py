@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,19 +13,77 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from lightxml.rankers.base import Ranker
+from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.final import (
     FinalRanker,
     Logistic,
     OfScikitLearn,
     mean_of,
 )
-from lightxml.rankers.opinions import Opinions, column_names
-from lightxml.rankers.panel import best
+from lightxml.rankers.held_out import FEWEST, draw_folds
+from lightxml.rankers.opinions import Opinions, column_names, opinions
+from lightxml.rankers.panel import N_PROPOSALS, best
 from lightxml.rankers.sparse import ones_of, values_at
 from lightxml.rankers.trees import Trees, read_out
 
 _N_TREES, _RATE, _N_LEAVES, _SMALLEST_LEAF = 100, 0.08, 8, 50
+
+
+_N_FOLDS_OF_PAIRS = 3  # for calibration
+
+
+def judge(
+    final_ranker: Any,
+    rankers: tuple[Ranker, ...],
+    documents: Documents,
+    y: sp.csr_array,
+    counts: np.ndarray,
+    weights: np.ndarray,
+    rng: np.random.Generator,
+    seed: int,
+    say: Callable[[str], None] = lambda text: None,
+    present: FinalRanker | None = None,
+) -> tuple[FinalRanker, sp.csr_array | None]:
+    """Return a final ranker by what rankers say of documents that they have not learned from.
+
+    Parameters
+    ----------
+    final_ranker : "auto" or a classifier with `predict_proba`
+    rankers : tuple of Ranker
+    documents : Documents
+    y : csr_array, shape (n_documents, n_labels)
+    counts : ndarray of int64, shape (n_labels,)
+        Documents of each label that the rankers have learned from.
+    weights : ndarray of float, shape (n_documents,)
+    rng : numpy Generator
+        It draws the folds.
+    seed : int
+    say : callable
+        It is told what is about to be done.
+    present : FinalRanker or None
+        One that has seen none of the documents: it stays, unless the mean of the precisions at 1, 3
+        and 5 is higher with the new one.
+
+    Returns
+    -------
+    final : FinalRanker
+    scored : csr_array of float32, shape (n_documents, n_labels), or None
+        The logits of final rankers that were not shown the document either. None where the present
+        one stays.
+    """
+    say(f"What the rankers say of {len(documents):,} documents that they have not learned from")
+    said = opinions(rankers, documents, counts, N_PROPOSALS)
+    fold = draw_folds(documents, rng, _N_FOLDS_OF_PAIRS)
+    say(f"The final ranker, from {len(said.columns):,} pairs of document and label")
+    is_small = len(documents) < FEWEST and present is None
+    final, scored = choose_final(
+        final_ranker, rankers, said, y, weights, fold, seed, alone=is_small
+    )
+    if present is not None:
+        before = precision(_scored(said.candidates, present(said.columns)), y, weights)
+        if precision(scored, y, weights) <= before:
+            return present, None
+    return final, scored
 
 
 def choose_final(

@@ -16,7 +16,7 @@ from lightxml.rankers import held_out as drawn
 from lightxml.rankers.base import Documents, Ranker
 from lightxml.rankers.centroids import MOST_NEIGHBORS, Centroids, fit_centroids
 from lightxml.rankers.final import FinalRanker, mean_of
-from lightxml.rankers.fit_final import choose_final
+from lightxml.rankers.fit_final import choose_final, judge
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
 from lightxml.rankers.label_tree import FEWEST_LABELS, LabelTree, fit_label_tree
 from lightxml.rankers.label_vectors import fit_label_vectors
@@ -28,7 +28,6 @@ from lightxml.rankers.sparse import ones_of, stacked
 from lightxml.rankers.vectors import fit_vectors
 
 _N_FOLDS = 5  # where documents are few
-_N_FOLDS_OF_PAIRS = 3  # for calibration
 
 
 # Given a name and what fits, it fits, or returns what was fitted before.
@@ -210,14 +209,8 @@ def fit_panel(
         hidden = drawn.draw_hidden(counts_of(learned.y), rng)
         learned = learned.without(hidden)
     rankers = fit_rankers(learned)
-    say(f"What the rankers say of {len(new):,} documents that they have not learned from")
-    said = opinions(rankers, new, counts_of(learned.y), N_PROPOSALS)
-    fold = drawn.draw_folds(new, rng, _N_FOLDS_OF_PAIRS)
-    is_small = len(new) < drawn.FEWEST
-    say(f"The final ranker, from {len(said.columns):,} pairs of document and label")
-    final, scored = choose_final(
-        final_ranker, rankers, said, y_new, weights_new, fold, seed, alone=is_small
-    )
+    counts = counts_of(learned.y)
+    final, scored = judge(final_ranker, rankers, new, y_new, counts, weights_new, rng, seed, say)
     joined = hidden if validation else np.union1d(hidden, np.unique(y_new.indices))
     rankers = _join(rankers, training, joined)
     return Fitted(_panel(training, rankers, final), scored, y_new)

@@ -273,31 +273,34 @@ def products_at(
     candidates : csr_array, shape (n_documents, n_labels)
     """
     products = np.empty(candidates.nnz, dtype=np.float32)
-    x = np.zeros(weights.shape[1], dtype=np.float32)
-    columns = by_feature.T
     costs = row_sums(np.diff(by_feature.indptr)[rows.indices].astype(np.int64), rows.indptr)
-    single = np.ones(len(costs), dtype=bool)
+    is_long = costs > _FEW_PRODUCTS
     used = np.unique(candidates.indices)
     if candidates.nnz >= _SHARED * len(used):
         # Labels that many of the documents share: each label's row is picked once. The sums are
-        # those of a long text below, in the same order.
-        single = costs <= _FEW_PRODUCTS
-        of_used = sp.csr_array(weights[used] @ sp.csr_array(rows[~single].T)).toarray()
-        pair = np.repeat(~single, np.diff(candidates.indptr))
-        row = np.repeat(np.cumsum(~single) - 1, np.diff(candidates.indptr))[pair]
+        # those below, in the same order.
+        of_used = sp.csr_array(weights[used] @ sp.csr_array(rows[is_long].T)).toarray()
+        pair = np.repeat(is_long, np.diff(candidates.indptr))
+        row = np.repeat(np.cumsum(is_long) - 1, np.diff(candidates.indptr))[pair]
         products[pair] = of_used[np.searchsorted(used, candidates.indices[pair]), row]
-    for i in np.flatnonzero(single).tolist():
-        own = slice(rows.indptr[i], rows.indptr[i + 1])
-        features, values = rows.indices[own], rows.data[own]
+    else:
+        x = np.zeros(weights.shape[1], dtype=np.float32)
+        for i in np.flatnonzero(is_long).tolist():
+            own = slice(rows.indptr[i], rows.indptr[i + 1])
+            some = slice(candidates.indptr[i], candidates.indptr[i + 1])
+            x[rows.indices[own]] = rows.data[own]
+            products[some] = weights[candidates.indices[some]] @ x
+            x[rows.indices[own]] = 0
+    # Of short texts with all labels: that is less work than to pick the labels' rows.
+    short = np.flatnonzero(~is_long)
+    found = sp.csr_array(rows[short] @ by_feature)
+    of_all = np.zeros(weights.shape[0], dtype=np.float32)
+    for place, i in enumerate(short.tolist()):
+        own = slice(found.indptr[place], found.indptr[place + 1])
         some = slice(candidates.indptr[i], candidates.indptr[i + 1])
-        labels = candidates.indices[some]
-        if costs[i] <= _FEW_PRODUCTS:
-            # Of a short text with all labels: that is less work than to pick the labels' rows.
-            products[some] = (columns[:, features] @ values)[labels]
-        else:
-            x[features] = values
-            products[some] = weights[labels] @ x
-            x[features] = 0
+        of_all[found.indices[own]] = found.data[own]
+        products[some] = of_all[candidates.indices[some]]
+        of_all[found.indices[own]] = 0
     return products
 
 

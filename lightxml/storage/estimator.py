@@ -19,6 +19,7 @@ from lightxml.storage import audited, rankers
 from lightxml.storage.model import own_classifier, pack_model, unpack_model
 from lightxml.storage.reading import blob_of, errors_of, joined, manifest_errors, split
 from lightxml.storage.vectorizers import check_vectorizer, pack_vectorizer, unpack_vectorizer
+from lightxml.version import __version__
 
 _CLASSES, _NAMES = "classes.safetensors", "feature_names.safetensors"
 _LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy")
@@ -59,7 +60,7 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
     manifest = {
         "estimator": estimator,
         "versions": {
-            "lightxml": version("lightxml"),
+            "lightxml": __version__,
             # As installed: to import them would take long where there is no network.
             **{name: version(name).split("+")[0] for name in _LIBRARIES},
         },
@@ -172,7 +173,7 @@ def _check_version(manifest: dict[str, Any]) -> None:
     if unknown := manifest["params"].keys() - ARGUMENTS.keys():
         raise BundleError(
             f"{RECORD}: has the argument {min(unknown)[:100]!r}, which lightxml "
-            f"{version('lightxml')} does not know; it was saved by lightxml "
+            f"{__version__} does not know; it was saved by lightxml "
             f"{str((manifest.get('versions') or {}).get('lightxml'))[:20]}. Upgrade lightxml."
         )
 

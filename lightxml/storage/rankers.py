@@ -191,7 +191,7 @@ def _check_settings(
     name = settings["name"]
     expected = {"n_labels": n_labels, "n_features": n_features}
     if name in (Vectors.name, LabelVectors.name):
-        if reader is None or not reader.is_frozen:
+        if reader is None or reader.encoder is None:
             raise ValueError(f"its ranker {name} has no encoder that makes them")
         expected["width"] = reader.encoder.config.hidden_size
     for key, value in expected.items():

@@ -44,9 +44,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     summarise = TextReader.summarise
 
-    def watch(network: TextReader, batch: Any) -> torch.Tensor:
+    def watch(network: TextReader, batch: Any, **how: bool) -> torch.Tensor:
         sizes.append(len(batch.input_ids))
-        return summarise(network, batch)
+        return summarise(network, batch, **how)
 
     monkeypatch.setattr(TextReader, "summarise", watch)
     return sizes

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,20 @@ def rows(folder: Path) -> dict[str, str]:
 
 def test_the_defaults_are_those_of_the_classifier():
     assert LightXMLClassifier().get_params() == DEFAULTS
+
+
+def test_a_model_is_saved_by_sources_that_nobody_installed(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def installed(name: str) -> str:
+        if name == "lightxml":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("importlib.metadata.version", installed)
+    monkeypatch.setattr("lightxml.storage.estimator.version", installed)
+    lightxml.load(saved, "cpu").save(tmp_path / "model")
+    assert rows(tmp_path / "model")["format"] == f"3, saved by lightxml {lightxml.__version__}"
 
 
 def test_it_says_what_the_model_is(saved: Path):

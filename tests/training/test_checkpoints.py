@@ -183,7 +183,12 @@ def test_a_stopped_fit_of_several_rankers_goes_on_too(
     with stop_after(5):
         model.fit(X, y)
     assert_equal(model.fit(X, y), expected, X)
-    assert [ranker.name for ranker in model.rankers_] == ["linear", "neighbors", "network"]
+    assert [ranker.name for ranker in model.rankers_] == [
+        "linear",
+        "neighbors",
+        "vectors",
+        "network",
+    ]
     assert subfolders(tmp_path) == []
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "lightxml"
 
 # A package imports itself and what stands before it in this table, on an earlier line.
 FLOORS = [
-    {"exceptions", "presets", "arguments", "rankers"},
+    {"exceptions", "presets", "arguments", "rankers", "version"},
     {"data"},
     {"metrics"},
     {"files", "clustering", "plot", "runtime"},

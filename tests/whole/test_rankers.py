@@ -21,8 +21,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from lightxml import LightXMLClassifier, LightXMLEnsemble, load
 from lightxml.fitting import network, rankers
 from lightxml.metrics import propensities
+from lightxml.predicting.fitted import represented
 from lightxml.rankers.final import LOWEST, Mean, OfScikitLearn
 from lightxml.rankers.fit_panel import fit_panel
+from lightxml.rankers.vectors import directions
 from tests.network.test_encoders import save_pretrained
 from tests.predicting.test_frozen import encoded  # noqa: F401
 
@@ -160,6 +162,39 @@ def test_a_frozen_encoder_is_compared_by_without_a_network(
         assert other.tokenizer_.to_str() == model.tokenizer_.to_str()
 
 
+@pytest.mark.parametrize("given", [{}, {"X_val": X_NEW, "y_val": Y_NEW}])
+def test_a_trained_encoders_vectors_are_compared_as_training_leaves_them(
+    make_classifier: Make,
+    tmp_path: Path,
+    encoded: list[int],  # noqa: F811
+    given: dict[str, Any],
+) -> None:
+    model = make_classifier(features=TfidfVectorizer(), feature_dim=8, rankers="auto", max_epochs=1)
+    model.fit(X, Y, label_texts=LABEL_TEXTS, **given)
+    assert names(model)[2:] == ["vectors", "label_texts", "label_vectors", "network"]
+    of_encoder = model.network_.encoder
+    assert all(weight.requires_grad for weight in of_encoder.parameters())
+    encoded.clear()
+    labels, scores = model.predict_topk(X_NEW, 3, return_scores=True)
+    assert sum(encoded) == len(X_NEW), "both in one pass"
+    by_vectors = ranker(model, "vectors")
+    read = represented(model._model, model._read(X))
+    expected = directions(read.vectors, by_vectors.centre)
+    np.testing.assert_allclose(by_vectors.keys, expected, atol=2e-3)  # float16
+    model.save(tmp_path / "model")
+    for other in (load(tmp_path / "model", "cpu"), pickle.loads(pickle.dumps(model))):
+        again, its_scores = other.predict_topk(X_NEW, 3, return_scores=True)
+        np.testing.assert_array_equal(again, labels)
+        np.testing.assert_array_equal(its_scores, scores)
+
+
+def test_neighbors_by_a_trained_encoders_vectors_need_no_features(make_classifier: Make) -> None:
+    model = make_classifier(rankers=("neighbors", "network"), max_epochs=1).fit(X, Y)
+    assert names(model) == ["vectors", "network"]
+    model.partial_fit(X_NEW, Y_NEW)
+    assert len(ranker(model, "vectors").keys) == len(X) + len(X_NEW)
+
+
 def test_its_vectors_alone_rank_and_memory_keeps_them(
     tmp_path: Path,
     encoded: list[int],  # noqa: F811
@@ -252,8 +287,6 @@ def test_labels_of_a_numeric_matrix_are_described_by_its_columns() -> None:
         ({"final_ranker": "best"}, {}, TypeError, "final_ranker is 'best'; expected 'auto', None"),
         ({"features": None, "encoder": "tiny", "rankers": ("linear", "network")}, {}, ValueError,
          r"rankers has 'linear', which needs sparse features: pass features=TfidfVectorizer\(\)"),
-        ({"features": None, "encoder": "tiny", "rankers": ("neighbors", "network")}, {},
-         ValueError, "rankers has 'neighbors', which needs sparse features, or a frozen encoder"),
         ({"rankers": ("linear", "label_texts")}, {}, ValueError,
          "rankers has 'label_texts', which needs the texts of labels: pass label_texts to fit"),
         ({"rankers": ("linear",)}, {"label_texts": [f"t{j}" for j in range(N_LABELS)]},
@@ -273,6 +306,12 @@ def test_what_does_not_go_together_is_named_before_the_expensive_part(
         monkeypatch.setattr(f"lightxml.fitting.{name}", lambda *args: pytest.fail("it was fitted"))
     with pytest.raises(error, match=message):
         words().set_params(**params).fit(X, MATRIX, **given)
+
+
+def test_neighbors_of_a_dense_matrix_are_refused() -> None:
+    model = LightXMLClassifier(None, rankers=("neighbors", "network"))
+    with pytest.raises(ValueError, match="'neighbors', which needs sparse features, or an encod"):
+        model.fit(plain_rows().toarray(), MATRIX)
 
 
 def test_a_numeric_matrix_takes_no_texts_of_labels() -> None:
@@ -325,7 +364,7 @@ def test_a_network_never_learns_the_documents_held_out(
         features=TfidfVectorizer(), feature_dim=16, rankers="auto", max_epochs=1,
         validation_fraction=30,
     ).fit(texts, MATRIX)  # fmt: skip
-    assert names(model) == ["linear", "neighbors", "network"]
+    assert names(model) == ["linear", "neighbors", "vectors", "network"]
     kept = set(range(N_DOCUMENTS)) - set(held_out[0].tolist())
     assert [int(text.rpartition("number")[2]) for text in learned[0]] == sorted(kept)
     assert ranker(model, "neighbors").rows.shape[0] == N_DOCUMENTS

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -70,6 +71,25 @@ def test_an_estimator_that_is_not_fitted_is_fitted() -> None:
     model = words().partial_fit(X, Y)
     expected = words().fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(MORE), expected.predict_proba(MORE))
+
+
+@pytest.mark.parametrize(("n", "is_better"), [(249, False), (250, True)])
+def test_enough_new_documents_change_what_weighs_the_rankers_where_that_ranks_better(
+    n: int, is_better: bool
+) -> None:
+    texts, labels = draw(n, 3)
+    says_nothing = words(final_ranker=DummyClassifier()).fit(X, Y)
+    first, threshold = says_nothing.final_ranker_, says_nothing.threshold_
+    model = says_nothing.set_params(final_ranker="auto").partial_fit(texts, labels)
+    assert (model.final_ranker_ is not first) == (model.threshold_ != threshold) == is_better
+    new, true = draw(36, 4)
+    right = np.mean([a == b for a, (b,) in zip(best(model, new), true, strict=True)])
+    assert (right > 0.8) == is_better
+    model = words().fit(X, Y)  # ranks them as well as can be
+    first, threshold = model.final_ranker_, model.threshold_
+    model.partial_fit(texts, labels)
+    assert model.final_ranker_ is first
+    assert model.threshold_ == threshold
 
 
 def test_words_that_come_with_new_documents_are_learned() -> None:
