@@ -221,6 +221,8 @@ A_FROZEN_ENCODER = Need("a frozen encoder", lambda s: s.has_encoder and not s.tr
 A_TRAINED_ENCODER = Need("a trained encoder", lambda s: s.trains_encoder,
                          "Pass head_learning_rate, which is for all else")  # fmt: skip
 A_NETWORK = Need("a network", lambda s: s.has_network, "Pass an encoder, or rankers=('network',)")
+A_NETWORK_TO_GO_ON = Need("a network", lambda s: s.has_network,
+                          "Call partial_fit to add documents to other rankers")  # fmt: skip
 A_NETWORK_OF_TEXT = Need("a network that reads an encoder",
                          lambda s: s.has_encoder and s.has_network,
                          "Pass an encoder, and rankers='auto' or with 'network'")  # fmt: skip
@@ -348,6 +350,7 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
         Argument("schedule", "linear", choice("linear", "constant"), A_NETWORK),
         Argument("swa_start", 0.5, FRACTION | NONE, A_NETWORK),
         Argument("swa_every", "auto", whole(1) | AUTO, AN_AVERAGE),
+        Argument("warm_start", False, FLAG, A_NETWORK_TO_GO_ON),
     ),
     "when it ends": (
         Argument("early_stopping", False, FLAG, A_NETWORK),

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from joblib import Memory
 from scipy.special import expit
+from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from lightxml.arguments import ARGUMENTS
@@ -162,6 +163,14 @@ class LightXMLClassifier(TopKEstimator):
     swa_every : int or "auto", default="auto"
         Steps between two additions to that mean; ``"auto"``: ten an epoch, and one without a
         trained encoder.
+    warm_start : bool, default=False
+        The next `fit` goes on from the network of the last one, of `load` and of a pickle too, as
+        in scikit-learn: vectorizer, tokenizer, encoder, embeddings, label clusters and the weights
+        of labels that are still there are its start, and new words and labels join them.
+        `max_epochs` come on top, with a new schedule; all other rankers, the final one and the
+        threshold are fitted anew (docs/updating.md). Both networks are in memory meanwhile.
+        ``"auto"`` is then what the network has; what asks for another form of it is an error. The
+        first fit is as ever.
     early_stopping : bool, default=False
         End the training when it no longer helps, and keep the weights of the best epoch: by P@5
         of validation documents, scored with the averaged weights (P@3 with 4 or 5 labels, P@1
@@ -259,6 +268,8 @@ class LightXMLClassifier(TopKEstimator):
     array([['dog']], dtype=object)
     """
 
+    _model: FittedModel
+
     def __init__(
         self,
         encoder: str | os.PathLike[str] | EncoderConfig | None = "auto",
@@ -289,6 +300,7 @@ class LightXMLClassifier(TopKEstimator):
         schedule: Literal["linear", "constant"] = "linear",
         swa_start: float | None = 0.5,
         swa_every: int | Literal["auto"] = "auto",
+        warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float | Literal["auto"] = "auto",
         n_iter_no_change: int = 3,
@@ -328,6 +340,7 @@ class LightXMLClassifier(TopKEstimator):
         self.schedule = schedule
         self.swa_start = swa_start
         self.swa_every = swa_every
+        self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -352,7 +365,11 @@ class LightXMLClassifier(TopKEstimator):
     ) -> Self:
         """Learn to rank labels for documents.
 
-        An exception leaves a previous fit as it was.
+        An exception leaves a previous fit as it was. With ``warm_start=True`` the network goes on
+        from a previous fit. `classes_` are those of this `y` and these `label_texts`: labels that
+        are new begin as in any fit, and labels that are gone are forgotten. Documents held out of
+        `X` may then be some that the network has learned from, and what it says of them is believed
+        too much: pass `X_val`.
 
         Parameters
         ----------
@@ -431,7 +448,9 @@ class LightXMLClassifier(TopKEstimator):
 
         params = self.get_params(deep=False)
         storage.warn_if_unsavable(params)
-        self._model = fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight)
+        earlier = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
+        model = fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight, earlier)
+        self._model = replace(model, given=_not_seen(params))
         if (own := own_classifier(self._model)) is not None:  # of trees, only the fitted ones tell
             storage.warn_if_unsavable({**params, "features": None, "final_ranker": own})
         return self
@@ -640,7 +659,7 @@ class LightXMLClassifier(TopKEstimator):
         except (TypeError, ValueError) as error:
             raise BundleError(f"{RECORD}: its arguments are wrong ({error}).") from error
         place(fitted, estimator.precision, device)
-        estimator._model = fitted
+        estimator._model = replace(fitted, given=_not_seen(estimator.get_params(deep=False)))
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:
@@ -663,3 +682,9 @@ class LightXMLClassifier(TopKEstimator):
         except ValueError:  # trained on a device that this machine lacks
             place(fitted, self.precision, "auto")
         self._model = fitted
+
+
+def _not_seen(params: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the arguments that do not show in a fitted model, for a fit that goes on."""
+    names = ("encoder", "label_clusters", "propensity_weight")
+    return {name: clone(params[name], safe=False) for name in names}

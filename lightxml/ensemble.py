@@ -21,7 +21,7 @@ from lightxml.arguments import ARGUMENTS, whole
 from lightxml.base import TopKEstimator
 from lightxml.classifier import LightXMLClassifier
 from lightxml.data.random import RandomState, draw_seed
-from lightxml.exceptions import BundleError, CheckpointError
+from lightxml.exceptions import BundleError, CheckpointError, warn
 from lightxml.files.bundle import RECORD, Bundle, join, split
 from lightxml.files.load import load_bundle
 from lightxml.files.strict_json import parse_json
@@ -132,11 +132,17 @@ class LightXMLEnsemble(TopKEstimator):
             If an argument, a document or a label is not what is expected; the message names it.
         EncoderUnavailableError, NonFiniteLossError
             As `LightXMLClassifier.fit`.
+
+        Warns
+        -----
+        UserWarning
+            If a member has ``warm_start=True``, and as `LightXMLClassifier.fit`.
         """
         members = self._make_members()
         seed_file = self._seed_file()
         if seed_file is not None:
             members = self._make_members(kept_seed(seed_file))
+        self._warn_of_warm_start(members)
         folders: list[Path] = []
         for member in members:
             member._fit(X, y, label_texts, X_val, y_val, folders, sample_weight)
@@ -147,6 +153,17 @@ class LightXMLEnsemble(TopKEstimator):
             if seed_file is not None:
                 seed_file.unlink(missing_ok=True)
         return self
+
+    def _warn_of_warm_start(self, members: list[LightXMLClassifier]) -> None:
+        for i, member in enumerate(members):
+            if member.warm_start:
+                name = "estimator" if self.estimators is None else f"estimators[{i}]"
+                warn(
+                    f"{name}: warm_start=True has no effect in an ensemble, whose members are "
+                    "clones and fitted anew. Leave warm_start out; a LightXMLClassifier by itself "
+                    "goes on."
+                )
+                return
 
     def _seed_file(self) -> Path | None:
         """Return where this ensemble's seed is kept until it is done.

@@ -2,12 +2,15 @@
 
     python updating.py FOLDER [--texts] [--validation] [--each] [--seed N] [--results FILE]
     python updating.py FOLDER --held-out-labels 500 [--of 2000] [--validation]
+    python updating.py FOLDER --warm-start [--share 0.25] [--validation]
 
 First: fit on half of the training part, shuffled by the seed, then `partial_fit` with the rest in
 five parts; P@k after each, and of a new fit on the same documents (after the last; `--each`: after
 each). Second: of the rarest labels that have a document, some are taken out of training altogether
 and added by their names with `add_labels`; the recall at 5 of the documents that have them,
 before, after, and of a model that was fitted with them. Words alone, one process, a line of JSON.
+Third: the network alone, on words: fit on half, then on all with `warm_start=True` and a share of
+the epochs, beside fits from the beginning with all epochs and with so few.
 """
 
 from __future__ import annotations
@@ -113,15 +116,48 @@ def labels_by_name(X: list[str], y: Labels, new: Any, names: Any, options: Any) 
     return found
 
 
+def network_goes_on(X: list[str], y: Labels, new: Any, names: Any, options: Any) -> dict[str, Any]:
+    """Fit a network on half, go on with all, and fit anew beside it."""
+    order = np.random.RandomState(options.seed).permutation(len(X))
+    X, y = [X[i] for i in order], [y[i] for i in order]
+    half = len(X) // 2
+    found: dict[str, Any] = {}
+
+    def fit(name: str, model: Any, n: int, epochs: int | str) -> Any:
+        cpu = time.process_time()
+        model.set_params(max_epochs=epochs).fit(X[:n], y[:n])
+        seconds = round(time.process_time() - cpu, 1)
+        found[name] = {
+            "documents": n, "epochs": model.n_iter_, "precision": precision(model, *new),
+            "CPU s": seconds, "labels": len(model.classes_),
+        }  # fmt: skip
+        print(json.dumps({name: found[name]}), flush=True)
+        return model
+
+    def begin() -> Any:
+        features = vectorizer(pairs=False)
+        return LightXMLClassifier(
+            None, features=features, rankers=("network",), random_state=options.seed
+        )
+
+    whole = fit("fit on all", begin(), len(X), "auto")
+    few = max(1, round(options.share * whole.n_iter_))
+    model = fit("fit on half", begin(), half, "auto")
+    fit("warm fit on all", model.set_params(warm_start=True), len(X), few)
+    fit("fit on all, as few epochs", begin(), len(X), few)
+    return {"rows": found}
+
+
 def main() -> None:
     """Measure, and print and append a line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--held-out-labels", type=int, default=0)
     parser.add_argument("--of", type=int, default=2000)
+    parser.add_argument("--share", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path)
-    for flag in ("--texts", "--validation", "--each", "--punctuation"):
+    for flag in ("--texts", "--validation", "--each", "--punctuation", "--warm-start"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     X, y = part(options.folder, "train")
@@ -135,6 +171,8 @@ def main() -> None:
     if options.texts or options.held_out_labels:
         names = names_of(options.folder, punctuation=options.punctuation)
     measure = labels_by_name if options.held_out_labels else more_documents
+    if options.warm_start:
+        measure = network_goes_on
     row = {
         **{name: v for name, v in vars(options).items() if name not in ("results", "folder")},
         "folder": options.folder.name, **measure(X, y, new, names, options), "machine": machine(),

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 
-def with_new_words(vectorizer: Any, texts: Sequence[str], n_documents: int) -> Any:
+def with_words_of(vectorizer: Any, texts: Sequence[str]) -> Any:
+    """Return a vectorizer that also knows the words that a new fit would choose.
+
+    Of the documents of a new fit, that is: here `min_df` and `max_df` count. Otherwise as
+    `with_new_words`.
+
+    Parameters
+    ----------
+    vectorizer : fitted transformer
+    texts : sequence of str
+    """
+    if type(vectorizer) not in (TfidfVectorizer, CountVectorizer):
+        return vectorizer
+    if vectorizer.vocabulary is not None:
+        return vectorizer
+    try:
+        chosen = clone(vectorizer).fit(texts).vocabulary_
+    except ValueError:  # no word is left, and none is needed: some are known
+        return vectorizer
+    return with_new_words(vectorizer, texts, len(texts), chosen)
+
+
+def with_new_words(
+    vectorizer: Any,
+    texts: Sequence[str],
+    n_documents: int,
+    words: Collection[str] | None = None,
+) -> Any:
     """Return a vectorizer that also knows words which come with new documents.
 
     They get columns behind the others, which stay as they are, with their idf: what was learned
@@ -27,6 +55,8 @@ def with_new_words(vectorizer: Any, texts: Sequence[str], n_documents: int) -> A
     texts : sequence of str
     n_documents : int
         Earlier documents and these.
+    words : collection of str, or None
+        Those that may be learned; None: all.
     """
     if type(vectorizer) not in (TfidfVectorizer, CountVectorizer):
         return vectorizer
@@ -37,7 +67,8 @@ def with_new_words(vectorizer: Any, texts: Sequence[str], n_documents: int) -> A
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(set(analyze(text)))
-    new = sorted(word for word in counts if word not in known)
+    may = counts if words is None else words
+    new = sorted(word for word in counts if word in may and word not in known)
     if vectorizer.max_features is not None:
         room = max(vectorizer.max_features - len(known), 0)
         new = sorted(sorted(new, key=lambda word: -counts[word])[:room])

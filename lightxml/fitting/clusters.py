@@ -103,17 +103,39 @@ def cluster_labels(
     if not decisions.wants_clusters(params, n_labels):
         return None
     given = params["label_clusters"]
-    matrix = inputs.matrix
-    if matrix is None and isinstance(given, (bool, np.bool_, str, BaseEstimator)):
-        matrix = sp.csr_array(TfidfVectorizer(sublinear_tf=True).fit_transform(inputs.texts))
+    reads = isinstance(given, (bool, np.bool_, str, BaseEstimator))
     clusters = make_label_clusters(
         True if isinstance(given, (str, np.bool_)) else given,
-        matrix,
+        matrix_of(inputs) if reads else inputs.matrix,
         labels.matrix,
         max_cluster_size=params["max_cluster_size"],
         random_state=seed,
         n_jobs=params["n_jobs"],
     )
+    check_sizes(params, clusters)
+    return clusters
+
+
+def matrix_of(inputs: Inputs) -> FeatureMatrix:
+    """Return the features of documents; of documents without, TF-IDF of their words."""
+    if inputs.matrix is not None:
+        return inputs.matrix
+    return sp.csr_array(TfidfVectorizer(sublinear_tf=True).fit_transform(inputs.texts))
+
+
+def check_sizes(params: dict[str, Any], clusters: np.ndarray) -> None:
+    """Hold the arguments about candidates against the clusters that there are.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many labels outside of a document's clusters as are to be drawn.
+
+    Warns
+    -----
+    UserWarning
+        If there are not so many clusters as are to be candidates.
+    """
     sizes = np.sort(np.bincount(clusters))[::-1]
     n_taken, n_random = params["n_candidate_clusters"], params["n_random_negatives"]
     if n_taken > len(sizes):
@@ -127,7 +149,6 @@ def cluster_labels(
             f"n_random_negatives={n_random} is more than the {n_left} labels that are left beside "
             f"{n_taken} clusters of {sizes[0]}. Lower it, or n_candidate_clusters."
         )
-    return clusters
 
 
 def check_given_clusters(label_clusters: Any, n_labels: int) -> None:

@@ -75,12 +75,18 @@ def setting(
     has_features: bool,
     rankers: tuple[str, ...],
     has_validation: bool,
+    has_clusters: bool | None = None,
 ) -> Setting:
-    """Return what the arguments' effects depend on."""
+    """Return what the arguments' effects depend on.
+
+    `has_clusters` is told where a fit goes on with a network, whose clusters take new labels in.
+    """
     trains_encoder = has_encoder and not params["freeze_encoder"]
     has_network = "network" in rankers
-    has_clusters = has_network and wants_clusters(params, y.shape[1])
-    given = params["label_clusters"]
+    goes_on = has_clusters is not None
+    if has_clusters is None:
+        has_clusters = has_network and wants_clusters(params, y.shape[1])
+    says_how = isinstance(params["label_clusters"], (bool, np.bool_, str))
     has_final_ranker = rankers != ("network",)
     learns_final_ranker = has_final_ranker and params["final_ranker"] is not None
     stops_early = bool(params["early_stopping"])
@@ -90,7 +96,7 @@ def setting(
         has_features=has_features,
         has_network=has_network,
         has_clusters=has_clusters,
-        makes_clusters=has_clusters and isinstance(given, (bool, np.bool_, str)),
+        makes_clusters=has_clusters and (goes_on or says_how),
         fits_linear="linear" in rankers,
         averages=params["swa_start"] is not None,
         stops_early=stops_early,

@@ -20,7 +20,8 @@ TextsOrRows: TypeAlias = tuple[tuple[str, ...], ...] | sp.csr_array | None
 
 # Where and how noisily a fit runs, what it keeps on disk; the random state is told as a seed.
 _LEFT_OUT = {name for name, argument in ARGUMENTS.items() if not argument.changes_result}
-_LEFT_OUT |= {"random_state"}
+# A fit that goes on is told by the weights that it goes on from: without, it is any other fit.
+_LEFT_OUT |= {"random_state", "warm_start"}
 # Chosen at the end, of what no checkpoint holds: with another, a fit goes on all the same.
 _CHOSEN_LAST = {"threshold"}
 
@@ -33,6 +34,7 @@ def fingerprint(
     validation: tuple[list[str] | FeatureMatrix, sp.csr_array] | None,
     label_texts: TextsOrRows = None,
     sample_weight: np.ndarray | None = None,
+    start: str | None = None,
 ) -> str:
     """Return the name of a fit: the same for the same arguments and data, 32 hex digits.
 
@@ -49,6 +51,8 @@ def fingerprint(
     validation : documents and labels in the same forms, or None
     label_texts : tuple of tuples of str, csr_array or None
     sample_weight : ndarray of float64, shape (n_documents,), or None
+    start : str or None
+        What tells the weights that a network goes on from; None: it begins anew.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def fingerprint(
         if hasattr(told[name], "get_params"):
             told[name] = clone(told[name])
     try:
-        arguments = joblib.hash((told, seed))
+        arguments = joblib.hash((told, seed)) + (start or "")
     except Exception as error:  # whatever pickle raises for what it cannot take
         raise TypeError(
             "checkpoint_dir needs arguments whose content can be told, so that a fit finds its own "

@@ -26,6 +26,7 @@ def fit_model(
     label_texts: Any = None,
     kept: list[Path] | None = None,
     sample_weight: Any = None,
+    earlier: FittedModel | None = None,
 ) -> FittedModel:
     """Check arguments and data, train the network, fit the rankers and the final one.
 
@@ -37,6 +38,8 @@ def fit_model(
         As `LightXMLClassifier.fit` takes them, with its errors.
     kept : list of Path, optional
         Where it is given, the checkpoints stay, and their folder is added to it.
+    earlier : FittedModel, optional
+        Of the last fit, from which a network is to go on. It stays as it is.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def fit_model(
         If a GPU's memory is not enough; what the fit held there is free again.
     """
     try:
-        return _fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight)
+        return _fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight, earlier)
     except _out_of_memory() as error:
         # The frames that the error came through hold the network and the batch.
         traceback.clear_frames(error.__traceback__)
@@ -71,12 +74,13 @@ def _fit_model(
     label_texts: Any,
     kept: list[Path] | None,
     sample_weight: Any,
+    earlier: FittedModel | None,
 ) -> FittedModel:
     decisions.check_params(params)
     with joined(params["device"]) as ranks:
         if not ranks.is_first:
             params = {**params, "verbose": 0}
-        task = check_task(params, X, y, X_val, y_val, label_texts, sample_weight, ranks)
+        task = check_task(params, X, y, X_val, y_val, label_texts, sample_weight, ranks, earlier)
         seed = ranks.from_first(lambda: draw_seed(params["random_state"]))
         with checkpoints_of(task, seed, kept) as checkpoints:
             if checkpoints is not None:

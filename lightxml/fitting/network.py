@@ -8,14 +8,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from lightxml.data.documents import EncodedDocuments, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import Labels
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import cluster_labels
+from lightxml.fitting.continued import go_on
 from lightxml.fitting.footprint import warn_if_short
+from lightxml.fitting.joined_clusters import clusters_with_new
 from lightxml.fitting.measurement import Measurement, lift
 from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
@@ -58,7 +59,7 @@ class Trained:
 def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
     """Learn what LightXML's network alone is to rank."""
     task = with_held_out(task, seed)
-    inputs = task.reader.fit(task.inputs)
+    task, inputs = task.read()
     weight = float(task.params["propensity_weight"])
     preferred = preference(task.labels.matrix, weight) if weight else None
     model = fit_network(task, inputs, seed, checkpoints, preferred).model
@@ -92,12 +93,15 @@ def fit_network(
     )
     params = {**task.params, "accumulate": int(batches)}
     with seeded(seed, device):
-        model = build(params, task.reader, inputs, task.labels, clusters)
+        if task.start is None:
+            model = build(params, task.reader, inputs, task.labels, clusters)
+        else:
+            model = go_on(params, task.start, task.reader, inputs, task.labels, clusters)
         place(model, params["precision"], device)
     network = model.network
     assert network is not None
     documents = encoded(model, inputs, params, task.ranks)
-    start(network, documents, task.labels.matrix)
+    begin_labels(network, documents, task)
     new = after_epoch = None
     if task.validation is not None:
         new = encoded(model, task.reader.featurize(task.validation[0]), params, task.ranks)
@@ -132,12 +136,20 @@ def clusters_of(
     """Return each label's cluster, of this fit's checkpoint if it has them; None without."""
     clusters = kept.get("clusters")
     if clusters is None:
-        clusters = task.ranks.from_first(
-            lambda: cluster_labels(task.params, inputs, task.labels, seed)
-        )
+        clusters = task.ranks.from_first(lambda: _clusters(task, inputs, seed))
     if clusters is not None:
         kept["clusters"] = clusters
     return clusters
+
+
+def _clusters(task: Task, inputs: Inputs, seed: int) -> np.ndarray | None:
+    if task.start is None:
+        return cluster_labels(task.params, inputs, task.labels, seed)
+    earlier, source = task.start.network.head.label_clusters, task.start.source
+    if earlier is None:
+        return None
+    kept = np.where(source < 0, -1, earlier[source])
+    return clusters_with_new(task.params, inputs, task.labels, kept, seed)
 
 
 def build(
@@ -219,14 +231,19 @@ def vectors_of(
     return found[:, -1].copy()  # and the layers' vectors go
 
 
-def start(network: LightXMLNetwork, documents: EncodedDocuments, y: sp.csr_array) -> None:
-    """Give the network what it takes from the training documents before the first step."""
-    if network.standardise is not None:
+def begin_labels(network: LightXMLNetwork, documents: EncodedDocuments, task: Task) -> None:
+    """Give the network what it takes from the training documents before the first step.
+
+    Of one that goes on, this is where new labels begin.
+    """
+    new = None if task.start is None else np.flatnonzero(task.start.source < 0)
+    if network.standardise is not None and new is None:
         assert documents.summaries is not None
         network.standardise.fit(documents.summaries[:, : network.n_feature_layers])
     if not network.trains_encoder:
         # The encoder's later changes would take the labels' first directions away again.
-        network.head.start(lambda: prediction.representations(network, documents), y)
+        y = task.labels.matrix
+        network.head.start(lambda: prediction.representations(network, documents), y, new)
 
 
 def train_network(

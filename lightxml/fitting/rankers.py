@@ -42,7 +42,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     where its encoder is frozen, are read by the rankers.
     """
     params, y = task.params, task.labels.matrix
-    inputs = task.reader.fit(task.inputs)
+    task, inputs = task.read()
     documents, new = as_read(inputs), None
     held = held_out_rows(task, documents, seed)
     if held is not None:

@@ -14,12 +14,15 @@ from lightxml.data.inputs import Inputs, Reader, reader_of
 from lightxml.data.label_texts import check_label_rows, check_label_texts
 from lightxml.data.labels import Labels, encode
 from lightxml.data.matrices import FeatureMatrix
+from lightxml.data.vocabulary import with_words_of
 from lightxml.data.weights import check_sample_weight, without_weightless
 from lightxml.exceptions import warn
 from lightxml.fitting import decisions
 from lightxml.fitting.clusters import check_given_clusters
 from lightxml.fitting.fingerprints import common_ground, fingerprint
 from lightxml.fitting.validation import Validation, check_validation
+from lightxml.fitting.warm import Start, start_of
+from lightxml.predicting.fitted import FittedModel
 from lightxml.runtime.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ class Task:
         Above 0: documents of weight 0 are none of `inputs`. None: 1 each.
     ranks : Ranks
         The processes that train together.
+    start : Start or None
+        What the network goes on from; None: it begins anew.
     """
 
     params: dict[str, Any]
@@ -59,6 +64,28 @@ class Task:
     label_texts: tuple[tuple[str, ...], ...] | sp.csr_array | None
     sample_weight: np.ndarray | None
     ranks: Ranks
+    start: Start | None = None
+
+    def read(self) -> tuple[Task, Inputs]:
+        """Give the training documents their features, by a vectorizer that is fitted on them.
+
+        Where a network goes on, which knows the columns of the last fit, its vectorizer stays, and
+        has new words behind the others.
+
+        Returns
+        -------
+        task : Task
+            With this vectorizer.
+        inputs : Inputs
+        """
+        if self.start is None:
+            return self, self.reader.fit(self.inputs)
+        reader = self.reader
+        if reader.vectorizer is not None:
+            assert self.inputs.texts is not None
+            vectorizer = with_words_of(reader.vectorizer, self.inputs.texts)
+            reader = replace(reader, vectorizer=vectorizer)
+        return replace(self, reader=reader), reader.featurize(self.inputs)
 
     def only(self, rows: np.ndarray) -> Task:
         """Return the task with the labels and weights of these documents.
@@ -79,8 +106,12 @@ def check_task(
     label_texts: Any,
     sample_weight: Any,
     ranks: Ranks,
+    earlier: FittedModel | None = None,
 ) -> Task:
-    """Check the data, before anything takes long; errors as `LightXMLClassifier.fit`."""
+    """Check the data, before anything takes long; errors as `LightXMLClassifier.fit`.
+
+    With `earlier`, the model of the last fit, a network is to go on from that.
+    """
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val go together; pass both or neither.")
     reader, inputs = reader_of(X, params["encoder"], params["features"])
@@ -109,6 +140,11 @@ def check_task(
         has_sparse_features=has_sparse,
         has_label_texts=label_texts is not None,
     )
+    start, has_clusters = None, None
+    if earlier is not None and "network" in rankers:
+        start = start_of(earlier, params, reader, inputs, labels)
+        reader = replace(reader, vectorizer=start.model.vectorizer)
+        has_clusters = start.network.head.label_clusters is not None
     setting = decisions.setting(
         params,
         labels.matrix,
@@ -116,17 +152,18 @@ def check_task(
         has_features=not reader.reads_texts or reader.vectorizer is not None,
         rankers=rankers,
         has_validation=validation is not None,
+        has_clusters=has_clusters,
     )
     decisions.check_effects(params, setting)
-    if "network" in rankers:
+    if "network" in rankers and start is None:
         check_given_clusters(params["label_clusters"], len(labels.classes))
     if encoder is not None or "network" in rankers:
-        check_network(encoder, params["device"])
-    task = Task(params, reader, inputs, labels, validation, rankers, texts, weights, ranks)
+        check_network(encoder if start is None else None, params["device"])
+    task = Task(params, reader, inputs, labels, validation, rankers, texts, weights, ranks, start)
     if ranks.size > 1:
-        ranks.check_same(
-            common_ground(params, inputs.given, labels, _given(validation), texts, weights)
-        )
+        common = common_ground(params, inputs.given, labels, _given(validation), texts, weights)
+        common["the model of the last fit"] = None if start is None else start.digest
+        ranks.check_same(common)
     return task
 
 
@@ -193,6 +230,7 @@ def checkpoints_of(
         validation,
         task.label_texts,
         task.sample_weight,
+        None if task.start is None else task.start.digest,
     )
     folder = Path(params["checkpoint_dir"]) / name
     if kept is not None:

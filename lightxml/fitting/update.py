@@ -327,5 +327,6 @@ def _warn_of_network(panel: Panel) -> None:
         if ranker.name == "network" and 2 * n_learned < panel.n_documents:
             warn(
                 f"The network has learned from {n_learned:,} of {panel.n_documents:,} documents; "
-                "partial_fit leaves it as it is. Call fit with all documents."
+                "partial_fit leaves it as it is. Call fit with all documents; with "
+                "warm_start=True it goes on from the network's weights."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -51,6 +52,18 @@ class FeatureEmbedding(nn.Module, ABC):
     @abstractmethod
     def prepare(self, matrix: FeatureMatrix) -> FeatureMatrix:
         """Return the features as a batch is to have them."""
+
+    @abstractmethod
+    def widened(self, matrix: FeatureMatrix) -> FeatureEmbedding:
+        """Return a copy on the CPU that goes on with the features of other training documents.
+
+        What it has not learned anything of begins at random, by torch's current generator.
+
+        Parameters
+        ----------
+        matrix : csr_array or ndarray of float, shape (n_documents, n_columns)
+            Its first columns are those that this embedding knows.
+        """
 
     def optimizer(self, rate: float, seed: int) -> PendingOptimizer | None:
         """Return what moves the weights that AdamW is not to move; as `Head.optimizer`."""
@@ -146,6 +159,16 @@ class SparseEmbedding(FeatureEmbedding):
         """Return the documents' vectors, float32 of shape (batch, width)."""
         return F.gelu(_WeightedSum.apply(self.weight, features, self.pending) + self.bias)
 
+    @torch.no_grad()
+    def widened(self, matrix: FeatureMatrix) -> SparseEmbedding:
+        """Return a copy that has a vector for each column with an entry in these documents too."""
+        known = self.columns.cpu().numpy()
+        columns = np.union1d(known, columns_with_entries(matrix))
+        wider = SparseEmbedding(matrix.shape[1], torch.from_numpy(columns), self.width)
+        wider.weight[torch.from_numpy(np.searchsorted(columns, known))] = self.weight.cpu()
+        wider.bias.copy_(self.bias)
+        return wider
+
     def optimizer(self, rate: float, seed: int) -> RowAdagrad:
         """Return what moves the table."""
         return RowAdagrad(self.weight, self.pending, TABLE_RATE * rate)
@@ -197,6 +220,10 @@ class DenseEmbedding(FeatureEmbedding):
     def fit(self, matrix: FeatureMatrix) -> None:
         """Take mean and deviation from the training documents."""
         self.standardise.fit(self.prepare(matrix))
+
+    def widened(self, matrix: FeatureMatrix) -> DenseEmbedding:
+        """Return a copy; there are no further columns."""
+        return copy.deepcopy(self).cpu()
 
     def prepare(self, matrix: FeatureMatrix) -> np.ndarray:
         """Return the features as they are, as a dense array."""

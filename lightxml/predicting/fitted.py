@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +56,9 @@ class FittedModel:
         A frozen one where no network is trained, for its vectors.
     threshold : float, or ndarray of float32, shape (n_labels,)
         From which probability on `predict` gives a label: one number, or each label's.
+    given : mapping of str
+        The arguments that the fit had and that show in none of these: `encoder`, `label_clusters`
+        and `propensity_weight`. Of a saved model, as they were saved.
     """
 
     reader: Reader
@@ -68,6 +71,7 @@ class FittedModel:
     label_texts: tuple[tuple[str, ...], ...] | None = None
     encoder: TextReader | None = None
     threshold: float | np.ndarray = 0.5
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text_reader(self) -> TextReader | None:

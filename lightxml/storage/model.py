@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -160,12 +161,14 @@ def for_pickle(fitted: FittedModel) -> tuple[Any, ...]:
         fitted.vectorizer,
         fitted.feature_names,
         own_classifier(fitted),
+        fitted.given,
     )
 
 
 def from_pickle(kept: tuple[Any, ...]) -> FittedModel:
     """Return the fitted model of `for_pickle`, its network on the CPU."""
-    return unpack_model(*kept)
+    *parts, given = kept
+    return replace(unpack_model(*parts), given=given)
 
 
 def own_classifier(fitted: FittedModel) -> Any:

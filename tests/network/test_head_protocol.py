@@ -214,6 +214,39 @@ def test_documents_that_are_told_apart_by_their_labels_are_ranked_right_from_the
     assert (columns == label_of).mean() >= (1.0 if kind == "one_vs_all" else 0.75)
 
 
+def test_another_head_takes_the_weights_of_labels_over(head: Head) -> None:
+    """Labels go, come and change places; what each says of a document stays."""
+    source = np.array([-1, *np.random.default_rng(0).permutation(N_LABELS)[:15], -1, -1])
+    known = source >= 0
+    sizes, clusters = {}, None
+    if head.label_clusters is not None:  # new ones in clusters that there were
+        clusters = np.unique(CLUSTERS[np.where(known, source, source[1])], return_inverse=True)[1]
+        sizes = {"n_clusters": int(clusters.max()) + 1}
+    heads = [new_head(head.kind, len(source), **sizes) for _ in range(2)]
+    for each in heads:
+        if clusters is not None:
+            each.set_clusters(clusters)
+    taken, fresh = heads
+    taken.take_over(head, source)
+    e = representation()
+    with torch.no_grad():
+        found, before = taken.logits(e)[:, known], head.logits(e)[:, source[known]]
+    torch.testing.assert_close(found, before, atol=1e-5, rtol=1e-5)
+    for name in taken.by_label:
+        new = torch.from_numpy(~known)
+        assert torch.equal(taken.state_dict()[name][new], fresh.state_dict()[name][new])
+    # Then the new ones, and no others, begin at their documents.
+    y = np.outer(np.arange(N_DOCUMENTS) < 5, np.arange(len(source)) % 3 == 0).astype(np.int8)
+    kept = {name: value.clone() for name, value in taken.state_dict().items()}
+    taken.start(lambda: [(np.arange(N_DOCUMENTS), e)], sp.csr_array(y), np.flatnonzero(~known))
+    for name, value in taken.state_dict().items():
+        rows = torch.from_numpy(known) if name in taken.by_label else slice(None)
+        assert torch.equal(value[rows], kept[name][rows]), name
+    first = taken.by_label[0]
+    assert taken.state_dict()[first][0].norm() > 0.9
+    assert not torch.equal(taken.state_dict()[first][0], kept[first][0])
+
+
 def test_the_estimate_counts_what_adamw_moves(head: Head) -> None:
     own = head.optimizer(0.1, seed=0)
     # A bias of each label counts with the rest where it is not in the same array.

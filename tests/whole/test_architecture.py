@@ -33,7 +33,7 @@ HEAVY: dict[str, set[str] | None] = {
     "rankers": {"solver"},
     "runtime": {"devices", "distributed"},
     "predicting": {"frozen"},
-    "fitting": {"network", "measurement", "footprint"},
+    "fitting": {"network", "measurement", "footprint", "continued"},
     "storage": {"network"},
     "cli": {"reproduction"},
 }

@@ -22,7 +22,7 @@ from lightxml.arguments import ARGUMENTS, Argument, Setting
 X, Y = np.eye(12), np.tile(np.eye(4, dtype=int), (3, 1))
 QUICK: dict[str, Any] = {"encoder": None, "max_epochs": 1, "feature_dim": 4, "random_state": 0}
 NOTHING = Setting(*[False for _ in fields(Setting)])
-ABOUT_A_NETWORK = (table.A_NETWORK, table.A_NETWORK_OF_FEATURES)
+ABOUT_A_NETWORK = (table.A_NETWORK, table.A_NETWORK_TO_GO_ON, table.A_NETWORK_OF_FEATURES)
 CONDITIONAL = [a for a in ARGUMENTS.values() if a.needs is not None]
 
 
@@ -105,6 +105,7 @@ IDLE_WITHOUT_NETWORK: dict[str, Any] = {
     "weight_decay": 0.5,
     "schedule": "constant",
     "swa_start": 0.25,
+    "warm_start": True,
     "early_stopping": True,
 }
 IDLE_WITHOUT_WHAT_TAKES_LONG = {"checkpoint_dir"}
@@ -187,6 +188,7 @@ def test_what_has_an_effect_says_nothing(tmp_path: Path) -> None:
         rankers=("linear", "neighbors", "network"),
         final_ranker=LogisticRegression(),
         swa_every=2,
+        warm_start=True,
         early_stopping=True,
         validation_fraction=2,
         n_iter_no_change=1,

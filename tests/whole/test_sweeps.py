@@ -68,6 +68,7 @@ FORMS: dict[str, list[Any]] = {
     "schedule": ["linear", "constant"],
     "swa_start": [0.5, None],
     "swa_every": [1, "auto"],
+    "warm_start": [False, True, np.bool_(True)],
     "early_stopping": [False, True],
     "validation_fraction": [0.2, 4, "auto"],
     "n_iter_no_change": [1],

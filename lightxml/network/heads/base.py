@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -35,9 +36,12 @@ class Head(nn.Module, ABC):
     ----------
     kind : str
         Its name in a saved model.
+    by_label : tuple of str
+        Its arrays with a row for each label, by their names in ``state_dict``.
     """
 
     kind: str
+    by_label: ClassVar[tuple[str, ...]]
 
     @property
     @abstractmethod
@@ -78,7 +82,9 @@ class Head(nn.Module, ABC):
         """
 
     @abstractmethod
-    def start(self, represented: Represented, y: sp.csr_array) -> None:
+    def start(
+        self, represented: Represented, y: sp.csr_array, labels: np.ndarray | None = None
+    ) -> None:
         """Set its first weights by the training documents; each counts the same.
 
         Parameters
@@ -86,7 +92,28 @@ class Head(nn.Module, ABC):
         represented : callable
             As often as it is called, it gives all documents' representations anew.
         y : csr_array of shape (n_documents, n_labels)
+        labels : ndarray of int64, rising, or None
+            Those that begin; the others keep their weights. None: all.
         """
+
+    @torch.no_grad()
+    def take_over(self, earlier: Head, source: np.ndarray) -> None:
+        """Go on where another head has ended; labels that it has not keep their first weights.
+
+        Parameters
+        ----------
+        earlier : Head
+            Of the same kind, and the same sizes but for the numbers of labels and of clusters.
+        source : ndarray of int64, shape (n_labels,)
+            The label of `earlier` that each label is; -1 for a new one.
+        """
+        rows, sources = kept_rows(source)
+        given = earlier.state_dict()
+        for name, own in self.state_dict().items():
+            if name in self.by_label:
+                own[rows] = given[name][sources].to(own)
+            else:
+                own.copy_(given[name])
 
     def optimizer(self, rate: float, seed: int) -> PendingOptimizer | None:
         """Return what moves the weights that AdamW is not to move; None where it moves all.
@@ -202,6 +229,12 @@ class Head(nn.Module, ABC):
         raise TypeError(f"a {type(self).__name__} has no label clusters")
 
 
+def kept_rows(source: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which rows have a source, and these sources: int64, on the CPU."""
+    rows = np.flatnonzero(source >= 0)
+    return torch.from_numpy(rows), torch.from_numpy(source[rows])
+
+
 def linear(layer: nn.Linear, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return what a layer makes of values, with its product in `dtype`; float32."""
     return F.linear(values.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype)).float()
@@ -219,6 +252,7 @@ def start_at_centroids(
     weight: torch.Tensor,
     queries: Iterable[tuple[np.ndarray, torch.Tensor]],
     y: sp.csr_array,
+    labels: np.ndarray | None = None,
 ) -> None:
     """Set each label's weights to where its documents lie from the middle of all: a unit vector.
 
@@ -229,7 +263,15 @@ def start_at_centroids(
     queries : iterable of (rows, Tensor of float32 of shape (len(rows), width))
         Of all documents, some at a time: their numbers, and what is multiplied with the weights.
     y : csr_array of shape (n_documents, n_labels)
+    labels : ndarray of int64, rising, or None
+        Those whose weights are set; None: all.
     """
+    if labels is not None:
+        begun = weight.new_empty(len(labels), weight.shape[1])
+        if len(labels):
+            start_at_centroids(begun, queries, sp.csr_array(y[:, labels]))
+        weight[torch.from_numpy(labels).to(weight.device)] = begun
+        return
     weight.zero_()
     total = torch.zeros_like(weight[0])
     for rows, batch in queries:
@@ -237,8 +279,8 @@ def start_at_centroids(
         row, column = (torch.from_numpy(c.astype(np.int64)).to(weight.device) for c in where)
         # A label's documents are summed before they are added: a GPU adds to one place in no
         # fixed order, and so in no fixed rounding.
-        labels, by_label = group_by_column(column, row, torch.ones_like(row, dtype=batch.dtype))
-        weight.index_add_(0, labels, weighted_sum(batch, by_label))
+        found, by_label = group_by_column(column, row, torch.ones_like(row, dtype=batch.dtype))
+        weight.index_add_(0, found, weighted_sum(batch, by_label))
         total += batch.sum(dim=0)
     counts = torch.from_numpy(np.bincount(y.indices, minlength=y.shape[1])).to(weight)
     for part, of_part in zip(weight.split(2**16), counts.split(2**16), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,7 @@ class ChunkedHead(Head):
     """
 
     kind = "chunked"
+    by_label = ("weight", "bias")
 
     def __init__(self, width: int, n_labels: int, label_dim: int) -> None:
         super().__init__()
@@ -109,9 +111,11 @@ class ChunkedHead(Head):
         loss: torch.Tensor = ChunkedLoss.apply(query, self.weight, self.bias, targets, self.pending)
         return loss
 
-    def start(self, represented: Represented, y: sp.csr_array) -> None:
+    def start(
+        self, represented: Represented, y: sp.csr_array, labels: np.ndarray | None = None
+    ) -> None:
         """Begin each label at its documents; as `start_at_centroids`."""
-        start_at_centroids(self.weight, queries(self, represented), y)
+        start_at_centroids(self.weight, queries(self, represented), y, labels)
 
     def optimizer(self, rate: float, seed: int) -> ChunkedRMSprop:
         """Return what moves the labels; the bottleneck is AdamW's."""

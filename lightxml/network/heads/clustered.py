@@ -15,6 +15,7 @@ from lightxml.network.heads.base import (
     Head,
     Represented,
     above,
+    kept_rows,
     linear,
     queries,
     start_at_centroids,
@@ -73,6 +74,7 @@ class ClusteredHead(Head):
     """
 
     kind = "clustered"
+    by_label = ("embeddings",)
     cluster_of: torch.Tensor
     members: torch.Tensor
     place: torch.Tensor
@@ -208,15 +210,43 @@ class ClusteredHead(Head):
         )
         return generator_loss + discriminator_loss
 
-    def start(self, represented: Represented, y: sp.csr_array) -> None:
-        """Begin each label, and each cluster of labels, at its documents."""
-        start_at_centroids(self.embeddings, queries(self, represented), y)
-        self.embeddings.data[:, -1] = INITIAL_BIAS
+    def start(
+        self, represented: Represented, y: sp.csr_array, labels: np.ndarray | None = None
+    ) -> None:
+        """Begin each label, and each cluster of labels, at its documents.
+
+        Of some labels, those clusters begin that have no others.
+        """
         clusters = self.label_clusters
+        rows = np.arange(self.n_labels) if labels is None else labels
+        start_at_centroids(self.embeddings, queries(self, represented), y, labels)
+        self.embeddings.data[rows, -1] = INITIAL_BIAS
+        begin = None
+        if labels is not None:
+            begin = np.setdiff1d(np.arange(self.n_clusters), np.delete(clusters, labels))
         membership = sp.csr_array(
             (np.ones(len(clusters), dtype=np.float32), (np.arange(len(clusters)), clusters))
         )
-        start_at_centroids(self.generator.weight, represented(), sp.csr_array(y @ membership))
+        of_clusters = sp.csr_array(y @ membership)
+        start_at_centroids(self.generator.weight, represented(), of_clusters, begin)
+
+    @torch.no_grad()
+    def take_over(self, earlier: Head, source: np.ndarray) -> None:
+        """Go on where another head has ended, as `Head.take_over`; its own clusters stay.
+
+        A cluster is the one that its labels were in; of new labels alone, it is a new one.
+        """
+        of_clusters = np.full(self.n_clusters, -1)
+        known = source >= 0
+        assert earlier.label_clusters is not None
+        of_clusters[self.label_clusters[known]] = earlier.label_clusters[source[known]]
+        given = earlier.state_dict()
+        for name, own in self.state_dict().items():
+            if name in self.by_label or name.startswith("generator."):
+                rows, sources = kept_rows(source if name in self.by_label else of_clusters)
+                own[rows] = given[name][sources].to(own)
+            elif name != "cluster_of":
+                own.copy_(given[name])
 
     def optimizer(self, rate: float, seed: int) -> RowAdagrad:
         """Return what moves the embeddings; the two linear layers are AdamW's."""

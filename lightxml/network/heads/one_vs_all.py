@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,7 @@ class OneVsAllHead(Head, nn.Linear):
     """
 
     kind = "one_vs_all"
+    by_label = ("weight", "bias")
 
     def __init__(self, width: int, n_labels: int) -> None:
         super().__init__(width, n_labels)
@@ -72,9 +74,11 @@ class OneVsAllHead(Head, nn.Linear):
             targets.weights,
         )
 
-    def start(self, represented: Represented, y: sp.csr_array) -> None:
+    def start(
+        self, represented: Represented, y: sp.csr_array, labels: np.ndarray | None = None
+    ) -> None:
         """Begin each label at its documents; as `start_at_centroids`."""
-        start_at_centroids(self.weight, represented(), y)
+        start_at_centroids(self.weight, represented(), y, labels)
 
     def logits(self, representation: torch.Tensor) -> torch.Tensor:
         """Return every logit, float32 of shape (batch, n_labels)."""
