@@ -478,8 +478,8 @@ def as_numbers(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
     blobs[RANKERS] = encode_arrays(kept)
 
 
-# Of a model with a frozen encoder and all rankers but centroids.
-RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
+# Of a model of words, with a text for each label and trees that decide.
+WORD_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no rankers": (with_manifest("panel", "rankers", value=[]), RECORD),
     "rankers without a name": (with_manifest("panel", "rankers", value=[{}]), RECORD),
     "a ranker of an unknown kind": (with_ranker("linear", name="os"), RANKERS),
@@ -509,24 +509,9 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "linear: a feature out of range": (with_number("linear.weights_columns", 0, 10**6), RANKERS),
     "neighbors: documents of other features": (with_ranker("neighbors", n_features=3), RECORD),
     "neighbors: a feature out of range": (with_number("neighbors.rows_columns", 0, 10**6), RANKERS),
-    "vectors: another width": (with_ranker("vectors", width=5), RECORD),
-    "vectors: a label out of range": (with_number("vectors.y_columns", 0, 12), RANKERS),
-    "vectors: no encoder": (without_network, RECORD),
     "label texts: 10^12 documents": (with_ranker("label_texts", n_documents=HUGE), RANKERS),
     "label texts: a text of no label": (with_number("label_texts.owners", -1, 12), RANKERS),
     "label texts: for numbers": (as_numbers, RECORD),
-    "label vectors: 10^12 labels": (with_ranker("label_vectors", n_labels=HUGE), RECORD),
-    "label vectors: another width": (with_ranker("label_vectors", width=5), RECORD),
-    "label vectors: a text of no label": (with_number("label_vectors.owners", -1, 12), RANKERS),
-    "label vectors: keys of one dimension": (with_array("label_vectors.keys", np.ravel), RANKERS),
-    "label vectors: fewer than texts": (
-        with_array("label_vectors.keys", lambda a: a[1:]),
-        RANKERS,
-    ),
-    "label vectors: no length": (with_array("label_vectors.keys", lambda a: 0 * a), RANKERS),
-    "network: a label half seen": (with_number("network.seen", 0, 2), RANKERS),
-    "network: an output that is not there": (with_number("network.outputs", -1, 12), RANKERS),
-    "network: an output twice": (with_number("network.outputs", 0, 5), RANKERS),
     "neighbors: a likely label out of range": (
         with_number("neighbors.told_columns", 0, 12),
         RANKERS,
@@ -573,6 +558,25 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
         with_texts(**joined(["\ud800"]), sizes=np.array([1, *[0] * 11], np.int32)),
         TEXTS,
     ),
+}
+
+# Of a model with a frozen encoder and all rankers but centroids.
+RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
+    "vectors: another width": (with_ranker("vectors", width=5), RECORD),
+    "vectors: a label out of range": (with_number("vectors.y_columns", 0, 12), RANKERS),
+    "vectors: no encoder": (without_network, RECORD),
+    "label vectors: 10^12 labels": (with_ranker("label_vectors", n_labels=HUGE), RECORD),
+    "label vectors: another width": (with_ranker("label_vectors", width=5), RECORD),
+    "label vectors: a text of no label": (with_number("label_vectors.owners", -1, 12), RANKERS),
+    "label vectors: keys of one dimension": (with_array("label_vectors.keys", np.ravel), RANKERS),
+    "label vectors: fewer than texts": (
+        with_array("label_vectors.keys", lambda a: a[1:]),
+        RANKERS,
+    ),
+    "label vectors: no length": (with_array("label_vectors.keys", lambda a: 0 * a), RANKERS),
+    "network: a label half seen": (with_number("network.seen", 0, 2), RANKERS),
+    "network: an output that is not there": (with_number("network.outputs", -1, 12), RANKERS),
+    "network: an output twice": (with_number("network.outputs", 0, 5), RANKERS),
 }
 
 # Of a model of numbers whose labels are described by rows, with centroids.
@@ -626,6 +630,18 @@ def saved_ensemble(documents: Documents, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
+def saved_words(documents: Documents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    X, y = documents
+    model = LightXMLClassifier(None, features=TfidfVectorizer(), final_ranker=None, random_state=0)
+    model.fit(X, y, label_texts=X[: y.shape[1]])
+    panel = model._model.panel
+    columns = np.random.default_rng(0).random((400, n_columns_of(panel.rankers)), np.float32)
+    trees = fit_trees(columns, columns[:, 0] > 0.5, np.ones(400), seed=0)
+    model._model = replace(model._model, panel=replace(panel, final=trees))
+    return save(model, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
 def saved_rankers(
     make_classifier: Make, documents: Documents, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
@@ -637,12 +653,7 @@ def saved_rankers(
         max_epochs=1,
         rankers=("linear", "neighbors", "label_texts", "network"),
     )
-    model.fit(X, y, label_texts=X[: y.shape[1]])
-    panel = model._model.panel
-    columns = np.random.default_rng(0).random((400, n_columns_of(panel.rankers)), np.float32)
-    trees = fit_trees(columns, columns[:, 0] > 0.5, np.ones(400), seed=0)
-    model._model = replace(model._model, panel=replace(panel, final=trees))
-    return save(model, tmp_path_factory)
+    return save(model.fit(X, y, label_texts=X[: y.shape[1]]), tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -663,6 +674,7 @@ TABLES = {
     "saved_features": FEATURE_TAMPERINGS,
     "saved_clusters": CLUSTER_TAMPERINGS,
     "saved_ensemble": ENSEMBLE_TAMPERINGS,
+    "saved_words": WORD_TAMPERINGS,
     "saved_rankers": RANKER_TAMPERINGS,
     "saved_rows": ROW_TAMPERINGS,
 }
