@@ -17,7 +17,7 @@ from lightxml.datasets import label_sets, make_xmc
 from lightxml.predicting import allowed
 from lightxml.predicting.fitted import FittedModel
 
-N_LABELS, N_TRAIN, N_TEST = 200, 300, 40
+N_LABELS, N_TRAIN, N_TEST = 120, 200, 24
 NAMES = np.array([f"label {j:03}" for j in range(N_LABELS)], dtype=object)
 KINDS = ["rankers", "ensemble", "one-vs-all", "chunked", "clusters", "both"]
 
@@ -207,7 +207,7 @@ def test_many_pairs_are_scored_some_at_a_time(
     models: dict[str, Any], X: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = models["rankers"]
-    expected = model.predict_topk(X, 5, return_scores=True, labels=model.classes_[:150])
+    expected = model.predict_topk(X, 5, return_scores=True, labels=model.classes_[:90])
     sizes: list[int] = []
     logits_of = FittedModel.logits_of
 
@@ -216,10 +216,10 @@ def test_many_pairs_are_scored_some_at_a_time(
         return logits_of(self, documents, candidates)
 
     monkeypatch.setattr(FittedModel, "logits_of", watch)
-    monkeypatch.setattr(allowed, "_PAIRS_AT_ONCE", 600)
-    found = model.predict_topk(X, 5, return_scores=True, labels=model.classes_[:150])
-    assert max(sizes) <= 600
-    assert sum(sizes) == 150 * len(X)
+    monkeypatch.setattr(allowed, "_PAIRS_AT_ONCE", 360)
+    found = model.predict_topk(X, 5, return_scores=True, labels=model.classes_[:90])
+    assert max(sizes) <= 360
+    assert sum(sizes) == 90 * len(X)
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_allclose(found[1], expected[1], atol=1e-6)
 
@@ -229,17 +229,17 @@ def test_many_pairs_are_scored_some_at_a_time(
     [
         ("label 001", TypeError, r"labels is the single label 'label 001'; pass \['label 001'\]"),
         (["label 001", "lable 002"], ValueError,
-         r"labels\[1\] is 'lable 002', which is not among the 200 labels of the model\. "
+         r"labels\[1\] is 'lable 002', which is not among the 120 labels of the model\. "
          r"Is 'label 002'"),
         (np.array(["label 001", 7], dtype=object), ValueError, r"labels\[1\] is 7, .*such as 'lab"),
         ([["label 001"]], TypeError, r"labels\[0\] is \['label 001'\] \(list\).*another list for"),
         ({"label 001": 1}, TypeError, "labels is of type dict; expected a sequence of labels"),
         (iter(["label 001"]), TypeError, r"Pass list\(labels\)"),
         ([], ValueError, "labels is empty; expected at least one"),
-        (np.ones((41, 3)), ValueError, "labels has 3 columns"),
-        (np.full((41, N_LABELS), 2), ValueError, r"labels\[0, 0\] is 2; expected 0 or 1"),
-        (np.ones((3, N_LABELS)), ValueError, "labels has 3 rows, but there are 41 documents"),
-        (np.eye(41, N_LABELS, 1) * 0, ValueError, r"labels has no label for document 0 \(counted"),
+        (np.ones((25, 3)), ValueError, "labels has 3 columns"),
+        (np.full((25, N_LABELS), 2), ValueError, r"labels\[0, 0\] is 2; expected 0 or 1"),
+        (np.ones((3, N_LABELS)), ValueError, "labels has 3 rows, but there are 25 documents"),
+        (np.eye(25, N_LABELS, 1) * 0, ValueError, r"labels has no label for document 0 \(counted"),
     ],
 )  # fmt: skip
 def test_what_is_no_list_of_labels_is_refused(

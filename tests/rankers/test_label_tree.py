@@ -112,7 +112,7 @@ def test_it_is_kept_as_settings_and_arrays(tree: LabelTree, task: Task) -> None:
 
 
 def test_it_goes_with_linear_where_labels_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    documents, y = topics(120, 12)
+    documents, y = topics(60, 12)
 
     def names(of: tuple[str, ...]) -> list[str]:
         return [ranker.name for ranker in fit_panel(documents, y, names=of, seed=0).panel.rankers]

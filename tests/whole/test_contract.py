@@ -132,7 +132,7 @@ def as_texts(X: np.ndarray) -> list[str]:
 TEXTS = Translated(
     small_config(),
     max_length=16,
-    max_epochs=4,
+    max_epochs=3,
     batch_size=32,
     learning_rate=4e-3,
     head_learning_rate=5e-2,
@@ -150,9 +150,9 @@ QUICK = LightXMLClassifier(
     None,
     rankers=("network",),
     feature_dim=16,
-    max_epochs=6,
+    max_epochs=3,
     batch_size=32,
-    head_learning_rate=3e-2,
+    head_learning_rate=6e-2,
     device="cpu",
     random_state=0,
 )

@@ -54,7 +54,8 @@ def test_a_model_learns_what_the_documents_say(
         model = features_only(**head, max_epochs=15)
     else:
         features = {"features": TfidfVectorizer(), "feature_dim": 32}
-        model = make_classifier(**features, max_epochs=10, **head)
+        quick = {"max_length": 16, "max_epochs": 5, "head_learning_rate": 5e-2}
+        model = make_classifier(**features, **quick, **head)
     X, y = data
     model.fit(X, y)
     kind = ClusteredHead if head is CLUSTERED else ChunkedHead
@@ -66,13 +67,14 @@ def test_a_model_learns_what_the_documents_say(
 def test_the_improvements_go_together_and_each_changes_the_training(
     make_classifier: Make, data: Data
 ) -> None:
-    X, y = data
+    X, y = data[0][:60], data[1][:60]
+    short = {**CLUSTERED, "max_epochs": 1}
     improvements = {"se_block": True, "loss_correction": True, "n_random_negatives": 7}
-    model = make_classifier(**CLUSTERED, **improvements).fit(X, y)
+    model = make_classifier(**short, **improvements).fit(X, y)
     for name in improvements:
         fewer = {k: v for k, v in improvements.items() if k != name}
-        assert make_classifier(**CLUSTERED, **fewer).fit(X, y).history_ != model.history_, name
-    again = make_classifier(**CLUSTERED, **improvements).fit(X, y)
+        assert make_classifier(**short, **fewer).fit(X, y).history_ != model.history_, name
+    again = make_classifier(**short, **improvements).fit(X, y)
     assert np.array_equal(model.decision_function(X), again.decision_function(X))
 
 

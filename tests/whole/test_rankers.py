@@ -460,12 +460,13 @@ def test_the_callers_random_states_are_left_alone() -> None:
 
 
 def test_nothing_of_documents_times_labels_is_made() -> None:
-    n_documents, n_labels = 2_000, 20_000
+    n_documents, n_labels = 2_500, 7_500
     rows = np.repeat(np.arange(n_documents), n_labels // n_documents)
     ones, columns = np.ones(n_labels, dtype=np.int8), np.arange(n_labels)
     y = sp.csr_array((ones, (rows, columns)), shape=(n_documents, n_labels))
     rng = np.random.default_rng(0)
-    texts = [" ".join(f"w{word}" for word in rng.integers(3_000, size=12)) for _ in range(2_000)]
+    words_of = rng.integers(3_000, size=(n_documents, 12))
+    texts = [" ".join(f"w{word}" for word in own) for own in words_of]
     model = words(final_ranker=None)
     tracemalloc.start()
     try:

@@ -67,13 +67,13 @@ def scores(model: LightXMLClassifier, texts: list[str] = X_NEW) -> np.ndarray:
 
 @pytest.mark.parametrize("params", MODELS.values(), ids=MODELS)
 def test_a_document_of_weight_0_is_as_if_it_were_not_there(params: dict[str, Any]) -> None:
-    weights = WEIGHTS.copy()
+    weights = WEIGHTS[:45].copy()
     weights[::5] = 0
-    given = [*Y[:5], ("label 03", "nowhere else"), *Y[6:]]
+    texts, given = X[:45], [*Y[:5], ("label 03", "nowhere else"), *Y[6:45]]
     rows = np.flatnonzero(weights)
-    all_there = make(**params).fit(X, given, sample_weight=weights)
+    all_there = make(**params).fit(texts, given, sample_weight=weights)
     alone = make(**params).fit(
-        [X[i] for i in rows], [given[i] for i in rows], sample_weight=weights[rows]
+        [texts[i] for i in rows], [given[i] for i in rows], sample_weight=weights[rows]
     )
     assert "nowhere else" not in all_there.classes_
     np.testing.assert_array_equal(all_there.classes_, alone.classes_)
