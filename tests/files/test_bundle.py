@@ -408,7 +408,7 @@ def test_arrays_other_than_the_expected_ones_are_refused(
     patch=st.binary(min_size=0, max_size=6),
     removed=st.integers(0, 6),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_change_to_the_arrays_gives_arrays_as_expected_or_the_error(
     position: int, patch: bytes, removed: int
 ) -> None:
@@ -470,7 +470,7 @@ def test_json_with_a_trap_is_refused(data: bytes, message: str) -> None:
 
 
 @given(data=st.binary() | st.text('[]{}",:\\u0 1truefalsn').map(str.encode))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_bytes_are_json_or_the_error(data: bytes) -> None:
     try:
         value = parse_json(data, name="x", max_depth=3)
@@ -698,7 +698,7 @@ def test_a_bit_flipped_in_any_byte_of_the_record_is_found(folder: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_change_to_the_records_bytes_loads_equal_or_is_the_error(
     kept: tuple[Path, bytes], data: st.DataObject
 ) -> None:
@@ -721,7 +721,7 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_signed_record_is_a_bundle_or_the_error(
     kept: tuple[Path, bytes], data: st.DataObject
 ) -> None:
