@@ -44,6 +44,7 @@ def with_final(model: LightXMLClassifier, make: Callable[..., Any]) -> LightXMLC
     panel = model._model.panel
     columns = np.random.default_rng(0).random((400, n_columns_of(panel.rankers)), np.float32)
     final = make(panel.rankers, columns, columns[:, 0] > 0.5)
+    model = copy.copy(model)
     model._model = replace(model._model, panel=replace(panel, final=final))
     return model
 
@@ -72,11 +73,21 @@ def assert_same(model: LightXMLClassifier, folder: Path, X: Any) -> LightXMLClas
     return loaded
 
 
+@pytest.fixture(scope="module")
+def of_texts(documents: Documents, labels: list[tuple[str, ...]]) -> LightXMLClassifier:
+    """A model of words, label texts and a preference for rare labels. Tests only read it."""
+    return of_words(documents, labels, propensity_weight=1)
+
+
 @pytest.mark.parametrize("name", FINALS)
 def test_words_and_label_texts(
-    documents: Documents, labels: list[tuple[str, ...]], tmp_path: Path, name: str
+    of_texts: LightXMLClassifier,
+    documents: Documents,
+    labels: list[tuple[str, ...]],
+    tmp_path: Path,
+    name: str,
 ) -> None:
-    model = with_final(of_words(documents, labels, propensity_weight=1), FINALS[name])
+    model = with_final(of_texts, FINALS[name])
     loaded = assert_same(model, tmp_path, documents[0])
     assert type(loaded._model.panel.final) is type(model._model.panel.final)
     assert loaded.classes_.tolist() == [*sorted({j for row in labels for j in row}), "new"]

@@ -34,6 +34,12 @@ def models() -> dict[str, LightXMLClassifier]:
     return {criterion: fitted(criterion) for criterion in CRITERIA}
 
 
+@pytest.fixture(scope="module")
+def of_a_number() -> LightXMLClassifier:
+    """One whose threshold is given. Tests only read it."""
+    return fitted(0.3)
+
+
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_predict_gives_what_reaches_the_learned_threshold(
     models: dict[str, LightXMLClassifier], criterion: str
@@ -49,8 +55,10 @@ def test_predict_gives_what_reaches_the_learned_threshold(
     assert f1_score(TRUTH, found, average=average, zero_division=0) > at_half - 0.05
 
 
-def test_it_changes_nothing_but_what_predict_gives(models: dict[str, LightXMLClassifier]) -> None:
-    for other in (*models.values(), fitted(0.3)):
+def test_it_changes_nothing_but_what_predict_gives(
+    models: dict[str, LightXMLClassifier], of_a_number: LightXMLClassifier
+) -> None:
+    for other in (*models.values(), of_a_number):
         expected = models["micro_f1"].decision_function(X_NEW)
         assert np.array_equal(other.decision_function(X_NEW), expected)
 
@@ -64,8 +72,8 @@ def test_another_threshold_for_a_single_call(
     assert np.array_equal(model.predict(X_NEW, threshold=least), expected)
 
 
-def test_a_number_is_taken_as_it_is() -> None:
-    model = fitted(0.3)
+def test_a_number_is_taken_as_it_is(of_a_number: LightXMLClassifier) -> None:
+    model = of_a_number
     assert model.threshold_ == 0.3
     assert np.array_equal(model.predict(X_NEW), model.predict_proba(X_NEW) >= np.float32(0.3))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,17 @@ def words(**params: Any) -> LightXMLClassifier:
     return LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0, **params)
 
 
+@cache
+def once(form: str, **params: Any) -> LightXMLClassifier:
+    """Fit on labels as names, names with texts, or columns; each test changes a copy of it."""
+    y = MATRIX if form == "columns" else Y
+    return words(**params).fit(X, y, label_texts=TEXTS if form == "texts" else None)
+
+
+def learned(form: str, **params: Any) -> LightXMLClassifier:
+    return copy.deepcopy(once(form, **params))
+
+
 def best(model: LightXMLClassifier, texts: list[str]) -> list[Any]:
     return model.predict_topk(texts, 1)[:, 0].tolist()
 
@@ -57,7 +70,7 @@ def kept_and_pickled(model: LightXMLClassifier, folder: Path) -> list[LightXMLCl
 
 
 def test_new_labels_come_behind_the_others_and_are_predicted() -> None:
-    model = words().fit(X, Y)
+    model = learned("names")
     before = model.classes_.tolist()
     assert model.partial_fit(MORE, Y_MORE) is model
     assert model.classes_.tolist() == before + NEW_LABELS
@@ -69,7 +82,7 @@ def test_new_labels_come_behind_the_others_and_are_predicted() -> None:
 
 def test_an_estimator_that_is_not_fitted_is_fitted() -> None:
     model = words().partial_fit(X, Y)
-    expected = words().fit(X, Y)
+    expected = learned("names")
     np.testing.assert_array_equal(model.predict_proba(MORE), expected.predict_proba(MORE))
 
 
@@ -93,7 +106,7 @@ def test_enough_new_documents_change_what_weighs_the_rankers_where_that_ranks_be
 
 
 def test_words_that_come_with_new_documents_are_learned() -> None:
-    model = words().fit(X, Y)
+    model = learned("names")
     n_before = len(model.vectorizer_.vocabulary_)
     model.partial_fit(["unheard of", "unheard again"], [["label 00"], ["label 00"]])
     assert len(model.vectorizer_.vocabulary_) == n_before + 3
@@ -112,7 +125,7 @@ def test_what_a_classifier_learns_anew_is_what_a_fit_learns() -> None:
 
 
 def test_columns_behind_those_of_the_fit_are_new_labels() -> None:
-    model = words().fit(X, MATRIX)
+    model = learned("columns")
     y = np.zeros((len(MORE), N_LABELS + 1), dtype=int)
     y[:, N_LABELS] = 1
     model.partial_fit(MORE, y)
@@ -154,7 +167,7 @@ def test_a_preference_for_rare_labels_is_that_of_the_labels_now() -> None:
 
 
 def test_what_has_gone_on_is_saved_and_pickled(tmp_path: Path) -> None:
-    model = words().fit(X, Y, label_texts=TEXTS).partial_fit(MORE, Y_MORE)
+    model = learned("texts").partial_fit(MORE, Y_MORE)
     model.add_labels({"last": "an unheard name"}).remove_labels(["label 03"])
     expected = model.predict_topk(MORE, return_scores=True)
     for again in kept_and_pickled(model, tmp_path):
@@ -201,7 +214,7 @@ def test_each_label_has_a_threshold_as_labels_come_and_go(tmp_path: Path) -> Non
 
 
 def test_a_label_with_a_text_alone_can_be_predicted() -> None:
-    model = words().fit(X, Y, label_texts=TEXTS)
+    model = learned("texts")
     model.add_labels({"z": ["an unheard name", "synonym"], "label 00": "other"})
     assert model.classes_.tolist()[-1] == "z"
     assert model.label_texts_[-1] == ("an unheard name", "synonym")
@@ -211,7 +224,7 @@ def test_a_label_with_a_text_alone_can_be_predicted() -> None:
 
 
 def test_how_frequent_a_new_labels_words_are_is_known_from_the_features() -> None:
-    model = words().fit(X, Y, label_texts=TEXTS)
+    model = learned("texts")
     model.add_labels({"z": "noise1", "zz": "nowhere"})
     found = model.rankers_[-1].words
     frequency = dict(zip(found.vocabulary.words, found.frequencies.tolist(), strict=True))
@@ -232,7 +245,7 @@ def test_labels_come_as_the_next_columns() -> None:
 
 
 def test_a_removed_label_is_forgotten() -> None:
-    model = words().fit(X, Y, label_texts=TEXTS)
+    model = learned("texts")
     scores = model.predict_proba(X)
     model.remove_labels(["label 03", "label 05"])
     assert not {"label 03", "label 05"} & set(model.classes_.tolist())
@@ -245,7 +258,7 @@ def test_a_removed_label_is_forgotten() -> None:
 
 
 def test_a_removed_column_stays_and_is_never_predicted(tmp_path: Path) -> None:
-    model = words().fit(X, MATRIX).remove_labels([3])
+    model = learned("columns").remove_labels([3])
     np.testing.assert_array_equal(model.classes_, np.arange(N_LABELS))
     assert model.predict(X).shape == MATRIX.shape
     assert not model.predict(X)[:, 3].any()
@@ -291,7 +304,7 @@ def test_a_removed_column_stays_and_is_never_predicted(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_named(call: Callable[..., Any], error: Any, message: str) -> None:
-    model = words(final_ranker=None).fit(X, Y, label_texts=TEXTS)
+    model = learned("texts", final_ranker=None)
     before = model._model
     with pytest.raises(error, match=message):
         call(model)
@@ -307,7 +320,7 @@ def test_bad_input_is_named(call: Callable[..., Any], error: Any, message: str) 
     ],
 )
 def test_wrong_columns_are_named(y: Any, message: str) -> None:
-    model = words(final_ranker=None).fit(X, MATRIX)
+    model = learned("columns", final_ranker=None)
     with pytest.raises(ValueError, match=message):
         model.partial_fit(MORE, y)
     with pytest.raises(ValueError, match="the next one is 12"):
@@ -319,7 +332,7 @@ def test_what_was_not_learned_or_kept_is_named(make_classifier: Make) -> None:
         words().add_labels(TEXTS)
     with pytest.raises(NotFittedError):
         words().remove_labels(["a"])
-    no_texts = words(final_ranker=None).fit(X, Y)
+    no_texts = learned("names", final_ranker=None)
     with pytest.raises(ValueError, match="label_texts came with none"):
         no_texts.add_labels({"z": "a text"})
     with pytest.raises(ValueError, match="label_texts came with none"):
@@ -336,7 +349,7 @@ def test_what_was_not_learned_or_kept_is_named(make_classifier: Make) -> None:
 
 
 def test_an_update_that_fails_half_way_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = words(final_ranker=None).fit(X, Y, label_texts=TEXTS)
+    model = learned("texts", final_ranker=None)
     before, expected = model._model, model.predict_proba(MORE)
 
     def killed(*args: Any, **kwargs: Any) -> None:
@@ -351,7 +364,7 @@ def test_an_update_that_fails_half_way_changes_nothing(monkeypatch: pytest.Monke
 
 
 def test_the_callers_objects_stay_as_they_are() -> None:
-    model = words(final_ranker=None).fit(X, MATRIX)
+    model = learned("columns", final_ranker=None)
     y, weights = sp.csr_matrix(MATRIX[:24]), np.ones(24)
     for array in (y.data, y.indices, y.indptr, weights):
         array.flags.writeable = False
