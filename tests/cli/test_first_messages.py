@@ -106,6 +106,7 @@ WRONG = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", WRONG)
 def test_a_first_message_needs_no_heavy_import(command: str, folder: Path, model: Path):
     cases = [

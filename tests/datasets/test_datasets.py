@@ -682,6 +682,7 @@ def test_no_random_state_is_changed(maker, package):
     assert make(own) != first
 
 
+@pytest.mark.slow
 def test_another_process_gets_the_same_data_and_needs_no_torch():
     code = """
 import json, sys
