@@ -56,7 +56,7 @@ def assert_same(model: LightXMLClassifier, other: LightXMLClassifier) -> None:
     np.testing.assert_array_equal(model.decision_function(X), other.decision_function(X))
 
 
-@pytest.mark.parametrize(("at", "n_kept"), [("choose_final", 1), ("_panel", 2)])
+@pytest.mark.parametrize(("at", "n_kept"), [("judge", 1), ("_panel", 2)])
 def test_linear_classifiers_are_not_fitted_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: str, n_kept: int
 ) -> None:
@@ -73,7 +73,7 @@ def test_what_is_fitted_in_a_moment_is_not_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(checkpoints, "WORTH_KEEPING", 60)
-    stopped_in(monkeypatch, fit_panel, "choose_final", words(checkpoint_dir=tmp_path))
+    stopped_in(monkeypatch, fit_panel, "judge", words(checkpoint_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,7 +84,7 @@ def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(
     monkeypatch.setattr("lightxml.fitting.fit.draw_seed", lambda random_state: next(drawn))
     expected = fit(words())
     model = words(checkpoint_dir=tmp_path, random_state=None)
-    stopped_in(monkeypatch, fit_panel, "choose_final", model)
+    stopped_in(monkeypatch, fit_panel, "judge", model)
     monkeypatch.setattr(fit_panel, "fit_linear", stop)
     assert_same(fit(model), expected)
     assert list(drawn) == [], "drawn each time, but the part's counts"
@@ -101,7 +101,7 @@ def test_a_damaged_part_is_fitted_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: Callable[[Path], Any]
 ) -> None:
     model = words(checkpoint_dir=tmp_path)
-    stopped_in(monkeypatch, fit_panel, "choose_final", model)
+    stopped_in(monkeypatch, fit_panel, "judge", model)
     (folder,) = tmp_path.glob("*/parts/linear-first")
     damage(folder)
     with pytest.warns(CheckpointWarning, match="linear-first is fitted again"):
