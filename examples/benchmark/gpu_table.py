@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from run import rows_of
-from tables import name_of
 
 Row = dict[str, Any]
 
@@ -78,13 +77,11 @@ def memory(row: Row) -> list[str]:
 
 
 def training(row: Row) -> list[str]:
-    """Return the cells of a run of run.py."""
-    figures = [
-        " / ".join(f"{100 * row['figures'][f'{name}@{k}']:.2f}" for k in (1, 3, 5))
-        for name in ("P", "nDCG", "PSP")
-    ]
-    seconds = f"{row['vectorize_s']:.0f} + {row['train_s']:.0f}"
-    return [name_of(row["job"]), *figures, seconds, f"{row['documents_a_second']:,.0f}"]
+    """Return the cells of a run of rankers.py."""
+    what = [f"{row['max_length']} tokens", *(f"{name}={v}" for name, v in row["set"].items())]
+    figures = " / ".join(f"{value:.2f}" for value in row["P"])
+    unseen = f"{row['recall at 5 of unseen labels']:.1f}"
+    return [f"{row['folder']}, {', '.join(what)}", figures, unseen, f"{row['fit, s']:,.0f}"]
 
 
 def together(row: Row) -> list[str]:
@@ -109,10 +106,10 @@ TABLES = {
     ),
     "train": (
         [
-            "training",
-            *(f"{name}@1 / 3 / 5" for name in ("P", "nDCG", "PSP")),
-            "vectorize + train, s",
-            "documents/s",
+            "training, with all rankers",
+            "P@1 / 3 / 5",
+            "R@5 of unseen labels",
+            "fit, s",
         ],
         training,
     ),

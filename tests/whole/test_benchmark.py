@@ -29,6 +29,7 @@ def write(folder: Path, n_documents: int, n_labels: int, *, n_train: int) -> Pat
         (folder / f"{name}_texts.txt").write_text("\n".join(texts[part]) + "\n")
         lines = (" ".join(row) for row in labels[part])
         (folder / f"{name}_labels.txt").write_text("\n".join(lines) + "\n")
+    (folder / "labels.txt").write_text("".join(f"l{j}\tname {j}\n" for j in range(n_labels)))
     return folder
 
 
@@ -234,8 +235,8 @@ def test_what_a_gpu_has_to_show_can_be_tried_on_a_cpu_and_goes_on_where_it_was(
     assert first.returncode == 0, first.stderr
     found = rows(tmp_path / "out" / "gpu.jsonl")
     assert [r["head"] for r in found if "head" in r] == ["clustered", "dense", "one_vs_all"]
-    (training,) = (r for r in found if "figures" in r)
-    assert training["figures"]["P@1"] > 0.3
+    (training,) = (r for r in found if "P" in r)
+    assert training["P"][0] > 30
     ends = [(r["part"], r["how"]) for r in found if "ended" in r]
     assert ends == [*[("memory", "well")] * 3, ("train", "well")]
     assert (tmp_path / "out" / "gpu.md").read_text() in first.stdout
@@ -254,7 +255,7 @@ def test_with_too_little_time_left_nothing_is_begun(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "planned"), [(1_000, (512, 10)), (400, (512, 8)), (260, (256, 6)), (120, (128, 2))]
+    ("seconds", "planned"), [(1_000, (512, 10)), (490, (512, 8)), (350, (256, 6)), (210, (128, 2))]
 )
 def test_a_training_has_the_most_tokens_with_which_six_epochs_fit(
     data: Path, seconds: float, planned: tuple[int, int]
