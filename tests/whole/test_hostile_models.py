@@ -704,6 +704,15 @@ def test_what_is_no_model_is_refused(
     assert not hasattr(sys, "payload_was_run")
 
 
+def test_a_model_of_a_later_version_says_to_upgrade(saved: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(saved)
+    manifest = copy.deepcopy(bundle.manifest)
+    manifest["params"]["a_later_argument"] = None
+    save_bundle(Bundle(manifest, dict(bundle.blobs)), tmp_path / "model")
+    with pytest.raises(BundleError, match=r"has the argument 'a_later_argument'.*Upgrade lightxml"):
+        load(tmp_path / "model", "cpu")
+
+
 def test_weights_of_another_model_are_refused(
     make_classifier: Make, documents: Documents, saved: Path, tmp_path: Path
 ) -> None:

@@ -403,6 +403,8 @@ def test_a_document_without_a_known_word_gets_the_labels_frequencies(
     expected = np.zeros(len(model.classes_))
     expected[:N_LABELS] = MATRIX.mean(axis=0)
     np.testing.assert_allclose(model.predict_proba(["", "xqzzy"]), [expected] * 2, atol=1e-6)
+    given = model.predict(["", "xqzzy"])
+    assert not np.asarray(given).any() if which == "plain" else list(map(len, given)) == [0, 0]
 
 
 def test_rare_labels_are_raised_and_those_without_a_document_as_if_they_had_one(
