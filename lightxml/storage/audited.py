@@ -81,8 +81,6 @@ def load(data: bytes, name: str) -> Any:
         value = skops.io.loads(data)
         for part in _parts(value):
             check_reading(part)
-            if hasattr(part, "get_params"):
-                part.get_params(deep=False)  # all are there, as a clone wants them
         return value
     except BundleError:
         raise

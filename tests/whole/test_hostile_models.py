@@ -289,12 +289,6 @@ def reading_files() -> Any:
     return stack.set_params(a=make_pipeline(CountVectorizer(), LogisticRegression()))
 
 
-def without_an_argument() -> LogisticRegression:
-    fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-    del fitted.C
-    return fitted
-
-
 def with_skops(make: Callable[[], Any]) -> Change:
     """Put what skops keeps in the place of the vectorizer."""
 
@@ -545,13 +539,6 @@ WORD_TAMPERINGS: dict[str, tuple[Change, str]] = {
         RANKERS,
     ),
     "final: a pickle": (with_blob("final.skops", pickle.dumps(Payload())), "final.skops"),
-    "final: a classifier without its arguments": (
-        lambda manifest, blobs: (
-            manifest["panel"].update(final={"kind": "scikit-learn"}),
-            blobs.update({"final.skops": skops.io.dumps(without_an_argument())}),
-        )[0],
-        "final.skops",
-    ),
     "final: a vectorizer": (
         lambda manifest, blobs: (
             manifest["panel"].update(final={"kind": "scikit-learn"}),
