@@ -478,6 +478,16 @@ def as_numbers(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
     blobs[RANKERS] = encode_arrays(kept)
 
 
+def without_argument(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+    """Put a classifier in the place of the trees that answers, but cannot be cloned."""
+    n_columns = manifest["panel"]["final"]["n_columns"]
+    classifier = LogisticRegression().fit(np.eye(2, n_columns), [0, 1])
+    del classifier.tol
+    manifest["panel"]["final"] = {"kind": "scikit-learn"}
+    manifest["params"]["final_ranker"] = "as fitted"
+    blobs["final.skops"] = skops.io.dumps(classifier)
+
+
 # Of a model with a frozen encoder and all rankers but centroids.
 RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no rankers": (with_manifest("panel", "rankers", value=[]), RECORD),
@@ -554,6 +564,7 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
         RANKERS,
     ),
     "final: a pickle": (with_blob("final.skops", pickle.dumps(Payload())), "final.skops"),
+    "final: a classifier without an argument": (without_argument, "final.skops"),
     "final: a vectorizer": (
         lambda manifest, blobs: (
             manifest["panel"].update(final={"kind": "scikit-learn"}),
