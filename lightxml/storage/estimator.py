@@ -17,7 +17,14 @@ from lightxml.predicting.fitted import FittedModel
 from lightxml.rankers.stored import checked, count
 from lightxml.storage import audited, rankers
 from lightxml.storage.model import own_classifier, pack_model, unpack_model
-from lightxml.storage.reading import blob_of, errors_of, joined, manifest_errors, split
+from lightxml.storage.reading import (
+    FINAL,
+    blob_of,
+    errors_of,
+    joined,
+    manifest_errors,
+    split,
+)
 from lightxml.storage.vectorizers import check_vectorizer, pack_vectorizer, unpack_vectorizer
 from lightxml.version import __version__
 
@@ -138,8 +145,21 @@ def unpack(bundle: Bundle) -> tuple[dict[str, Any], FittedModel]:
         params["label_clusters"] = fitted.label_clusters
     if params.get("final_ranker") == _AS_FITTED:
         own = own_classifier(fitted)
-        params["final_ranker"] = None if own is None else clone(own)
+        params["final_ranker"] = None if own is None else _unfitted(own)
     return params, fitted
+
+
+def _unfitted(classifier: Any) -> Any:
+    """Return a classifier from a file as it was before `fit`.
+
+    Raises
+    ------
+    BundleError
+    """
+    try:
+        return clone(classifier)
+    except Exception as error:  # what comes of attributes that a file has set, or left out
+        raise BundleError(f"{FINAL}: is damaged ({error}).") from error
 
 
 def _param_to_json(name: str, value: Any) -> Any:

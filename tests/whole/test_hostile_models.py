@@ -478,6 +478,16 @@ def as_numbers(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
     blobs[RANKERS] = encode_arrays(kept)
 
 
+def without_argument(manifest: dict[str, Any], blobs: dict[str, bytes]) -> None:
+    """Put a classifier in the place of the trees that answers, but cannot be cloned."""
+    n_columns = manifest["panel"]["final"]["n_columns"]
+    classifier = LogisticRegression().fit(np.eye(2, n_columns), [0, 1])
+    del classifier.tol
+    manifest["panel"]["final"] = {"kind": "scikit-learn"}
+    manifest["params"]["final_ranker"] = "as fitted"
+    blobs["final.skops"] = skops.io.dumps(classifier)
+
+
 # Of a model of words, with a text for each label and trees that decide.
 WORD_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "no rankers": (with_manifest("panel", "rankers", value=[]), RECORD),
@@ -539,6 +549,7 @@ WORD_TAMPERINGS: dict[str, tuple[Change, str]] = {
         RANKERS,
     ),
     "final: a pickle": (with_blob("final.skops", pickle.dumps(Payload())), "final.skops"),
+    "final: a classifier without an argument": (without_argument, "final.skops"),
     "final: a vectorizer": (
         lambda manifest, blobs: (
             manifest["panel"].update(final={"kind": "scikit-learn"}),
