@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from data import machine
-from rankers import fitted, names_of, part
+from rankers import fitted, parts, texts_of
 
 from lightxml import LightXMLClassifier
 from lightxml.predicting.fitted import represented
@@ -83,20 +83,8 @@ def main() -> None:
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     options.without, options.final_ranker, options.set = [], "auto", {}
-    X, y = part(options.folder, "train")
-    if options.validation:
-        order = np.random.RandomState(0).permutation(len(X))
-        new, old = np.sort(order[: len(order) // 10]), np.sort(order[len(order) // 10 :])
-        X_new, y_new = [X[i] for i in new], [y[i] for i in new]
-        X, y = [X[i] for i in old], [y[i] for i in old]
-    else:
-        X_new, y_new = part(options.folder, "test")
-    names = {}
-    if options.texts != "none":
-        names = names_of(options.folder, punctuation=options.punctuation)
-    if options.texts == "trained":
-        trained = {label for of in y for label in of}
-        names = {label: text for label, text in names.items() if label in trained}
+    (X, y), (X_new, y_new) = parts(options.folder, validation=options.validation)
+    names = texts_of(options, {label for of in y for label in of})
     row = {
         "folder": options.folder.name, "texts": options.texts, "names": len(names),
         "encoder": bool(options.encoder), "pairs": options.pairs, "seed": options.seed,

@@ -54,6 +54,27 @@ def part(folder: Path, name: str) -> tuple[list[str], list[list[str]]]:
     return lines(folder / f"{name}_texts.txt"), labels
 
 
+def parts(folder: Path, *, validation: bool) -> tuple[Any, Any]:
+    """Return texts and labels to learn from, and those to measure on."""
+    X, y = part(folder, "train")
+    if not validation:
+        return (X, y), part(folder, "test")
+    order = np.random.RandomState(0).permutation(len(X))
+    edge = len(X) // 10
+    held, rest = (np.sort(numbers) for numbers in (order[:edge], order[edge:]))
+    return tuple(([X[i] for i in of], [y[i] for i in of]) for of in (rest, held))
+
+
+def texts_of(options: Any, trained: set[str]) -> dict[str, str]:
+    """Return the label texts of ``--texts none|trained|closed``, the closed list for others."""
+    if options.texts == "none":
+        return {}
+    names = names_of(options.folder, punctuation=options.punctuation)
+    if options.texts == "trained":
+        return {label: text for label, text in names.items() if label in trained}
+    return names
+
+
 def names_of(folder: Path, *, punctuation: bool) -> dict[str, str]:
     """Return each label's text, split at punctuation on request."""
     pairs = (line.split("\t", 1) for line in lines(folder / "labels.txt"))
@@ -291,20 +312,9 @@ def main() -> None:
         parser.error("FOLDER is missing")
     named = (each.split("=", 1) for each in options.set)
     options.set = {name: json.loads(value) for name, value in named}
-    X, y = part(options.folder, "train")
-    if options.validation:
-        order = np.random.RandomState(0).permutation(len(X))
-        new, old = np.sort(order[: len(order) // 10]), np.sort(order[len(order) // 10 :])
-        X_new, y_new = [X[i] for i in new], [y[i] for i in new]
-        X, y = [X[i] for i in old], [y[i] for i in old]
-    else:
-        X_new, y_new = part(options.folder, "test")
+    (X, y), (X_new, y_new) = parts(options.folder, validation=options.validation)
     trained = {label for of in y for label in of}
-    names = {}
-    if options.texts != "none":
-        names = names_of(options.folder, punctuation=options.punctuation)
-    if options.texts == "trained":
-        names = {label: text for label, text in names.items() if label in trained}
+    names = texts_of(options, trained)
     if options.texts == "open":
         names = with_others(names, options.others, options.most)
     cpu, wall = time.process_time(), time.perf_counter()

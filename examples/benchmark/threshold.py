@@ -22,24 +22,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from data import machine, vectorizer
-from rankers import lines, part
+from rankers import lines, parts
 
 from lightxml import LightXMLClassifier
 from lightxml.metrics import calibration_error, f1_at_threshold
 
 AVERAGES = ("micro", "macro", "samples")
 RANKED = 100  # labels a document, of which those above the threshold are given
-
-
-def parts(folder: Path, *, validation: bool) -> tuple[Any, Any]:
-    """Return texts and labels to learn from, and those to measure on."""
-    X, y = part(folder, "train")
-    if not validation:
-        return (X, y), part(folder, "test")
-    order = np.random.RandomState(0).permutation(len(X))
-    edge = len(X) // 10
-    held, rest = (np.sort(numbers) for numbers in (order[:edge], order[edge:]))
-    return tuple(([X[i] for i in of], [y[i] for i in of]) for of in (rest, held))
 
 
 def measured(model: LightXMLClassifier, X: list[str], y: list[list[str]], n_labels: int) -> dict:
