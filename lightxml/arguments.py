@@ -4,7 +4,7 @@ An argument that is added stands here and where it is used, besides the signatur
 docstring that scikit-learn asks for; a test holds these three together. Made from this table are
 the checks and the warnings of `lightxml.fitting.decisions`, a fit's fingerprint, what a save
 leaves out, the groups of ``lightxml info`` and the documentation's page of arguments. It imports
-neither torch nor scikit-learn, so that a saved model can be described at once.
+none of torch, scikit-learn and numpy, so that a saved model can be described at once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
-
-import numpy as np
 
 EXPECTED_CLUSTERS = (
     "True, a clusterer (an instance), or an array with a cluster number for each label"
@@ -100,6 +98,18 @@ def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool) or _is_of_numpy(value, "bool", "bool_")
+
+
+def _is_of_numpy(value: Any, *names: str) -> bool:
+    # Told by its name: `lightxml --help` imports this table, and does without numpy.
+    return any(
+        kind.__module__.partition(".")[0] == "numpy" and kind.__name__ in names
+        for kind in type(value).__mro__
+    )
+
+
 def _is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike))
 
@@ -147,7 +157,7 @@ def _may_be_clusters(value: Any) -> bool:  # what else is wrong shows when the l
 
 NONE = Kind("None", lambda value: value is None)
 AUTO = Kind("'auto'", is_auto)
-FLAG = Kind("True or False", lambda value: isinstance(value, (bool, np.bool_)))
+FLAG = Kind("True or False", lambda value: _is_flag(value))
 FOLDER = Kind("a folder", _is_path)
 FRACTION = number("a number in [0, 1)", lambda value: 0 <= value < 1)
 FRACTION_OF_DOCUMENTS = number("a fraction in (0, 1)", lambda value: 0 < value < 1)
@@ -169,8 +179,8 @@ MEMORY = FOLDER | Kind("a joblib.Memory", _is_memory) | NONE
 DEVICE = Kind("'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'", _is_device, _names_device)
 SEED = (
     Kind("an int from 0 to 2**32 - 1", _is_int, lambda value: 0 <= value < 2**32)
-    | Kind("a RandomState", lambda value: isinstance(value, np.random.RandomState))
-    | Kind("a Generator", lambda value: isinstance(value, np.random.Generator))
+    | Kind("a RandomState", lambda value: _is_of_numpy(value, "RandomState"))
+    | Kind("a Generator", lambda value: _is_of_numpy(value, "Generator"))
     | NONE
 )
 JOBS = Kind("an int other than 0", _is_int, lambda value: value != 0) | NONE

@@ -241,6 +241,10 @@ class LightXMLClassifier(TopKEstimator):
         far as there are that many labels: of the network alone. Empty without a network.
     n_iter_ : int
         Epochs trained: with early stopping, those after the best one included.
+    reading_ : dict
+        How the table was read that the command line trained on: ``load_table(file,
+        **model.reading_)`` reads another like it. In Python it is there where it was set, to the
+        ``reading`` of `lightxml.datasets.load_table`; `save` keeps it, the next `fit` drops it.
 
     References
     ----------
@@ -269,6 +273,7 @@ class LightXMLClassifier(TopKEstimator):
     """
 
     _model: FittedModel
+    reading_: dict[str, Any]
 
     def __init__(
         self,
@@ -451,6 +456,7 @@ class LightXMLClassifier(TopKEstimator):
         earlier = self._model if self.warm_start and self.__sklearn_is_fitted__() else None
         model = fit_model(params, X, y, X_val, y_val, label_texts, kept, sample_weight, earlier)
         self._model = replace(model, given=_not_seen(params))
+        self.__dict__.pop("reading_", None)  # of other data
         if (own := own_classifier(self._model)) is not None:  # of trees, only the fitted ones tell
             storage.warn_if_unsavable({**params, "features": None, "final_ranker": own})
         return self
@@ -646,7 +652,8 @@ class LightXMLClassifier(TopKEstimator):
         return np.asarray(expit(self._logits(members)))
 
     def _pack(self) -> Bundle:
-        return storage.pack(type(self).__name__, self.get_params(deep=False), self._model)
+        reading = getattr(self, "reading_", None)
+        return storage.pack(type(self).__name__, self.get_params(deep=False), self._model, reading)
 
     @classmethod
     def _unpack(cls, bundle: Bundle, device: str | torch.device) -> Self:
@@ -660,6 +667,8 @@ class LightXMLClassifier(TopKEstimator):
             raise BundleError(f"{RECORD}: its arguments are wrong ({error}).") from error
         place(fitted, estimator.precision, device)
         estimator._model = replace(fitted, given=_not_seen(estimator.get_params(deep=False)))
+        if (reading := storage.unpack_reading(bundle)) is not None:
+            estimator.reading_ = reading
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:

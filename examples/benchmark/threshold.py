@@ -1,6 +1,7 @@
 """F1 on the test part at the threshold that `fit` chose, beside the best that there was.
 
     python threshold.py FOLDER [--criteria micro_f1 macro_f1 ...] [--pairs] [--seed N]
+        [--texts none|closed]
         [--encoder FOLDER --freeze [--max-length N] [--memory FOLDER]] [--validation]
         [--save FOLDER] [--results FILE]
 
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from data import machine, vectorizer
-from rankers import lines, parts
+from rankers import lines, names_of, parts
 
 from lightxml import LightXMLClassifier
 from lightxml.metrics import calibration_error, f1_at_threshold
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--criteria", nargs="+", default=["micro_f1", "macro_f1"])
     parser.add_argument("--pairs", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--texts", choices=["none", "closed"], default="none")
     parser.add_argument("--encoder")
     parser.add_argument("--freeze", action="store_true")
     parser.add_argument("--max-length", type=int, default=512)
@@ -79,6 +81,9 @@ def main() -> None:
     options = parser.parse_args()
 
     (X, y), (X_new, y_new) = parts(options.folder, validation=options.validation)
+    texts = None
+    if options.texts == "closed":
+        texts = names_of(options.folder, punctuation=False)
     of_encoder: dict[str, Any] = {}
     if options.encoder:
         of_encoder = {"max_length": options.max_length, "memory": options.memory}
@@ -91,8 +96,9 @@ def main() -> None:
             threshold=criterion,
             random_state=options.seed,
             **of_encoder,
-        ).fit(X, y)
+        ).fit(X, y, label_texts=texts)
         row = {"data": options.folder.name, "criterion": criterion, "pairs": options.pairs}
+        row["texts"] = options.texts
         row |= {"seed": options.seed, "encoder": Path(options.encoder or "none").name}
         row["fit seconds"] = time.perf_counter() - began
         row |= measured(model, X_new, y_new, len(lines(options.folder / "labels.txt")))

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from lightxml.cli.demo import demo
 from lightxml.cli.evaluate import evaluate
@@ -49,6 +49,23 @@ class _Commands(TyperGroup):
             raise typer.Exit(1) from None
 
 
+class _Grouped(TyperCommand):
+    """A command whose ``--help`` shows options in groups, under their headings."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (line := parameter.get_help_record(ctx)) is not None:
+                is_argument = parameter.param_type_name == "argument"
+                panel = getattr(parameter, "rich_help_panel", None)
+                groups.setdefault("Arguments" if is_argument else panel or "Options", []).append(
+                    line
+                )
+        for heading, lines in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(lines)
+
+
 app = typer.Typer(
     cls=_Commands,
     add_completion=False,
@@ -58,7 +75,7 @@ app = typer.Typer(
     help="Extreme multi-label text classification: train, predict, evaluate.",
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=_Grouped)(command)
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightxml.cli.options import (
-    STANDARD_INPUT,
     Device,
     Language,
     Model,
@@ -21,9 +20,10 @@ from lightxml.cli.options import (
     known_label,
     load_model,
     names_of,
-    read_documents,
+    open_bytes,
     read_label_texts,
 )
+from lightxml.datasets.tables.streams import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from lightxml.inspection import Explanation
@@ -50,8 +50,10 @@ def explain(
     check_model(model)
     texts = read_label_texts(names, language, "--names")
     if text == "-":
-        with read_documents(STANDARD_INPUT, []) as batches:
-            text = "\n".join(line for batch in batches for line in batch)
+        from lightxml.datasets.lines import read_documents
+
+        with open_bytes(STANDARD_INPUT) as stream:
+            text = "\n".join(line for batch in read_documents(stream) for line in batch)
     estimator = load_model(model, device)
     check_reads(estimator, [text], model)
     name_of = names_of(estimator, texts, names)

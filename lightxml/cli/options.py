@@ -8,37 +8,23 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from lightxml.cli.wording import speaking_options
-
-if TYPE_CHECKING:
-    from sklearn.utils import Bunch
+from lightxml.datasets.tables.streams import STANDARD_INPUT
+from lightxml.runtime.terminal import printable
 
 Data = Annotated[
     Path,
     typer.Argument(
-        help="A folder with train_texts.txt and train_labels.txt, and the same for test and dev,"
-        " or in another layout of the field; or a CSV, TSV or JSON-lines file."
+        help="A table: CSV and its like, JSON, fastText, Parquet, Excel, packed or not, - is"
+        " standard input; or a folder with train_texts.txt and train_labels.txt, and the same for"
+        " test and dev, or in another layout of the field."
     ),
-]
-TextColumn = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME", help="A column of the file's texts; repeatable, then joined by a blank."
-    ),
-]
-LabelColumn = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The column of the file's labels.")
-]
-LabelSeparator = Annotated[
-    str, typer.Option(metavar="TEXT", help="Between the labels there; JSON lists need none.")
 ]
 Model = Annotated[Path, typer.Argument(help="A folder that train has written.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -72,8 +58,6 @@ Language = Annotated[
     ),
 ]
 
-STANDARD_INPUT = Path("-")
-
 
 def check_folder(folder: Path, option: str) -> None:
     """Refuse, before hours of training, a folder that cannot be written."""
@@ -97,65 +81,17 @@ def check_device(device: str) -> None:
         raise ValueError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.")
 
 
-def check_model(model: Path) -> None:
-    """Refuse a folder that holds no model."""
+def check_model(model: Path) -> dict[str, Any]:
+    """Refuse a folder that holds no model; return what its record says of it."""
     from lightxml.files.load import read_record
 
-    read_record(model)
+    manifest: dict[str, Any] = read_record(model)["manifest"]
+    return manifest
 
 
-def check_data(
-    data: Path, text_column: list[str] | None, label_column: str | None, separator: str
-) -> None:
-    """Refuse data that are not there, columns of a folder, and a file without these columns."""
-    if data.is_dir():
-        if text_column or label_column is not None:
-            raise ValueError(
-                f"--text-column and --label-column name columns of a file; {data} is none."
-            )
-    elif not data.is_fifo():  # which can be read once only
-        from lightxml.datasets.records import check_records
-
-        data.open("rb").close()
-        check_records(data, text_column or [], label_column, separator)
-
-
-def read_data(
-    data: Path, text_column: list[str] | None, label_column: str | None, separator: str
-) -> Bunch:
-    """Read a folder, or the columns of a file as a training part."""
-    if data.is_dir():
-        from lightxml.datasets import load_xmc
-
-        return load_xmc(data)
-    from lightxml.datasets.records import load_records
-
-    return load_records(data, text_column or [], label_column, separator)
-
-
-def check_documents(file: Path, text_column: list[str]) -> None:
-    """Refuse a file of documents that is not there or has not these columns."""
-    from lightxml.datasets.records import check_texts, is_record_file
-
-    if file.is_fifo():  # which can be read once only
-        return
-    if text_column or is_record_file(file):
-        check_texts(file, text_column)
-    elif file != STANDARD_INPUT:
-        file.open("rb").close()
-
-
-@contextmanager
-def read_documents(file: Path, text_column: list[str]) -> Iterator[Iterator[list[str]]]:
-    """Give the documents of a file in batches: its lines, or its columns."""
-    from lightxml.datasets import lines
-    from lightxml.datasets.records import is_record_file, read_texts
-
-    if text_column or is_record_file(file):
-        yield read_texts(file, text_column)
-    else:
-        with open_bytes(file) as stream:
-            yield lines.read_documents(stream)
+def warn_of(what: str) -> None:
+    """Say on standard error what may be meant otherwise."""
+    typer.echo(f"lightxml: note: {printable(what)}", err=True)
 
 
 def open_bytes(file: Path) -> BufferedReader:

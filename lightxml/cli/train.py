@@ -1,40 +1,24 @@
-"""``lightxml train``: a model of a folder or a file."""
+"""``lightxml train``: a model of a folder or a table."""
 
 from __future__ import annotations
 
-import ast
-import math
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lightxml.cli.options import (
-    Data,
-    Device,
-    LabelColumn,
-    LabelSeparator,
-    Language,
-    TextColumn,
-    check_data,
-    check_device,
-    check_folder,
-    read_data,
-    read_label_texts,
-)
+from lightxml.cli.arguments import OPTIONS, values_of
+from lightxml.cli.options import Data, Language, check_folder, read_label_texts
+from lightxml.cli.parts import TestSize, check_test_size, with_test_part
+from lightxml.cli.reading import OF_LABELS, check_data, given_reading, read_data
+from lightxml.cli.signature import taking
 from lightxml.cli.wording import speaking_options
+from lightxml.presets import presets
 from lightxml.runtime.terminal import peak_memory, sizes
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
-
-# The arguments of LightXMLClassifier that have an option of their name.
-_OPTIONS = (
-    "encoder", "freeze_encoder", "max_length", "max_epochs", "batch_size", "learning_rate",
-    "random_state", "device", "checkpoint_dir",
-)  # fmt: skip
 
 _TFIDF: dict[str, dict[str, Any]] = {
     "words": {},
@@ -55,82 +39,51 @@ Tfidf = Annotated[
     typer.Option(
         metavar="words|pairs|chars",
         help="Read TF-IDF features of the whole documents too: of words, of pairs of words, or"
-        " of up to four characters, for Chinese, Korean or Finnish."
-        " With --encoder none no network is trained.",
+        " of up to four characters, for Chinese, Korean or Finnish. With --encoder none no network"
+        " is trained, and the default is words, or chars for a script without blanks.",
     ),
 ]
-CheckpointDir = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Go on where the same command was killed: with the network, and with linear"
-        " classifiers that took long.",
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Any other argument of LightXMLClassifier, such as se_block=True; repeatable.",
-    ),
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="|".join(presets), help="Settings to begin with; options change them."),
 ]
 
 
+@taking("given", OPTIONS)
+@taking("table", OF_LABELS)
 def train(
     data: Data,
     output: Annotated[Path, typer.Option(help="The folder to save the model to.")],
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    label_separator: LabelSeparator = ";",
+    table: dict[str, Any],
+    given: dict[str, Any],
     label_texts: LabelTextsFile = None,
     language: Language = None,
-    encoder: Annotated[
-        str, typer.Option(help="A local folder, a hub name, 'tiny', 'none', 'auto' for BERT-base.")
-    ] = "auto",
+    preset: Preset = None,
     tfidf: Tfidf = None,
-    freeze_encoder: Annotated[
-        bool, typer.Option("--freeze-encoder", help="Encode each document once.")
+    test_size: TestSize = None,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="With --test-size: when it is measured, learn from all."),
     ] = False,
-    max_length: Annotated[int, typer.Option(help="Tokens a document.")] = 512,
-    max_epochs: Annotated[int | None, typer.Option(show_default="auto")] = None,
-    batch_size: Annotated[int | None, typer.Option(show_default="auto")] = None,
-    learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1e-4,
-    random_state: Annotated[int | None, typer.Option(help="Makes the run repeatable.")] = None,
-    device: Device = "auto",
-    checkpoint_dir: CheckpointDir = None,
-    set_: Settings = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Fit a LightXMLClassifier on a folder or a file and save it.
+    """Fit a LightXMLClassifier on a table or a folder and save it.
 
-    A dev part, if there is one, is not learnt from: a network is measured on it after each epoch,
-    and it decides how far each ranker is believed.
+    How a table is read is told from it, shown, and kept with the model. A dev part of a folder is
+    not learnt from: a network is measured on it after each epoch, and it decides how far each
+    ranker is believed.
     """
     check_folder(output, "--output")
-    check_device(device)
-    if checkpoint_dir is not None:
-        check_folder(checkpoint_dir, "--checkpoint-dir")
-    params: dict[str, Any] = {
-        "encoder": None if encoder == "none" else encoder,
-        "freeze_encoder": freeze_encoder,
-        "max_length": max_length,
-        "max_epochs": "auto" if max_epochs is None else max_epochs,
-        "batch_size": "auto" if batch_size is None else batch_size,
-        "learning_rate": learning_rate,
-        "random_state": random_state,
-        "device": device,
-        "checkpoint_dir": checkpoint_dir,
-        "verbose": 0 if quiet else 1,
-    }
-    _check_ranges(params)
-    params |= _settings(set_ or [])
-    _check_kind(tfidf)
-    check_data(data, text_column, label_column, label_separator)
-    if data.is_file():
+    params = _params(given, preset, tfidf)
+    params["verbose"] = 0 if quiet else 1
+    check_test_size(test_size, data, refit=refit)
+    reading = given_reading(table, data)
+    check_data(data, reading)
+    if not data.is_dir():
         _check_reader(params, tfidf, data, has_texts=True)
     texts = read_label_texts(label_texts, language, "--label-texts")
-    bunch = read_data(data, text_column, label_column, label_separator)
+    bunch, known, told = read_data(data, reading)
+    told = told or [sizes(bunch)]
     has_texts = isinstance(bunch.X_train, list)
     _check_reader(params, tfidf, data, has_texts=has_texts)
     if texts is not None:
@@ -142,34 +95,77 @@ def train(
         texts = for_labels(texts, bunch.labels, label_texts)
     if bunch.y_train.nnz == 0:
         raise ValueError(f"{data}: no document has a label; nothing can be learnt from it.")
-    _fit(params | {"features": _vectorizer(tfidf)}, bunch, texts, output)
+    if has_texts and params["encoder"] is None and tfidf is None and "features" not in params:
+        tfidf = _kind_for(bunch.X_train)
+        told.append(f"Learning from TF-IDF of {tfidf} (--tfidf).")
+    if tfidf is not None:
+        params["features"] = _vectorizer(tfidf)
+    _announce(bunch, texts, told)
+    saved = None if known is None else known.as_arguments()
+    if test_size is not None:
+        bunch = with_test_part(bunch, test_size, params.get("random_state"))
+    model, seconds = _fitted(params, bunch, texts)
+    if test_size is not None:
+        _show_test_part(model, bunch)
+        if refit:
+            whole = {"X_train": bunch.X_whole, "y_train": bunch.y_whole}
+            model, seconds = _fitted(params, {**bunch, **whole}, texts)
+    _finish(model, saved, output, seconds)
 
 
-def _fit(
-    params: dict[str, Any], bunch: Bunch, texts: dict[str, list[str]] | None, output: Path
-) -> None:
+def _announce(bunch: Bunch, texts: dict[str, list[str]] | None, told: list[str]) -> None:
+    """Say what there is to learn from, and how it was understood."""
+    from lightxml.runtime.ranks import is_first_process
+
+    if not is_first_process():
+        return
+    for line in told:
+        typer.echo(line)
+    if texts is not None:
+        n_new = len(texts.keys() - set(bunch.labels.tolist()))
+        typer.echo(f"{len(texts):,} labels have a text, {n_new:,} of them no document")
+
+
+def _fitted(params: dict[str, Any], bunch: Any, texts: dict[str, list[str]] | None) -> Any:
+    """Return a fitted model, and how many seconds it took."""
     from lightxml.classifier import LightXMLClassifier
     from lightxml.datasets import label_sets
-    from lightxml.runtime.ranks import is_first_process
-    from lightxml.storage.description import DEFAULTS
 
     model = LightXMLClassifier(**params)
-    is_first = is_first_process()
-    if is_first:
-        typer.echo(sizes(bunch))
-        if texts is not None:
-            n_new = len(texts.keys() - set(bunch.labels.tolist()))
-            typer.echo(f"{len(texts):,} labels have a text, {n_new:,} of them no document")
     more: dict[str, Any] = {} if texts is None else {"label_texts": texts}
-    if bunch.X_validation is not None:
-        y_val = label_sets(bunch.y_validation, bunch.labels)
-        more |= {"X_val": bunch.X_validation, "y_val": y_val}
+    if bunch["X_validation"] is not None:
+        y_val = label_sets(bunch["y_validation"], bunch["labels"])
+        more |= {"X_val": bunch["X_validation"], "y_val": y_val}
     began = time.monotonic()
-    with speaking_options((*_OPTIONS, "label_texts"), settable=DEFAULTS):
-        model.fit(bunch.X_train, label_sets(bunch.y_train, bunch.labels), **more)
-    seconds = time.monotonic() - began
-    if not is_first:
+    with speaking_options((*OPTIONS, "label_texts")):
+        model.fit(bunch["X_train"], label_sets(bunch["y_train"], bunch["labels"]), **more)
+    return model, time.monotonic() - began
+
+
+def _show_test_part(model: Any, bunch: Bunch) -> None:
+    from lightxml.cli.figures import as_text, measured
+    from lightxml.data.labels import encode_known
+    from lightxml.datasets import label_sets
+    from lightxml.runtime.ranks import is_first_process
+
+    if not is_first_process():
         return
+    y_train, y_true = (
+        encode_known(label_sets(y, bunch.labels), model.classes_, "collections", y.shape[0])
+        for y in (bunch.y_train, bunch.y_test)
+    )
+    figures = measured(model, bunch.X_test, y_true, y_train=y_train)
+    typer.echo(f"\n{figures.n_documents:,} documents that were not learnt from:")
+    typer.echo(f"\n{as_text(figures, model)}\n")
+
+
+def _finish(model: Any, saved: dict[str, Any] | None, output: Path, seconds: float) -> None:
+    from lightxml.runtime.ranks import is_first_process
+
+    if not is_first_process():
+        return
+    if saved is not None:
+        model.reading_ = saved
     model.save(output)
     for epoch in model.history_[-1:]:
         last = ", ".join(f"{name} {value:.4g}" for name, value in epoch.items())
@@ -177,23 +173,26 @@ def _fit(
     typer.echo(f"Trained in {seconds:,.0f} s, {peak_memory()}; saved to {output}.")
 
 
-def _check_ranges(params: dict[str, Any]) -> None:
-    """Check the numbers of options, as `fit` would only after seconds of imports."""
-    for name in ("max_length", "max_epochs", "batch_size"):
-        if params[name] != "auto" and params[name] < 1:
-            option = "--" + name.replace("_", "-")
-            raise ValueError(f"{option} is {params[name]}; expected 1 or more.")
-    rate, seed = params["learning_rate"], params["random_state"]
-    if not 0 < rate < math.inf:
-        raise ValueError(f"--learning-rate is {rate}; expected a number above 0.")
-    if seed is not None and not 0 <= seed < 2**32:
-        raise ValueError(f"--random-state is {seed}; expected 0 to {2**32 - 1}.")
+def _params(given: dict[str, Any], preset: str | None, tfidf: str | None) -> dict[str, Any]:
+    """Return the classifier's arguments by a preset and by options, which come first."""
+    if preset is not None and preset not in presets:
+        raise ValueError(f"--preset {preset}: expected one of {', '.join(presets)}.")
+    if tfidf not in (None, *_TFIDF):
+        raise ValueError(f"--tfidf {tfidf}: expected words, pairs or chars.")
+    values = values_of(given)
+    if values.get("checkpoint_dir") is not None:
+        check_folder(Path(values["checkpoint_dir"]), "--checkpoint-dir")
+    params = {"encoder": "auto", "freeze_encoder": False}
+    if preset is not None:
+        params |= presets[preset]
+    params |= values
+    return params
 
 
 def _check_reader(
     params: dict[str, Any], tfidf: str | None, data: Path, *, has_texts: bool
 ) -> None:
-    """Refuse texts that nothing would read, and what reads texts where there are features."""
+    """Refuse what reads texts where there are features, and settings of an encoder without one."""
     encoder = params["encoder"]
     if not has_texts:
         if tfidf is not None:
@@ -202,18 +201,13 @@ def _check_reader(
             raise ValueError(
                 f"{data} holds features, but --encoder {encoder} reads texts. Leave it out."
             )
+        params.pop("features", None)  # of a preset
         encoder = None
     elif _is_path(encoder) and not Path(encoder).is_dir():
         raise ValueError(f"--encoder {encoder}: there is no such folder.")
-    elif encoder is None and tfidf is None:
-        raise ValueError(
-            f"{data} holds texts, and with --encoder none nothing reads them. Add --tfidf words."
-        )
-    for name, option in {
-        "freeze_encoder": "--freeze-encoder",
-        "se_block": "--set se_block",
-    }.items():
+    for name in ("freeze_encoder", "se_block"):
         if encoder is None and params.get(name) is True:
+            option = "--" + name.replace("_", "-")
             raise ValueError(f"{option} is about an encoder, and there is none here. Leave it out.")
     if encoder == "tiny" and params["freeze_encoder"] is True:
         raise ValueError(
@@ -229,37 +223,16 @@ def _is_path(encoder: Any) -> bool:
     )
 
 
-def _check_kind(tfidf: str | None) -> None:
-    if tfidf not in (None, *_TFIDF):
-        raise typer.BadParameter(f"{tfidf}: expected words, pairs or chars.", param_hint="--tfidf")
+def _kind_for(texts: list[str]) -> str:
+    """Return what to make TF-IDF of: characters where most of the texts have no blanks."""
+    from lightxml.rankers.words import is_of_characters
+
+    some = texts[:: max(1, len(texts) // 1_000)]
+    return "chars" if sum(map(is_of_characters, some)) > len(some) / 2 else "words"
 
 
-def _vectorizer(tfidf: str | None) -> Any:
+def _vectorizer(tfidf: str) -> Any:
     """Return the vectorizer that ``--tfidf`` asks for."""
-    if tfidf is None:
-        return None
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(sublinear_tf=True, min_df=2, **_TFIDF[tfidf])
-
-
-def _settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs; a value that is no Python literal is a string."""
-    from lightxml.storage.description import DEFAULTS
-
-    known = [name for name in DEFAULTS if name != "features"]
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if name == "features":
-            raise ValueError("--set features: a vectorizer is no text. Ask for it with --tfidf.")
-        if not equals or name not in known:
-            raise typer.BadParameter(
-                f"{pair}: expected NAME=VALUE with a NAME among {', '.join(known)}.",
-                param_hint="--set",
-            )
-        try:
-            settings[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            settings[name] = value
-    return settings

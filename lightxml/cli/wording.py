@@ -13,6 +13,7 @@ _PHRASES = (
     (r"features=TfidfVectorizer\(\)", "--tfidf words"),
     (r'TfidfVectorizer\(analyzer="char", ngram_range=\(1, 2\)\)', "--tfidf chars"),
     (r"\ban int\b", "a whole number"),
+    (r"\bor None\b", "or none"),
     (r", a clusterer \(an instance\), or an array with", ", or a list with"),
     (r"pass X_val and y_val", "give data with a dev part"),
     (r"documents ([^.]*?) of X\b", r"training documents \1 (counted from 0)"),
@@ -27,7 +28,7 @@ _SETTING = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=('[^']*'|[\w./-]*\w)")
 _WORD = re.compile(r"(?<![\w-])[a-z]+(?:_[a-z]+)+(?![\w=])")
 
 
-def in_options(message: str, names: Collection[str], *, settable: Collection[str] = ()) -> str:
+def in_options(message: str, names: Collection[str]) -> str:
     """Return a message of an estimator with options in the place of Python's arguments.
 
     Parameters
@@ -35,17 +36,15 @@ def in_options(message: str, names: Collection[str], *, settable: Collection[str
     message : str
     names : collection of str
         The arguments that have an option of their own; ``max_length`` has ``--max-length``.
-    settable : collection of str, default=()
-        The others that are given as ``--set NAME=VALUE``.
     """
 
     def setting(found: re.Match[str]) -> str:
         name, value = found[1], found[2].strip("'")
         if name not in names:
-            return f"--set {name}={value}" if name in settable else found[0]
+            return found[0]
         if value in ("True", "False"):
-            return _option(name)
-        return f"{_option(name)} {'none' if value == 'None' else value}"
+            return _option(name if value == "True" else f"no_{name}")
+        return f"{_option(name)} {'none' if value == 'None' else _in_a_shell(value)}"
 
     def word(found: re.Match[str]) -> str:
         return _option(found[0]) if found[0] in names else found[0]
@@ -56,7 +55,7 @@ def in_options(message: str, names: Collection[str], *, settable: Collection[str
 
 
 @contextmanager
-def speaking_options(names: Collection[str], *, settable: Collection[str] = ()) -> Iterator[None]:
+def speaking_options(names: Collection[str]) -> Iterator[None]:
     """Reword, as `in_options` does, what is raised and what is warned of within.
 
     Raises
@@ -67,14 +66,14 @@ def speaking_options(names: Collection[str], *, settable: Collection[str] = ()) 
     format_warning = warnings.formatwarning
 
     def reworded(message: Warning | str, *args: object, **kwargs: object) -> str:
-        text = in_options(str(message), names, settable=settable)
+        text = in_options(str(message), names)
         return format_warning(text, *args, **kwargs)  # type: ignore[arg-type]
 
     warnings.formatwarning = reworded
     try:
         yield
     except (TypeError, ValueError, OSError, NonFiniteLossError, DeviceMemoryError) as error:
-        message = in_options(str(error), names, settable=settable)
+        message = in_options(str(error), names)
         if message == str(error):
             raise
         raise ValueError(message) from error
@@ -84,3 +83,8 @@ def speaking_options(names: Collection[str], *, settable: Collection[str] = ()) 
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _in_a_shell(value: str) -> str:
+    """Return a value as it is typed: in quotes where a shell would read it otherwise."""
+    return value if re.fullmatch(r"[\w./:-]+", value) else f"'{value}'"

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from lightxml.datasets.parts import label_sets
     from lightxml.datasets.pydocs import load_pydocs
     from lightxml.datasets.synthetic import make_xmc
+    from lightxml.datasets.tables.load import load_table
     from lightxml.datasets.xmc import load_xmc
 
-__all__ = ["label_sets", "load_label_texts", "load_pydocs", "load_xmc", "make_xmc"]
+__all__ = ["label_sets", "load_label_texts", "load_pydocs", "load_table", "load_xmc", "make_xmc"]
 
 _HOME = {
     "label_sets": "parts",
     "load_label_texts": "label_texts",
     "load_pydocs": "pydocs",
+    "load_table": "tables.load",
     "make_xmc": "synthetic",
     "load_xmc": "xmc",
 }

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lightxml.datasets.lines import text_lines
-from lightxml.datasets.records import printed_list, rows
 from lightxml.datasets.skos import FORMATS, concepts
+from lightxml.datasets.tables.cells import printed_list
+from lightxml.datasets.tables.forms import Written
+from lightxml.datasets.tables.table import open_table
 
 _RECORDS = (".csv", ".jsonl", ".ndjson", ".json")
-_HEADER = "label\ttext"
+_COLUMNS = ["label", "text"]
+_HEADER = "\t".join(_COLUMNS)
 
 # Where in which file a text stands, its label and it.
 _Entry = tuple[str, str, str]
@@ -135,21 +138,26 @@ def _lines(path: Path, *, may_have_header: bool) -> Iterator[_Entry]:
 
 
 def _records(path: Path) -> Iterator[_Entry]:
-    for where, (label, given) in rows(path, ["label", "text"]):
-        if type(label) not in (str, int):  # a bool is an int too
+    with open_table(path, _COLUMNS, Written()) as table:
+        for number, (label, given) in table.rows(_COLUMNS):
+            yield from _texts(label, given, table.where(number))
+
+
+def _texts(label: Any, given: Any, where: str) -> Iterator[_Entry]:
+    if type(label) not in (str, int):  # a bool is an int too
+        raise ValueError(
+            f"{where}: its 'label' is {label!r:.60} ({type(label).__name__}); expected a string"
+            " or a whole number."
+        )
+    if isinstance(given, str):
+        given = printed_list(given) or given
+    for text in given if isinstance(given, list) else [given]:
+        if not isinstance(text, str):
             raise ValueError(
-                f"{where}: its 'label' is {label!r:.60} ({type(label).__name__}); expected a string"
-                " or a whole number."
+                f"{where}: its 'text' is {text!r:.60} ({type(text).__name__}); expected a"
+                " string or a list of strings. Leave out what is missing."
             )
-        if isinstance(given, str):
-            given = printed_list(given) or given
-        for text in given if isinstance(given, list) else [given]:
-            if not isinstance(text, str):
-                raise ValueError(
-                    f"{where}: its 'text' is {text!r:.60} ({type(text).__name__}); expected a"
-                    " string or a list of strings. Leave out what is missing."
-                )
-            yield where, _valid(str(label), where), _valid(text, where)
+        yield where, _valid(str(label), where), _valid(text, where)
 
 
 def _valid(text: str, where: str) -> str:

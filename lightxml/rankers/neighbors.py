@@ -38,6 +38,7 @@ from lightxml.rankers.stored import (
 N_LIKELY = 30  # labels of each training document that its linear classifiers must tell it from
 _FEW, _MANY = 10, 50
 _POWER = 2
+_ALIKE = 0.9995  # a cosine above it is 1 of values that float16 has rounded
 _N_TERMS = 40  # of a row, those that a search reads
 _DOCUMENTS_AT_ONCE = 1024
 
@@ -145,6 +146,17 @@ class Neighbors:
             for begin, end in blocks(len(numbers), _DOCUMENTS_AT_ONCE)
         ]
         return stacked(found, self.rows.shape[0])
+
+    def holds(self, documents: Documents) -> np.ndarray:
+        """Tell, bool of shape (n_documents,), which documents have the features of a learned one.
+
+        A document without a known feature has none of one.
+        """
+        nearest = self._nearest(documents.rows, 1)
+        best = np.zeros(len(documents), np.float32)
+        rows = np.repeat(np.arange(len(documents)), np.diff(nearest.indptr))
+        np.maximum.at(best, rows, nearest.data)
+        return best > _ALIKE
 
     def joined(
         self, documents: Documents, y: sp.csr_array, sample_weight: np.ndarray | None = None

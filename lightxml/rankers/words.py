@@ -29,6 +29,10 @@ _SPECIAL = re.compile(f"[{_UNSPACED}{_MARKS}]")
 _PLAIN_WORD = re.compile(r"[^\W_]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 
+_LETTER = re.compile(r"[^\W\d_]")
+# And Hangul, whose words have so many endings that characters tell more.
+_BY_CHARACTERS = re.compile(f"[{_UNSPACED}\uac00-\ud7a3]")
+
 _STEM = 7  # letters of a word that count, chosen on validation documents of three sets
 
 UNKNOWN = -1
@@ -62,6 +66,13 @@ def words(text: str) -> list[str]:
     # Letters first: a capital may become two characters, which NFKC joins.
     text = unicodedata.normalize("NFKC", text.casefold())
     return (_WORD if _SPECIAL.search(text) else _PLAIN_WORD).findall(text)
+
+
+def is_of_characters(text: str) -> bool:
+    """Tell whether most letters are of a script without blanks, or Korean: characters tell more."""
+    if text.isascii():
+        return False
+    return 2 * len(_BY_CHARACTERS.findall(text)) > len(_LETTER.findall(text))
 
 
 @dataclass(frozen=True)

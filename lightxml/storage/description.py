@@ -96,6 +96,8 @@ def _rows(
         rows["label texts"] = f"{_length(shapes, 'lengths'):,}, kept as they were given"
     rows["labels"] = f"{_count(manifest['classes']['n_labels'])}{_head(network)}"
     rows["labels"] += f", given as {_plain(manifest['label_form'])}"
+    if (reading := manifest.get("reading")) is not None:
+        rows["table"] = ", ".join(f"{_plain(k)}={_argument(v)}" for k, v in reading.items())
     changed = {k: v for group in by_group(manifest["params"]).values() for k, v in group.items()}
     rows["arguments"] = ", ".join(f"{_plain(k)}={_argument(v)}" for k, v in changed.items())
     rows["arguments"] = rows["arguments"] or "all as by default"

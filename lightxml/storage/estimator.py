@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import clone
 
 from lightxml.arguments import ARGUMENTS
+from lightxml.datasets.tables.reading import reading_of
 from lightxml.exceptions import BundleError, warn
 from lightxml.files.arrays import decode_all, encode_arrays
 from lightxml.files.bundle import RECORD, Bundle
@@ -36,7 +37,12 @@ _NOT_SAVED = {name for name, a in ARGUMENTS.items() if a.saved == "no"} | {"feat
 _AS_FITTED = "as fitted"
 
 
-def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
+def pack(
+    estimator: str,
+    params: dict[str, Any],
+    fitted: FittedModel,
+    reading: dict[str, Any] | None = None,
+) -> Bundle:
     """Return a fitted estimator as a bundle that holds nothing but JSON and arrays.
 
     Parameters
@@ -46,12 +52,14 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
     params : dict
         The constructor's arguments.
     fitted : FittedModel
+    reading : dict, or None
+        The arguments of `lightxml.datasets.load_table` that read its table.
 
     Raises
     ------
     TypeError
-        If a label is neither an int nor a str, or the vectorizer, or a final ranker of the user's
-        own, holds code.
+        If `reading` has others, a label is neither an int nor a str, or the vectorizer, or a final
+        ranker of the user's own, holds code.
     """
     model = pack_model(fitted)
     classes, of_classes = _pack_classes(fitted.classes)
@@ -76,6 +84,8 @@ def pack(estimator: str, params: dict[str, Any], fitted: FittedModel) -> Bundle:
         "vectorizer": vectorizer,
         **model.manifest,
     }
+    if reading is not None:
+        manifest["reading"] = reading_of(reading).as_arguments()
     return Bundle(manifest, blobs)
 
 
@@ -147,6 +157,19 @@ def unpack(bundle: Bundle) -> tuple[dict[str, Any], FittedModel]:
         own = own_classifier(fitted)
         params["final_ranker"] = None if own is None else _unfitted(own)
     return params, fitted
+
+
+def unpack_reading(bundle: Bundle) -> dict[str, Any] | None:
+    """Return how the table was read that a model was trained on; None where nothing is said.
+
+    Raises
+    ------
+    BundleError
+        If it has what `lightxml.datasets.load_table` does not take.
+    """
+    with manifest_errors():
+        reading = bundle.manifest.get("reading")
+        return None if reading is None else reading_of(dict(reading)).as_arguments()
 
 
 def _unfitted(classifier: Any) -> Any:

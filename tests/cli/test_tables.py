@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import lightxml
-from lightxml.datasets import load_xmc
+from lightxml.cli.outputs import Answer, writer
+from lightxml.datasets import load_table, load_xmc
 from tests.cli.conftest import COLUMNS, N_TEST, expected_figures, is_one_line, run
 
 
@@ -61,20 +64,161 @@ def test_evaluate_measures_all_documents_of_a_table_without_propensities(
     assert {key: found[key] for key in kept} == pytest.approx(kept)
     assert not [key for key in found if key.startswith("PS")]
     shown = run("evaluate", model, file, *columns, "--device", "cpu").stdout
-    assert shown.startswith(f"{N_TEST} documents of test.jsonl, {len(bunch.labels)} labels\n1 uses")
+    assert f"\n{N_TEST} documents of test.jsonl, {len(bunch.labels)} labels\n1 uses" in shown
     assert "PSP" not in shown
 
 
-def test_a_separator_may_be_given(model_of_table: Path, tmp_path: Path):
-    classes = lightxml.load(model_of_table, "cpu").classes_
-    file = tmp_path / "a.tsv"
-    file.write_text(f"text\tlabels\na\t{classes[0]} {classes[1]}\n")
-    options = ["--text-column", "text", "--label-column", "labels"]
-    result = run("evaluate", model_of_table, file, *options, "--label-separator", " ", "--jsonl")
+# --- a table is read as in training -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose reading takes options, in a folder of its own, and a model of it."""
+    folder = tmp_path_factory.mktemp("shop")
+    kinds = [("red apple", "fruit|red"), ("green apple", "fruit|green"), ("red car", "car|red")]
+    rows = [f"{i},{kinds[i % 3][0]},number {i},{kinds[i % 3][1]}\n" for i in range(30)]
+    (folder / "train.csv").write_text("id,name,more,tags\n" + "".join(rows))
+    (folder / "new.csv").write_text(
+        'id,name,more,tags\n7,red apple,,fruit|red\nx9,"rouge, é",car,\n'
+    )
+    result = run("train", folder / "train.csv", "--output", folder / "model", *SHOP)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def lines_of(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines()
+
+
+SHOP = ["--text-column", "name", "--text-column", "more", "--label-column", "tags",
+        "--label-separator", "|", "--encoder", "none", "--quiet", "--random-state", 0]  # fmt: skip
+
+
+def test_what_was_understood_is_shown_though_quiet(shop: Path, tmp_path: Path):
+    shown = run("train", shop / "train.csv", "--output", tmp_path / "m", *SHOP).stdout.splitlines()
+    assert shown[0].endswith("train.csv: columns between commas; labels between '|'.")
+    assert shown[1] == "30 documents, 4 labels, 2.0 a document"
+    assert shown[2] == (
+        "The most frequent labels: 'fruit' (20), 'red' (20), 'green' (10); the longest: 'fruit'"
+    )
+
+
+def test_the_reading_is_kept_and_reads_other_tables(shop: Path):
+    model = lightxml.load(shop / "model")
+    assert model.reading_ == {
+        "text_column": ["name", "more"],
+        "label_column": ["tags"],
+        "label_separator": "|",
+        "label_form": "separated",
+    }
+    data = load_table(shop / "new.csv", **model.reading_)
+    assert data.y == [("fruit", "red"), ()]
+    model.partial_fit(data.X, data.y)
+    assert model.reading_["label_separator"] == "|"
+    assert "label_separator='|'" in run("info", shop / "model").stdout.replace(
+        "\n            ", " "
+    )
+    model.fit(["red"] * 4 + ["green"] * 4, [["x"]] * 4 + [["y"]] * 4)
+    assert not hasattr(model, "reading_")
+
+
+def test_evaluate_reads_as_in_training_and_says_what_differs(shop: Path, tmp_path: Path):
+    expected = run("evaluate", shop / "model", shop / "new.csv", *SHOP[:8], "--jsonl")
+    found = run("evaluate", shop / "model", shop / "new.csv", "--jsonl")
+    assert json.loads(found.stdout) == json.loads(expected.stdout)
+    assert found.stderr == ""
+    other = tmp_path / "other.csv"
+    other.write_text("title,more,tags\nred apple,,fruit;red\n")
+    result = run("evaluate", shop / "model", other, "--jsonl")
+    assert is_one_line(result, "has no column 'name'")
+    options = ["--text-column", "title", "--label-separator", ";"]
+    result = run("evaluate", shop / "model", other, *options)
     assert result.exit_code == 0
-    assert is_one_line(run("evaluate", model_of_table, file, *options), "none in common")
-    result = run("evaluate", model_of_table, file, *options, "--label-separator", "")
-    assert is_one_line(result, "--label-separator is empty")
+    assert result.stderr.splitlines() == [
+        "lightxml: note: --text-column is 'title'; in training it was 'name' and 'more'.",
+        "lightxml: note: --label-separator is ';'; in training it was '|'.",
+    ]
+    result = run("evaluate", shop / "model", other, *options, "--label-separator", "^")
+    assert "have none in common" in result.stderr.splitlines()[-1]
+
+
+def test_evaluate_says_that_documents_were_learned_from(shop: Path):
+    result = run("evaluate", shop / "model", shop / "train.csv")
+    assert "note: 100 % of these documents are like one that the model has learned" in result.stderr
+    assert run("evaluate", shop / "model", shop / "new.csv").stderr == ""
+
+
+# --- what predict writes ----------------------------------------------------------------------
+
+
+def test_predict_writes_the_columns_of_the_file_and_what_is_given(shop: Path, tmp_path: Path):
+    expected = run("predict", shop / "model", shop / "new.csv", "--jsonl", "-k", 2).stdout
+    labels = [json.loads(line)["labels"] for line in expected.splitlines()]
+    for name in ("a.csv", "deep/a.jsonl", "a.parquet"):
+        output = tmp_path / name
+        result = run("predict", shop / "model", shop / "new.csv", "-k", 2, "--output", output)
+        assert result.exit_code == 0, result.output
+        assert result.stdout == f"2 documents, written to {output}.\n"
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == ["7", "x9"]
+    assert rows[1]["name"] == "rouge, é"
+    assert [row["predicted"].split(";") for row in rows] == labels
+    records = [json.loads(line) for line in lines_of(tmp_path / "deep" / "a.jsonl")]
+    assert [record["predicted"] for record in records] == labels
+    frame = pd.read_parquet(tmp_path / "a.parquet")
+    assert frame.columns.tolist() == ["id", "name", "more", "tags", "predicted", "scores"]
+    assert [row.tolist() for row in frame["predicted"]] == labels
+
+
+def test_predict_carries_one_column_along_and_gives_labels_above_a_threshold(
+    shop: Path, tmp_path: Path
+):
+    model = lightxml.load(shop / "model")
+    arguments = ["predict", shop / "model", shop / "new.csv", "--output", tmp_path / "a.jsonl"]
+    assert run(*arguments, "--id-column", "id", "--threshold", "model").exit_code == 0
+    records = [json.loads(line) for line in lines_of(tmp_path / "a.jsonl")]
+    assert [record["id"] for record in records] == ["7", "x9"]
+    given = model.predict(load_table(shop / "new.csv", **model.reading_).X)
+    assert [set(record["predicted"]) for record in records] == [set(labels) for labels in given]
+    shown = run("predict", shop / "model", shop / "new.csv", "--threshold", 1.0, "--jsonl")
+    assert all(json.loads(line)["scores"] in ([], [1.0]) for line in shown.stdout.splitlines())
+    for value in ("0", "1.1", "best"):
+        result = run(*arguments, "--threshold", value)
+        assert is_one_line(result, f"--threshold {value}: expected a number above 0")
+    assert is_one_line(run(*arguments, "--id-column", "key"), "has no column 'key'")
+    lines = run("predict", shop / "model", "-", "--id-column", "id", stdin="a\n")
+    assert is_one_line(lines, "--id-column is about a table")
+
+
+def test_labels_that_hold_a_semicolon_are_joined_by_something_else(tmp_path: Path):
+    answers = [Answer(["1"], ["a; b", "c"], None, [0.5, 0.25])]
+    with writer(tmp_path / "a.csv", ["id"], ["a; b", "c"], with_names=False) as write:
+        for answer in answers:
+            write(answer)
+    assert (tmp_path / "a.csv").read_text() == "id,predicted,scores\n1,a; b|c,0.5|0.25\n"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_bad_line_leaves_no_half_of_an_output(shop: Path, tmp_path: Path, name: str):
+    file, output = tmp_path / "long.csv", tmp_path / "out" / name
+    rows = ["red apple,"] * 3_000
+    file.write_text("\n".join(["name,more", *rows, "red,green,blue", *rows]))
+    result = run("predict", shop / "model", file, "--output", output)
+    assert is_one_line(result, "line 3,002: has 3 fields; expected 2")
+    assert list(output.parent.iterdir()) == []
+    output.write_text("as it was")
+    run("predict", shop / "model", file, "--output", output)
+    assert output.read_text() == "as it was"
+
+
+def test_an_output_of_another_kind_is_refused(shop: Path, tmp_path: Path):
+    arguments = ["predict", shop / "model", shop / "new.csv"]
+    result = run(*arguments, "--output", tmp_path / "a.xlsx")
+    assert is_one_line(result, "expected a name that ends in .csv, .jsonl, .parquet")
+    result = run(*arguments, "--output", tmp_path / "a.csv", "--jsonl")
+    assert is_one_line(result, "Give --output FILE.jsonl alone")
+    assert is_one_line(run(*arguments, "--output", tmp_path), "expected a name that ends")
 
 
 def test_train_and_evaluate_read_a_folder_of_features(model: Path, tmp_path: Path):

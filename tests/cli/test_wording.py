@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from lightxml import LightXMLClassifier
-from lightxml.cli import train
+from lightxml.cli.arguments import OPTIONS
 from lightxml.cli.wording import in_options, speaking_options
 from lightxml.exceptions import NonFiniteLossError
-from lightxml.storage.description import DEFAULTS
 from tests.cli.conftest import is_one_line, raising, run
 
 
@@ -20,28 +19,25 @@ from tests.cli.conftest import is_one_line, raising, run
     [
         ("max_length=128, fewer max_epochs", "--max-length 128, fewer --max-epochs"),
         ("Lower batch_size and raise accumulate", "Lower --batch-size and raise accumulate"),
-        ("encoder='a/b c' is gone; encoder='tiny'", "--encoder a/b c is gone; --encoder tiny"),
+        ("encoder='a/b c' is gone; encoder='tiny'", "--encoder 'a/b c' is gone; --encoder tiny"),
         ("encoder=None, or freeze_encoder=True.", "--encoder none, or --freeze-encoder."),
-        ("Pass label_clusters=True, or", "Pass --set label_clusters=True, or"),
+        ("Pass label_clusters=True, or", "Pass --label-clusters, or"),
         ("max_length is 0; expected an int of", "--max-length is 0; expected a whole number of"),
         ("Pass features=TfidfVectorizer(), or", "Pass --tfidf words, or"),
         ("Lower it, or pass X_val and y_val.", "Lower it, or give data with a dev part."),
         ("the documents 3, 5 and 2 more of X.",
          "the training documents 3, 5 and 2 more (counted from 0)."),
-        ("head_learning_rate is nan", "head_learning_rate is nan"),  # as --set has it
+        ("early_stopping=False, so that", "--no-early-stopping, so that"),
+        ("encoder='' is empty", "--encoder '' is empty"),
         ("n_samples=3 of my_max_length", "n_samples=3 of my_max_length"),
     ],
 )  # fmt: skip
 def test_arguments_become_options(python: str, words: str):
-    assert in_options(python, train._OPTIONS, settable=DEFAULTS) == words
+    assert in_options(python, OPTIONS) == words
 
 
 def test_arguments_without_an_option_stay_as_they_are():
     assert in_options("device='gpu', dropout=2", ["device"]) == "--device gpu, dropout=2"
-
-
-def test_the_options_of_train_have_the_names_of_arguments():
-    assert set(train._OPTIONS) <= set(LightXMLClassifier().get_params())
 
 
 def test_warnings_are_reworded_too_and_only_within(capsys: pytest.CaptureFixture[str]):
