@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.cluster import MiniBatchKMeans
-from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from lightxml.rankers.base import Documents
@@ -235,6 +233,10 @@ def _clustered(centroids: sp.csr_array, n_clusters: int, seed: int) -> np.ndarra
     width = min(_WIDTH, min(centroids.shape) - 1)
     if n_clusters == 1 or width < 1:
         return np.zeros(centroids.shape[0], dtype=np.int32)
+    # A prediction does without: these take a quarter of a second to import.
+    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.utils.extmath import randomized_svd
+
     state = seed % 2**32
     # One thread: sums of several are rounded differently.
     with threadpool_limits(1):
