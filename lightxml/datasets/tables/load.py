@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from lightxml.datasets.tables.cells import (
     brief,
     is_marked,
     labels_of,
+    printed_list,
     shown,
     tell_label_form,
 )
@@ -25,6 +27,8 @@ from lightxml.datasets.tables.table import FASTTEXT_COLUMNS, Table, is_name, ope
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
+
+_LOOKED_AT = 100  # cells, of which is told whether labels are in lists
 
 
 @dataclass(frozen=True)
@@ -348,9 +352,10 @@ class _Rows:
             "bracketed": "lists of labels in brackets",
         }.get(reading.label_form or "")
         if told is None:
-            values = [v for some in self.values for v in some if v is not None and v != ""]
-            are_lists = values and not all(
-                isinstance(v, (str, int)) and not str(v).lstrip().startswith("[") for v in values
+            values = (v for some in self.values for v in some if v is not None and v != "")
+            are_lists = all(
+                isinstance(v, list) or (isinstance(v, str) and printed_list(v) is not None)
+                for v in islice(values, _LOOKED_AT)
             )
             told = "lists of labels" if are_lists else f"labels between {reading.label_separator!r}"
         if reading.group_by:
