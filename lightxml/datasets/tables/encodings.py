@@ -45,8 +45,8 @@ def tell_encoding(sample: bytes, path: Path) -> str:
             line = sample.count(b"\n", 0, error.start) + 1
             raise ValueError(
                 f"{path}, line {line:,}: is not UTF-8 (byte 0x{sample[error.start]:02x}), nor in a"
-                " Western encoding. Pass its encoding, such as encoding='cp1251', 'gb18030' or"
-                " 'shift_jis'."
+                " Western encoding. Pass its own, such as encoding='gb18030', encoding='shift_jis'"
+                " or encoding='cp1251'."
             ) from error
         return "cp1252"
     return "utf-8"

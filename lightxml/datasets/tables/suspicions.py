@@ -9,7 +9,10 @@ from collections.abc import Iterable, Sequence
 from lightxml.datasets.tables.cells import brief
 from lightxml.datasets.tables.reading import SEPARATOR, Reading
 
-_SEPARATORS = (",", ";", "|", "\n", "\t")
+# What stands between labels, if it is in most cells; other signs only if their parts come again.
+_SEPARATORS = " [,|\n\t\u3001\uff0c\uff1b\u30fb\u060c"  # the last ones: Chinese, Japanese, Arabic
+_NO_SIGN = " ;()[]{}'\""  # a blank alone only between numbers
+_FEW = 0.05  # of the documents, with two labels by chance
 _NUMBERS = re.compile(r"\s*\d+(?: +\d+)+\s*")
 _LEAST = 20  # documents, of which all may have a label by chance
 
@@ -37,8 +40,9 @@ def check_labels(
     """
     if reading.label_separator is not None or reading.label_form is not None:
         return
-    if not any(len(labels) > 1 for labels in y):
-        _check_separators(cells, what)
+    n_several = sum(len(labels) > 1 for labels in y)
+    if n_several <= _FEW * len(y):
+        _check_separators(cells, n_several, what)
     counts = Counter(label for labels in y for label in labels)
     label, count = counts.most_common(1)[0] if counts else ("", 0)
     if len(counts) > 1 and count == len(y) >= _LEAST:
@@ -49,13 +53,15 @@ def check_labels(
         )
 
 
-def _check_separators(cells: Iterable[tuple[str, int]], what: str) -> None:
+def _check_separators(cells: Iterable[tuple[str, int]], n_several: int, what: str) -> None:
     holds: Counter[str] = Counter()
     example: dict[str, str] = {}
+    different = []
     n_cells = 0
     for cell, count in cells:
         n_cells += count
-        found = {separator for separator in _SEPARATORS if separator in cell.strip()}
+        different.append(cell)
+        found = {sign for sign in set(cell.strip()) if not sign.isalnum() and sign not in _NO_SIGN}
         if cell.strip()[:1] in ("[", "(", "{"):
             found.add("[")
         if _NUMBERS.fullmatch(cell):
@@ -63,13 +69,21 @@ def _check_separators(cells: Iterable[tuple[str, int]], what: str) -> None:
         for sign in found:
             holds[sign] += count
             example.setdefault(sign, cell)
-    if not holds:
-        return
-    sign, count = holds.most_common(1)[0]
-    if count <= n_cells / 2:
-        return
-    told = f"{what}: no document has more than one label, and {100 * count / n_cells:.0f} % of the"
-    told += f" cells are such as {brief(example[sign])}"
+    for sign, count in sorted(holds.items(), key=lambda item: (item[0] != "[", -item[1])):
+        if count > n_cells / 2 and (sign in _SEPARATORS or _come_again(different, sign)):
+            _refuse(sign, 100 * count / n_cells, example[sign], n_several, what)
+
+
+def _come_again(cells: list[str], sign: str) -> bool:
+    """Tell whether cells are made of parts that are in other cells too, as labels are."""
+    parts = {part.strip() for cell in cells for part in cell.split(sign)}
+    return len(parts) <= len(cells) / 2
+
+
+def _refuse(sign: str, percent: float, example: str, n_several: int, what: str) -> None:
+    number = f"{n_several:,} documents have" if n_several else "no document has"
+    told = f"{what}: {number} more than one label, and {percent:.0f} % of the cells are such as"
+    told += f" {brief(example)}"
     if sign == "[":
         raise ValueError(
             f"{told}. If each is a list, put its labels into quotes; if each is one label, pass"

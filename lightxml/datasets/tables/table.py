@@ -171,7 +171,7 @@ def _cells(
             row = next_row(reader)
         except csv.Error as error:
             raise ValueError(
-                f"{path}, line {begin:,}: is no row of fields ({error}); it begins"
+                f"{path}, line {begin:,}: is no row of fields ({_reason(error)}); it begins"
                 f" {brief(row_lines[0].rstrip())}. Put fields that hold the delimiter, quotes or"
                 " line ends into double quotes, and double the quotes within; or pass quotes=False,"
                 " if quotes are characters as others are."
@@ -189,6 +189,12 @@ def _cells(
                 " one row."
             )
         yield begin, row
+
+
+def _reason(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "a carriage return stands within a field"
+    return str(error)
 
 
 def _of_lists(
