@@ -63,7 +63,8 @@ def evaluate(
     if in_file and (validation or propensity) and data.exists():
         raise ValueError("--validation and --propensity are about a folder's parts, not a table.")
     check_device(device)
-    reading, differences = as_in_training(table, data, check_model(model).get("reading"))
+    trained = check_model(model)["manifest"].get("reading")
+    reading, differences = as_in_training(table, data, trained)
     check_data(data, reading)
     bunch, _, told = read_data(data, reading)
     part = "train" if in_file else "validation" if validation else "test"

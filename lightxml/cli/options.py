@@ -82,11 +82,10 @@ def check_device(device: str) -> None:
 
 
 def check_model(model: Path) -> dict[str, Any]:
-    """Refuse a folder that holds no model; return what its record says of it."""
+    """Refuse a folder that holds no model; return its record."""
     from lightxml.files.load import read_record
 
-    manifest: dict[str, Any] = read_record(model)["manifest"]
-    return manifest
+    return read_record(model)
 
 
 def warn_of(what: str) -> None:

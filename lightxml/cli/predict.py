@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -29,7 +30,7 @@ from lightxml.cli.options import (
     read_label_texts,
     warn_of,
 )
-from lightxml.cli.outputs import Answer, check_output, writer
+from lightxml.cli.outputs import Answer, Draft, check_output, check_resume, writer
 from lightxml.cli.reading import OF_TEXTS, as_in_training, check_data, is_table, opened_table
 from lightxml.cli.signature import taking
 from lightxml.datasets.tables.load import document_of
@@ -73,6 +74,13 @@ def predict(
         list[str] | None,
         typer.Option(metavar="NAME", help="Carry this column along, not all; repeatable."),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="With --output: go on where the same command was killed or ended."
+        ),
+    ] = False,
+    n_jobs: Annotated[int, typer.Option(help="Processes that predict.")] = 1,
     only: Only = None,
     not_: Not = None,
     jsonl: JSONLines = False,
@@ -92,7 +100,12 @@ def predict(
         check_output(output)
         if jsonl:
             raise ValueError("--jsonl is about what is printed. Give --output FILE.jsonl alone.")
-    trained = check_model(model).get("reading")
+    if resume:
+        check_resume(output, file)
+    if n_jobs < 1:
+        raise ValueError(f"--n-jobs is {n_jobs}; expected 1 or more.")
+    record = check_model(model)
+    trained = record["manifest"].get("reading")
     in_table = is_table(file, table)
     reading, differences = as_in_training(table, file, trained if in_table else None)
     if id_column and not in_table:
@@ -113,19 +126,40 @@ def predict(
             least = estimator.threshold_
         if least is not None and k is None:
             asked["k"] = min(_MOST, len(estimator.classes_))
-        answers = _answers(estimator, model, documents, asked, least, name_of)
+        told = (least, name_of, n_jobs)
         if output is None:
-            for each in answers:
+            for each in _answers(estimator, model, documents, asked, *told):
                 typer.echo("\n".join(_shown(each, jsonl)))
             return
+        begun = [k, threshold, id_column, only, not_, str(names), table]
+        draft = Draft(output, _command(file, record, begun))
+        n_before = draft.resume() if resume else 0
+        answers = _answers(estimator, model, _behind(documents, n_before), asked, *told)
         classes = estimator.classes_.tolist()
-        n_documents = 0
-        with writer(output, columns, classes, with_names=bool(name_of)) as write:
-            for each in _with_bar(answers):
-                for _, given in each:
-                    write(given)
-                n_documents += len(each)
-    typer.echo(f"{n_documents:,} documents, written to {output}.")
+        with writer(draft, columns, classes, with_names=bool(name_of)) as write:
+            for each in _with_bar(answers, n_before):
+                write([given for _, given in each])
+    if n_before:
+        typer.echo(f"{n_before:,} documents were there already.")
+    typer.echo(f"{draft.n_written:,} documents, written to {output}.")
+
+
+def _command(file: Path, record: dict[str, Any], options: list[Any]) -> dict[str, Any]:
+    """Return what decides what is written, for whoever goes on."""
+    state = file.stat()
+    return {
+        "file": [str(file.resolve()), state.st_size, state.st_mtime_ns],
+        "model": record["digest"],
+        "options": json.loads(json.dumps(options)),
+    }
+
+
+def _behind(batches: Iterable[_Batch], n: int) -> Iterator[_Batch]:
+    """Yield the documents behind the first `n`."""
+    for documents, carried in batches:
+        if n < len(documents):
+            yield documents[n:], carried[n:]
+        n = max(0, n - len(documents))
 
 
 def _threshold(text: str) -> float | None:
@@ -169,14 +203,24 @@ def _answers(
     asked: dict[str, Any],
     least: Any,
     name_of: dict[str, str],
+    n_jobs: int,
 ) -> Iterator[list[tuple[str, Answer]]]:
     """Yield each batch's documents and what is given for them."""
     floor: Any = None
     if least is not None:
         floor = (lambda label: least) if isinstance(least, float) else _of_each(estimator, least)
-    for documents, carried in batches:
-        check_reads(estimator, documents, model)
-        topk, scores = estimator.predict_topk(documents, return_scores=True, **asked)
+    from lightxml.bulk import predict_batches
+
+    waiting: deque[_Batch] = deque()
+
+    def handed_out() -> Iterator[list[str]]:
+        for documents, carried in batches:
+            check_reads(estimator, documents, model)
+            waiting.append((documents, carried))
+            yield documents
+
+    for topk, scores in predict_batches(estimator, handed_out(), n_jobs=n_jobs, **asked):
+        documents, carried = waiting.popleft()
         found = []
         for document, others, row, values in zip(
             documents, carried, topk.tolist(), scores.tolist(), strict=True
@@ -240,12 +284,12 @@ def _of_table(
 
 
 def _with_bar(
-    answers: Iterable[list[tuple[str, Answer]]],
+    answers: Iterable[list[tuple[str, Answer]]], n_before: int
 ) -> Iterator[list[tuple[str, Answer]]]:
     """Yield what there is, and show on a terminal how many documents there were."""
     from tqdm.auto import tqdm
 
-    with tqdm(unit=" documents", disable=None, leave=False) as bar:
+    with tqdm(unit=" documents", initial=n_before, disable=None, leave=False) as bar:
         for each in answers:
             yield each
             bar.update(len(each))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import lightxml
-from lightxml.cli.outputs import Answer, writer
+from lightxml.cli.outputs import Answer, Draft, writer
 from lightxml.datasets import load_table, load_xmc
 from tests.cli.conftest import COLUMNS, N_TEST, expected_figures, is_one_line, run
 
@@ -193,9 +196,9 @@ def test_predict_carries_one_column_along_and_gives_labels_above_a_threshold(
 
 def test_labels_that_hold_a_semicolon_are_joined_by_something_else(tmp_path: Path):
     answers = [Answer(["1"], ["a; b", "c"], None, [0.5, 0.25])]
-    with writer(tmp_path / "a.csv", ["id"], ["a; b", "c"], with_names=False) as write:
-        for answer in answers:
-            write(answer)
+    draft = Draft(tmp_path / "a.csv", {})
+    with writer(draft, ["id"], ["a; b", "c"], with_names=False) as write:
+        write(answers)
     assert (tmp_path / "a.csv").read_text() == "id,predicted,scores\n1,a; b|c,0.5|0.25\n"
 
 
@@ -210,6 +213,56 @@ def test_a_bad_line_leaves_no_half_of_an_output(shop: Path, tmp_path: Path, name
     output.write_text("as it was")
     run("predict", shop / "model", file, "--output", output)
     assert output.read_text() == "as it was"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_killed_prediction_goes_on_and_writes_nothing_twice(
+    shop: Path, tmp_path: Path, name: str
+):
+    file = tmp_path / "long.csv"
+    rows = [f'{i},"red\napple, {i}",' for i in range(60_000)]
+    file.write_text("\n".join(["id,name,more", *rows]))
+    command = ["predict", shop / "model", file, "--output"]
+    assert run(*command, tmp_path / f"whole{Path(name).suffix}").exit_code == 0
+    expected = (tmp_path / f"whole{Path(name).suffix}").read_bytes()
+    draft = tmp_path / f".{name}.part"
+    for _ in range(2):
+        begun = draft.stat().st_size if draft.exists() else 0
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lightxml", *map(str, command), tmp_path / name, "--resume"]
+        )
+        while not draft.exists() or draft.stat().st_size < begun + 100_000:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        with draft.open("ab") as stream:  # a row of which only the beginning was written
+            stream.write(b"7,half of")
+    assert not (tmp_path / name).exists()
+    other = run(*command, tmp_path / name, "--resume", "-k", 1)
+    assert is_one_line(other, "was begun with options", "Give the same again, or delete it")
+    result = run(*command, tmp_path / name, "--resume", "--n-jobs", 2)
+    assert result.exit_code == 0, result.output
+    assert "documents were there already." in result.stdout
+    assert (tmp_path / name).read_bytes() == expected
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        name,
+        "long.csv",
+        f"whole{Path(name).suffix}",
+    ]
+
+
+def test_what_cannot_be_resumed_is_told(shop: Path, tmp_path: Path):
+    arguments = ["predict", shop / "model", shop / "new.csv", "--resume"]
+    assert is_one_line(run(*arguments), "--resume is about --output")
+    result = run(*arguments, "--output", tmp_path / "a.parquet")
+    assert is_one_line(result, "is Parquet, written as a whole")
+    lines = run(
+        "predict", shop / "model", "-", "--resume", "--output", tmp_path / "a.csv", stdin=""
+    )
+    assert is_one_line(lines, "can be read once only")
+    assert is_one_line(run(*arguments[:-1], "--n-jobs", 0), "--n-jobs is 0; expected 1 or more")
 
 
 def test_an_output_of_another_kind_is_refused(shop: Path, tmp_path: Path):

@@ -21,7 +21,7 @@ FLOORS = [
     {"training", "predicting"},
     {"fitting", "storage", "base"},
     {"classifier"},
-    {"ensemble", "inspection"},
+    {"ensemble", "inspection", "bulk"},
     {"cli"},
     {"__main__"},
 ]
@@ -37,7 +37,9 @@ HEAVY: dict[str, set[str] | None] = {
     "storage": {"network"},
     "cli": {"reproduction"},
 }
-WITHOUT_TORCH = FLOORS[0] | FLOORS[1] | {"files", "clustering", "plot", "datasets", "inspection"}
+WITHOUT_TORCH = (
+    FLOORS[0] | FLOORS[1] | {"files", "clustering", "plot", "datasets", "inspection", "bulk"}
+)
 
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
