@@ -3,7 +3,8 @@
     python rankers.py FOLDER [--learner ours|bonsai|names] [--texts none|trained|closed|open]
         [--others FOLDER ...] [--without RANKER ...] [--final-ranker auto|mean|logistic]
         [--encoder FOLDER [--freeze] [--max-length N] [--memory FOLDER]] [--set NAME=VALUE ...]
-        [--most N] [--pairs] [--punctuation] [--seed N] [--validation] [--results FILE]
+        [--most N] [--pairs] [--title-ends PATTERN] [--punctuation] [--seed N] [--validation]
+        [--results FILE]
     python rankers.py --table FILE
 
 `--texts`: of no label; of labels with a training document; `labels.txt` whole (a closed list);
@@ -14,6 +15,7 @@ training document; ``names``, the labels whose text stands in the document, long
 process, one row of results: peak memory is that of one learner. `--encoder`: a transformer for
 ``ours``, trained unless there is `--freeze`; what its pass takes is not in the time where
 `--memory` has its vectors. `--set`: other arguments of ``ours``, their values as JSON.
+`--title-ends`: what stands before the first match of this regular expression is a field of its own.
 `--validation` measures on a tenth of the training part. P@k are over all true labels, those without
 a training document too. `--table` prints the rows of a file of results in Markdown.
 """
@@ -38,6 +40,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lightxml import LightXMLClassifier
+from lightxml.fields import FieldsVectorizer, join_fields
 
 BINS, MOST_NAMES = 15, 100_000
 Scores = tuple[list[list[str]], np.ndarray | None]
@@ -63,6 +66,13 @@ def parts(folder: Path, *, validation: bool) -> tuple[Any, Any]:
     edge = len(X) // 10
     held, rest = (np.sort(numbers) for numbers in (order[:edge], order[edge:]))
     return tuple(([X[i] for i in of], [y[i] for i in of]) for of in (rest, held))
+
+
+def with_title(texts: list[str], pattern: str) -> list[str]:
+    """Return documents of two fields: what is before the first match of a pattern, and the rest."""
+    cut = [re.split(f"(?={pattern})", text, maxsplit=1) for text in texts]
+    titles = [each[0] if len(each) > 1 else "" for each in cut]
+    return join_fields(titles, [each[-1] for each in cut])
 
 
 def texts_of(options: Any, trained: set[str]) -> dict[str, str]:
@@ -125,7 +135,9 @@ def fitted(
     texts = None if not names or "label_texts" in options.without else names
     logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     final = {"auto": "auto", "mean": None, "logistic": logistic}[options.final_ranker]
-    features = vectorizer(pairs=options.pairs)
+    features: Any = vectorizer(pairs=options.pairs)
+    if options.title_ends:
+        features = FieldsVectorizer(features)
     of_encoder: dict[str, Any] = {}
     if options.encoder:
         of_encoder = {"max_length": options.max_length, "memory": options.memory}
@@ -267,6 +279,7 @@ def table(file: Path) -> str:
             what = row["learner"] + "".join(f", without {each}" for each in row["without"])
             what += f", {row['final_ranker']}" if row["final_ranker"] != "auto" else ""
             what += ", pairs of words" if row["pairs"] else ""
+        what += ", titles apart" if row.get("title_ends") else ""
             if row.get("encoder"):
                 what += f", {'frozen' if row['freeze'] else 'trained'} encoder"
             what += "".join(f", {name}={value}" for name, value in row.get("set", {}).items())
@@ -300,6 +313,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path)
     parser.add_argument("--encoder")
     parser.add_argument("--max-length", type=int, default=128)
+    parser.add_argument("--title-ends", metavar="PATTERN")
     parser.add_argument("--memory")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     for flag in ("--validation", "--punctuation", "--pairs", "--freeze"):
@@ -313,6 +327,8 @@ def main() -> None:
     named = (each.split("=", 1) for each in options.set)
     options.set = {name: json.loads(value) for name, value in named}
     (X, y), (X_new, y_new) = parts(options.folder, validation=options.validation)
+    if options.title_ends:
+        X, X_new = (with_title(texts, options.title_ends) for texts in (X, X_new))
     trained = {label for of in y for label in of}
     names = texts_of(options, trained)
     if options.texts == "open":

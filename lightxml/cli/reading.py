@@ -47,7 +47,7 @@ _HOW = {
 _TEXT = {
     "text_column": _option(
         list[str], metavar="NAME",
-        help="A column of the file's texts; repeatable, then joined by a blank.",
+        help="A column of the file's texts; repeatable, then each has features of its own.",
     ),
 }  # fmt: skip
 # What `predict` needs, and what the commands that read labels do.

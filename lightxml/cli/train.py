@@ -100,6 +100,11 @@ def train(
         told.append(f"Learning from TF-IDF of {tfidf} (--tfidf).")
     if tfidf is not None:
         params["features"] = _vectorizer(tfidf)
+    if known is not None and len(known.text_column) > 1 and params.get("features") is not None:
+        from lightxml.fields import FieldsVectorizer
+
+        params["features"] = FieldsVectorizer(params["features"])
+        told.append(f"Each of the {len(known.text_column)} text columns has features of its own.")
     _announce(bunch, texts, told)
     saved = None if known is None else known.as_arguments()
     if test_size is not None:

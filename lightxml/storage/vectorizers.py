@@ -7,16 +7,20 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 
 from lightxml.arguments import fits_int64
 from lightxml.data.vocabulary import fitted_vectorizer
 from lightxml.exceptions import BundleError
+from lightxml.fields import FieldsVectorizer
 from lightxml.files.arrays import decode_arrays, encode_arrays
 from lightxml.storage import audited
 from lightxml.storage.reading import errors_of, joined, split
 
 _KINDS = {kind.__name__: kind for kind in (TfidfVectorizer, CountVectorizer, HashingVectorizer)}
+_FIELDS = FieldsVectorizer.__name__
+_MOST_FIELDS = 1_000
 _WORDS, _SKOPS = "vectorizer.safetensors", "vectorizer.skops"
 _DTYPES = {np.dtype(t).name: t for t in (np.float64, np.float32, np.int64, np.int32)}
 
@@ -28,13 +32,15 @@ def pack_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
     ----------
     vectorizer : fitted transformer
         `TfidfVectorizer`, `CountVectorizer` and `HashingVectorizer` are kept as their arguments,
-        vocabulary and idf; a subclass of theirs, or any other, by skops.
+        vocabulary and idf, those of a `FieldsVectorizer` too; a subclass, or any other, by skops.
 
     Raises
     ------
     TypeError
         If it holds anything that only code can bring back, such as a tokenizer function.
     """
+    if type(vectorizer) is FieldsVectorizer:
+        return _pack_fields(vectorizer)
     if type(vectorizer) not in _KINDS.values():
         return {"kind": "skops"}, {_SKOPS: audited.dump(vectorizer, "features")}
     manifest = {
@@ -60,7 +66,9 @@ def check_vectorizer(vectorizer: Any) -> None:
     TypeError
         As `pack_vectorizer`.
     """
-    if type(vectorizer) in _KINDS.values():
+    if type(vectorizer) is FieldsVectorizer:
+        check_vectorizer(vectorizer.vectorizer)
+    elif type(vectorizer) in _KINDS.values():
         _params_to_json(vectorizer)
     else:
         audited.dump(vectorizer, "features")
@@ -77,6 +85,8 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
         If the manifest is no description of a vectorizer.
     """
     kind = manifest["kind"]
+    if kind == _FIELDS:
+        return _unpack_fields(manifest, blobs)
     blob = blobs.get(_SKOPS if kind == "skops" else _WORDS)
     if blob is None and kind != HashingVectorizer.__name__:
         raise ValueError(f"the blob of the vectorizer ({kind!r}) is missing")
@@ -96,6 +106,43 @@ def unpack_vectorizer(manifest: dict[str, Any], blobs: dict[str, bytes]) -> Any:
     idf = arrays["idf"] if isinstance(unfitted, TfidfVectorizer) and unfitted.use_idf else None
     given = {"vocabulary": terms} if manifest["has_vocabulary"] else {}
     return fitted_vectorizer(_KINDS[kind], {**params, **given}, terms, idf)
+
+
+def _pack_fields(vectorizer: FieldsVectorizer) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return each field's vectorizer as `pack_vectorizer` does, its blob named by its number."""
+    manifests: list[dict[str, Any] | None] = []
+    blobs: dict[str, bytes] = {}
+    for number, part in enumerate(vectorizer.vectorizers_):
+        if part is None:
+            manifests.append(None)
+            continue
+        manifest, of_part = pack_vectorizer(part)
+        manifests.append(manifest)
+        blobs |= {_of_field(name, number): blob for name, blob in of_part.items()}
+    return {"kind": _FIELDS, "fields": manifests}, blobs
+
+
+def _unpack_fields(manifest: dict[str, Any], blobs: dict[str, bytes]) -> FieldsVectorizer:
+    described = manifest["fields"]
+    if not 0 < len(described) <= _MOST_FIELDS or not any(described):
+        raise ValueError(f"its vectorizer has {len(described)} fields")
+    parts: list[Any] = []
+    for number, part in enumerate(described):
+        if part is None:
+            parts.append(None)
+            continue
+        if part["kind"] == _FIELDS:
+            raise ValueError("a field of its vectorizer has fields")
+        own = {name: blobs[_of_field(name, number)]
+               for name in (_WORDS, _SKOPS) if _of_field(name, number) in blobs}  # fmt: skip
+        parts.append(unpack_vectorizer(part, own))
+    vectorizer = FieldsVectorizer(clone(next(part for part in parts if part is not None)))
+    vectorizer.vectorizers_ = parts
+    return vectorizer
+
+
+def _of_field(name: str, number: int) -> str:
+    return name.replace("vectorizer", f"vectorizer_{number}")
 
 
 def _params_to_json(vectorizer: Any) -> dict[str, Any]:

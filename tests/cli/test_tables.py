@@ -101,6 +101,7 @@ def test_what_was_understood_is_shown_though_quiet(shop: Path, tmp_path: Path):
     shown = run("train", shop / "train.csv", "--output", tmp_path / "m", *SHOP).stdout.splitlines()
     assert shown[0].endswith("train.csv: columns between commas; labels between '|'.")
     assert shown[1] == "30 documents, 4 labels, 2.0 a document"
+    assert shown[-2] == "Each of the 2 text columns has features of its own."
     assert shown[2] == (
         "The most frequent labels: 'fruit' (20), 'red' (20), 'green' (10); the longest: 'fruit'"
     )

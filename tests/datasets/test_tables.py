@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 from lightxml.datasets import load_table
+from lightxml.fields import join_fields
 
 CSV = "id,title,body,labels\n1,First,text,law; trade\n2,Second,,trade\n3,,third,\n"
-TEXTS = ["First text", "Second", "third"]
+TEXTS = ["First \x1f text", "Second \x1f ", " \x1f third"]
 LABELS = [("law", "trade"), ("trade",), ()]
 
 
@@ -102,11 +103,9 @@ def test_what_was_understood_is_told_and_reads_another_table(tmp_path: Path):
 
 def test_columns_are_joined_in_the_order_asked_for_and_one_may_be_read_twice(tmp_path: Path):
     file = write(tmp_path / "a.csv", CSV)
-    assert load(file, "body", "title", "id", "id")[0] == [
-        "text First 1 1",
-        "Second 2 2",
-        "third 3 3",
-    ]
+    assert load(file, "body", "title", "id", "id")[0] == join_fields(
+        ["text", "", "third"], ["First", "Second", ""], ["1", "2", "3"], ["1", "2", "3"]
+    )
 
 
 def test_fields_hold_delimiters_quotes_line_ends_and_any_script(tmp_path: Path):
@@ -286,7 +285,8 @@ def test_a_json_array_and_nested_keys_are_read(tmp_path: Path):
     texts = {"text_column": ["meta.title", "body"], "label_column": "tags.name"}
     for name, text in (("a.json", json.dumps(records)), ("b.json", json_text(*records))):
         data = load_table(write(tmp_path / name, text), **texts)
-        assert (data.X, data.y) == (["t", "more", "3"], [("a", "b"), (), ()])
+        documents = join_fields(["t", "", ""], ["", "more", "3"])
+        assert (data.X, data.y) == (documents, [("a", "b"), (), ()])
     message = error_of(tmp_path / "a.json", "meta.title", labels="tags")
     assert "record 1: its 'tags' holds {'name': 'a', 'id': 1} (dict)" in message
     assert "Name the key that is meant, such as 'name'" in message
@@ -310,7 +310,8 @@ def test_parquet_and_excel_give_what_csv_gives(tmp_path: Path):
     rows = {"text": ["one", None, "three"], "year": [1.0, None, 3.5], "labels": ["a;b", "a", None]}
     frame = pd.DataFrame(rows)
     frame.to_parquet(tmp_path / "a.parquet")
-    expected = (["one 1", "", "three 3.5"], [("a", "b"), ("a",), ()])
+    documents = join_fields(["one", "", "three"], ["1", "", "3.5"])
+    expected = (documents, [("a", "b"), ("a",), ()])
     assert load(tmp_path / "a.parquet", "text", "year") == expected
     frame.assign(labels=[["a", "b"], ["a"], []]).to_parquet(tmp_path / "b.parquet")
     assert load(tmp_path / "b.parquet", "text", "year") == expected

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "lightxml"
 FLOORS = [
     {"exceptions", "presets", "arguments", "rankers", "version"},
     {"data"},
-    {"metrics"},
+    {"metrics", "fields"},
     {"files", "clustering", "plot", "runtime"},
     {"datasets", "network"},
     {"training", "predicting"},

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightxml.data.fields import joined
 from lightxml.datasets.tables.cells import (
     LabelForm,
     brief,
@@ -77,9 +78,9 @@ def load_table(
     path : str or path-like
         ``"-"`` is standard input.
     text_column : str or list of str, default=None
-        The columns whose texts are joined by a blank to make a document; a missing one is empty.
-        In JSON, dots lead into objects: ``"meta.title"``. Without names in a CSV file columns are
-        ``"1"``, ``"2"``, ... A fastText file needs none.
+        The columns of the texts; a missing one is empty. Several are fields of a document, joined
+        as `lightxml.fields.join_fields` does. In JSON, dots lead into objects: ``"meta.title"``.
+        Without names in a CSV file columns are ``"1"``, ``"2"``, ... A fastText file needs none.
     label_column : str or list of str, default=None
         The columns of the labels.
     label_separator : str, default=None
@@ -206,18 +207,19 @@ def shown_pairs(pairs: Sequence[tuple[str, Any]]) -> str:
 
 
 def document_of(values: Sequence[Any], columns: Sequence[str], table: Table, number: int) -> str:
-    """Join the texts of a row; a missing one is empty.
+    """Join the texts of a row, each a field; a missing one is empty.
 
     Raises
     ------
     ValueError
         If one is no text.
     """
-    if all(type(value) is str for value in values):
-        return " ".join(filter(None, values))
-    texts = []
+    if len(values) == 1 and type(values[0]) is str:
+        return values[0]
+    texts: list[str] = []
     for value, name in zip(values, columns, strict=True):
         parts = value if isinstance(value, list) else [value]
+        found = []
         for part in parts:
             if isinstance(part, (int, float)) and not isinstance(part, bool):
                 part = str(part)
@@ -228,8 +230,9 @@ def document_of(values: Sequence[Any], columns: Sequence[str], table: Table, num
                     " within it after a dot."
                 )
             if part:
-                texts.append(part)
-    return " ".join(texts)
+                found.append(part)
+        texts.append(" ".join(found))
+    return texts[0] if len(texts) == 1 else joined(texts)
 
 
 def _wanted(reading: Reading) -> list[str]:
