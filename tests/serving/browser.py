@@ -106,8 +106,8 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=2, mobile=phone)  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        touch = {"name": "hover", "value": "none" if phone else "hover"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme, touch])
+        self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def picture(self, file: Path, *, whole: bool = False) -> None:
         """Write what is seen, or the whole page, as PNG."""

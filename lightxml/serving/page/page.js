@@ -12,16 +12,19 @@ const form = $("form"), field = $("text"), list = $("labels"), more = $("more");
 
 let health = null; // what GET health says: number of labels, limits
 let shown = { text: "", k: 0 };
-let asking = new AbortController(); // of the text that is shown
+let asking = new AbortController(); // for the labels of the text that was given last
+let explaining = new AbortController(); // for the reasons of labels that are shown
 
-$("form").addEventListener("submit", (event) => {
+form.addEventListener("submit", (event) => {
   event.preventDefault();
-  find(field.value, FIRST);
+  asking.abort();
+  asking = new AbortController();
+  find(field.value, FIRST, 0);
 });
 field.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
-more.addEventListener("click", () => find(shown.text, most(2 * shown.k)));
+more.addEventListener("click", () => find(shown.text, 2 * shown.k, shown.k));
 about();
 
 async function about() {
@@ -29,44 +32,47 @@ async function about() {
     health = await ask("health");
     $("model").textContent = `${count(health.n_labels)} labels`;
   } catch (error) {
-    say(error);
+    $("error").textContent = error.message;
   }
 }
 
-/** Show the k best labels of a text. */
-async function find(text, k) {
-  asking.abort();
-  asking = new AbortController();
+/** Show the k best labels of a text, of which some may be there already. */
+async function find(text, k, there) {
   const { signal } = asking;
-  say(null);
+  $("error").textContent = "";
   $("status").textContent = "Looking for labels …";
+  more.disabled = true;
   try {
     health ??= await ask("health");
     checkLength(text, health.limits.max_characters, "A text");
-    const body = { texts: [text], k: most(k) };
-    const [answer] = (await ask("predict", body, signal)).predictions;
-    const from = text === shown.text && list.children.length === shown.k ? shown.k : 0;
-    show(text, answer, from, signal);
+    const body = { texts: [text], k: Math.min(k, most()) };
+    const answer = await ask("predict", body, signal);
+    show(text, answer.predictions[0], there);
   } catch (error) {
-    if (signal.aborted) return;
+    if (signal.aborted) return; // by a newer text
     $("status").textContent = "";
-    say(error);
+    $("error").textContent = error.message;
   }
+  more.disabled = false;
 }
 
-/** Put labels into the list: all of them, or those from a place on, after what is there. */
-function show(text, { labels, names = labels, scores }, from, signal) {
-  const rows = labels.map((label, i) => row(text, label, String(names[i]), scores[i], signal));
-  if (from) list.append(...rows.slice(from));
-  else list.replaceChildren(...rows);
+/** Put labels into the list, after those that are there. */
+function show(text, { labels, names = labels, scores }, there) {
+  const rows = labels.map((label, i) => row(text, label, String(names[i]), scores[i]));
+  if (!there) {
+    explaining.abort();
+    explaining = new AbortController();
+    list.replaceChildren();
+  }
+  list.append(...rows.slice(there));
   shown = { text, k: labels.length };
   $("found").hidden = false;
-  more.hidden = shown.k >= most(Infinity);
+  more.hidden = shown.k >= most();
   $("status").textContent = `${count(shown.k)} labels, the best first. Choose one for its reasons.`;
-  if (from) list.children[from].querySelector("button").focus();
+  if (there) list.children[there].querySelector("button").focus();
 }
 
-function row(text, label, name, score, signal) {
+function row(text, label, name, score) {
   const item = copy("label-template").firstElementChild;
   const [button, reasons] = item.children;
   const [shownName, shownLabel] = item.querySelectorAll("bdi");
@@ -78,22 +84,22 @@ function row(text, label, name, score, signal) {
   reasons.setAttribute("aria-label", `Reasons for ${name}`);
   let asked = false;
   button.addEventListener("click", async () => {
-    const open = reasons.hidden;
-    reasons.hidden = !open;
-    button.setAttribute("aria-expanded", String(open));
-    if (!open || asked) return;
+    reasons.hidden = !reasons.hidden;
+    button.setAttribute("aria-expanded", String(!reasons.hidden));
+    if (reasons.hidden || asked) return;
     asked = true;
+    const { signal } = explaining;
     reasons.replaceChildren(element("p", "key", "Looking for reasons …"));
-    $("status").textContent = `Looking for the reasons of ${name} …`;
+    $("spoken").textContent = `Looking for the reasons of ${name} …`;
     try {
       checkLength(text, health.limits.max_explained_characters, "For reasons, a text");
       fill(reasons, await ask("explain", { text, label }, signal), text);
-      $("status").textContent = `The reasons of ${name} are shown below it.`;
+      $("spoken").textContent = `The reasons of ${name} are shown below it.`;
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return; // other labels are shown now
       asked = false; // it may be asked again
       reasons.replaceChildren(element("p", "key", error.message));
-      $("status").textContent = error.message;
+      $("spoken").textContent = error.message;
     }
   });
   return item;
@@ -105,32 +111,42 @@ function fill(place, found, text) {
   const part = (selector) => content.querySelector(selector);
   const full = Math.max(FULL, ...found.words.map((word) => Math.abs(word.weight)));
   part(".document").replaceChildren(...colored(text, found.words, full));
-  const weighty = found.words
-    .filter((word) => Math.abs(word.weight) >= TELLING)
-    .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
-    .map((word) => ({ name: word.text, value: word.weight }));
   const listed = part(".words");
+  const add = (title, ...pieces) => {
+    const described = element("dd");
+    described.append(...pieces);
+    listed.append(element("dt", "", title), described);
+  };
+  const weighty = strongest(found.words);
   for (const [title, sign] of [["For", 1], ["Against", -1]]) {
     const side = weighty.filter((word) => sign * word.value > 0).slice(0, LISTED);
-    if (side.length) listed.append(element("dt", "", title), told(side, full));
+    if (side.length) add(title, ...told(side, full));
   }
-  if (!listed.children.length) listed.append(element("dt", "", "No single word matters."));
+  if (!weighty.length) add("Words", "None matters by itself.");
   if (found.mentions.length) {
-    const whole = found.mentions[0].is_whole;
     const mentioned = new Set(found.mentions.map((each) => each.text));
-    listed.append(element("dt", "", whole ? "Its own name" : "Words of its name"));
-    listed.append(element("dd", "", [...mentioned].slice(0, LISTED).join(", ")));
+    const title = found.mentions[0].is_whole ? "Its name" : "Of its name";
+    add(title, [...mentioned].slice(0, LISTED).join(", "));
   }
-  const table = part("tbody");
   const members = found.opinions.some((opinion) => opinion.member > 0);
-  for (const opinion of found.opinions) table.append(...opinionRows(opinion, members));
-  if (!found.opinions.length) part(".opinions").remove();
-  part(".neighbors ul").append(
-    ...found.neighbors.map(({ document: number, share }) =>
-      element("li", "", `number ${count(number)} (${(100 * share).toFixed(1)} %)`)),
-  );
-  if (!found.neighbors.length) part(".neighbors").remove();
+  part(".opinions").append(...found.opinions.flatMap((each) => opinionOf(each, members)));
+  part(".neighbors").append(...found.neighbors.map((near) =>
+    element("li", "", `document ${near.document} (${(100 * near.share).toFixed(1)} %)`)));
+  for (const section of content.querySelectorAll("section")) {
+    if (!section.lastElementChild.children.length) section.remove();
+  }
   place.replaceChildren(content);
+}
+
+/** Return the words with weight, each once, by its strongest place in the text. */
+function strongest(words) {
+  const found = new Map();
+  for (const word of [...words].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))) {
+    const key = word.text.toLowerCase();
+    if (Math.abs(word.weight) < TELLING) break;
+    if (!found.has(key)) found.set(key, { name: word.text, value: word.weight });
+  }
+  return [...found.values()];
 }
 
 /** Return the text in pieces, its words colored. Places count characters, not UTF-16 units. */
@@ -152,39 +168,35 @@ function marked(text, strength) {
   return mark;
 }
 
-/** Return words or features with their numbers. */
+/** Return words or features, each with its number. */
 function told(side, full) {
-  const place = element("dd");
-  for (const { name, value } of side) {
+  return side.flatMap(({ name, value }) => {
     const one = element("span", "told"), isolated = element("bdi");
     isolated.append(marked(name, value / full));
-    one.append(isolated, " ", element("small", "", signed(value)));
-    place.append(one, " ");
-  }
-  return place;
+    one.append(isolated, " ", element("small", "", (value > 0 ? "+" : "") + number(value)));
+    return [one, " "];
+  });
 }
 
-function opinionRows(opinion, members) {
-  const first = element("tr"), head = element("th");
-  head.scope = "row";
+/** Return what a ranker thinks: its name, and what it says. */
+function opinionOf(opinion, members) {
   const ranker = opinion.ranker.replaceAll("_", " ");
-  head.textContent = members ? `${opinion.member + 1}: ${ranker}` : ranker;
-  const said = Object.entries(opinion.values).map(([name, value]) => `${name} ${value.toFixed(2)}`);
-  const best = element("td"), isolated = element("bdi", "", opinion.best_name ?? "none");
-  best.append(isolated);
-  first.append(head, element("td", "", said.join(", ")), best);
-  const sides = [["for", opinion.for], ["against", opinion.against]].filter(([, side]) => side.length);
-  if (!sides.length) return [first];
-  const full = Math.max(...sides.flatMap(([, side]) => side.map((each) => Math.abs(each.contribution))));
-  const second = element("tr", "features"), cell = element("td"), terms = element("dl");
-  for (const [title, side] of sides) {
+  const name = element("dt", "", members ? `${opinion.member + 1}: ${ranker}` : ranker);
+  const said = Object.entries(opinion.values).map(([what, value]) => `${what} ${number(value)}`);
+  const best = element("p", "", "its own best label: ");
+  best.append(element("bdi", "", opinion.best_name ?? "none"));
+  const place = element("dd");
+  place.append(element("p", "", said.join(", ")), best);
+  const sides = { for: opinion.for, against: opinion.against };
+  const values = Object.values(sides).flat().map((each) => Math.abs(each.contribution));
+  for (const [title, side] of Object.entries(sides)) {
+    if (!side.length) continue;
+    const line = element("p");
     const named = side.map((each) => ({ name: each.name, value: each.contribution }));
-    terms.append(element("dt", "", title), told(named, full));
+    line.append(element("span", "side", `${title}: `), ...told(named, Math.max(...values)));
+    place.append(line);
   }
-  cell.colSpan = 3;
-  cell.append(terms);
-  second.append(cell);
-  return [first, second];
+  return [name, place];
 }
 
 /** Ask the server; throw an error whose message can be shown. */
@@ -213,7 +225,7 @@ async function ask(address, body, signal) {
   }
   if (response.ok) return answer;
   const { detail } = answer;
-  throw new Error(Array.isArray(detail) ? `${detail[0].loc.join(" ")}: ${detail[0].msg}` : detail);
+  throw new Error(Array.isArray(detail) ? [...detail[0].loc, detail[0].msg].join(": ") : detail);
 }
 
 /** Keep whole numbers that are too large for JavaScript, such as labels, as they are written. */
@@ -228,12 +240,9 @@ function checkLength(text, limit, what) {
   throw new Error(`${what} may have ${count(limit)} characters; this one has ${count(length)}.`);
 }
 
-function most(k) {
-  return health ? Math.min(k, health.n_labels, health.limits.max_k) : k;
-}
-
-function say(error) {
-  $("error").textContent = error ? error.message : "";
+/** Return how many labels a text can be given, once GET health has answered. */
+function most() {
+  return Math.min(health.n_labels, health.limits.max_k);
 }
 
 function copy(id) {
@@ -251,6 +260,6 @@ function count(number) {
   return number.toLocaleString("en");
 }
 
-function signed(value) {
-  return `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`;
+function number(value) {
+  return value.toFixed(2).replace("-", "\u2212");
 }
