@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier
 from lightxml.inspection import explain
@@ -165,6 +166,22 @@ def test_what_is_wrong_is_told_and_what_was_found_stays(page: Browser, texts: li
     page.until("document.querySelector('.document')")
     assert page.value("document.querySelector('.document').textContent") == texts[0]
     assert page.value(error) == ""
+
+
+def test_labels_that_are_larger_than_javascripts_numbers_are_shown_and_explained(
+    texts: list[str], labels: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    large = [[2**62 + int(label.split()[1]) for label in some] for some in labels]
+    model = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0).fit(texts, large)
+    model.save(tmp_path / "model")
+    with served(tmp_path / "model") as (url, _), browser(tmp_path / "profile") as page:
+        page.open(url)
+        page.type(texts[0])
+        page.press("Enter", ctrl=True)
+        page.until("document.querySelectorAll('#labels > li').length === 5")
+        assert page.value(LABELS) == [str(label) for label in model.predict_topk(texts[:1])[0]]
+        page.click("#labels .label")
+        page.until("document.querySelector('.document')")
 
 
 def test_a_server_that_is_gone_is_told_in_the_page(
