@@ -77,6 +77,7 @@ def serve(
         typer.echo(f"Loading {model} ...")
         estimator = load_model(model, device)
         check_reads(estimator, [""], model)
+        estimator.predict_topk([""], 1)  # rankers make their tables for the first text: seconds
         from lightxml.serving.app import create_app
         from lightxml.serving.server import run
 

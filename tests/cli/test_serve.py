@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier
 from lightxml.datasets import make_xmc
-from tests.cli.conftest import is_one_line, run
+from tests.cli.conftest import is_one_line, raising, run
 
 pytest.importorskip("fastapi")
 
@@ -90,6 +90,16 @@ def test_a_model_of_features_is_refused_before_it_listens(
     result = run("serve", tmp_path / "m", "--port", 0)
     assert result.exit_code == 1
     assert is_one_line(result, f"was trained on features, in {X.shape[1]} columns, and reads no")
+    assert started == []
+
+
+def test_a_model_that_cannot_answer_is_told_before_it_listens(
+    model: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LightXMLClassifier, "predict_topk", raising(ValueError("cannot answer")))
+    result = run("serve", model, "--port", 0)
+    assert result.exit_code == 1
+    assert is_one_line(result, "cannot answer")
     assert started == []
 
 
