@@ -86,7 +86,7 @@ def test_a_model_of_features_is_refused_before_it_listens(
 ) -> None:
     texts, y = make_xmc(60, 6, random_state=0)
     X = TfidfVectorizer(dtype=np.float32).fit_transform(texts)
-    LightXMLClassifier(None, random_state=0).fit(X, y).save(tmp_path / "m")
+    LightXMLClassifier(None, rankers=("neighbors",)).fit(X, y).save(tmp_path / "m")
     result = run("serve", tmp_path / "m", "--port", 0)
     assert result.exit_code == 1
     assert is_one_line(result, f"was trained on features, in {X.shape[1]} columns, and reads no")

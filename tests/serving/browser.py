@@ -73,7 +73,7 @@ class Browser:
         """Return once an expression is true, or an element that is there."""
         end = time.monotonic() + SECONDS
         while not self.value(f"Boolean({script})"):
-            there = self.value("document.body.innerText")
+            there = self.value("document.body?.innerText")
             assert time.monotonic() < end, f"never true: {script}. The page:\n{there}"
             time.sleep(0.02)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from lightxml import LightXMLClassifier
 from lightxml.serving.limits import Limits
@@ -415,6 +416,7 @@ def test_limits_that_could_never_be_met_are_refused(limits: Any, message: str) -
 
 
 def test_a_model_that_reads_no_texts_is_refused(documents: Any) -> None:
-    model = LightXMLClassifier(None, random_state=0).fit(np.eye(60), documents[1])
+    X = sp.eye_array(60, format="csr")
+    model = LightXMLClassifier(None, rankers=("neighbors",)).fit(X, documents[1])
     with pytest.raises(ValueError, match=r"^model was fitted on a numeric matrix of 60 columns"):
         create_app(model)
