@@ -14,6 +14,7 @@ from lightxml.cli.explain import explain
 from lightxml.cli.info import info
 from lightxml.cli.predict import predict
 from lightxml.cli.reproduce import reproduce
+from lightxml.cli.serve import serve
 from lightxml.cli.train import train
 from lightxml.exceptions import DeviceMemoryError, NonFiniteLossError
 from lightxml.runtime.terminal import printable, warning_line
@@ -27,6 +28,7 @@ COMMANDS = (
     explain,
     evaluate,
     info,
+    serve,
     reproduce,
 )
 

@@ -35,7 +35,9 @@ def test_python_m_lightxml_is_the_same_command():
         [sys.executable, "-m", "lightxml", "--help"], check=True, capture_output=True, text=True
     )
     assert done.stdout.startswith("Usage: lightxml ")
-    assert all(name in done.stdout for name in ("demo", "train", "predict", "evaluate", "info"))
+    assert all(
+        name in done.stdout for name in ("demo", "train", "predict", "evaluate", "info", "serve")
+    )
 
 
 def test_without_a_command_help_is_shown_as_a_usage_error():

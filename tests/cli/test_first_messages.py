@@ -101,6 +101,13 @@ WRONG = {
         (["MODEL", "table.csv", *COLUMNS, "--plot", "a.jpg"], "--plot a.jpg: expected a name"),
         (["MODEL", "table.csv", *COLUMNS, "--plot", "no/a.png"], "no is no folder that can be"),
     ],
+    "serve": [
+        (["misspelt"], "misspelt/lightxml.json: cannot be read"),
+        (["MODEL", "--device", "gpu"], "--device gpu: expected auto, cpu, cuda"),
+        (["MODEL", "--names", "misspelt"], "misspelt: No such file"),
+        (["MODEL", "--max-texts", "65"], "--max-texts is 65, --max-batch 64 and --max-queue 512"),
+        (["MODEL", "--host", "192.0.2.1"], "Give an address of this machine, such as --host 127"),
+    ],
     "info": [(["misspelt"], "misspelt/lightxml.json: cannot be read")],
     "reproduce": [
         (["eurlex4k", "--data", "misspelt"], "--data misspelt is not a folder. Expected the texts"),

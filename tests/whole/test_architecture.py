@@ -22,6 +22,7 @@ FLOORS = [
     {"fitting", "storage", "base"},
     {"classifier"},
     {"ensemble", "inspection", "bulk"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 ]

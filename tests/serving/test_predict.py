@@ -1,106 +1,29 @@
-"""The HTTP service of examples/serving: right answers, shared batches, limits, clean errors."""
+"""Predictions over HTTP: right answers, shared batches, limits, clean errors, a clean end."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
-import sys
-import threading
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from lightxml import LightXMLClassifier
-
-Make = Callable[..., LightXMLClassifier]
+from lightxml.serving.limits import Limits
+from tests.serving.service import Watched, ask, call, check_answer, client_of, serve, until
 
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
-
-
-def import_app() -> ModuleType:
-    path = Path(__file__).parents[2] / "examples" / "serving" / "app.py"
-    spec = importlib.util.spec_from_file_location("serving_app", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["serving_app"] = module  # where its dataclasses look up their annotations
-    spec.loader.exec_module(module)
-    return module
-
-
-serving = import_app()
-Limits = serving.Limits
-
-
-class Watched:
-    """A model that writes down what it is asked, waits at a gate, and fails when told to."""
-
-    def __init__(self, model: LightXMLClassifier) -> None:
-        self.model = model
-        self.classes_ = model.classes_
-        self.asked: list[tuple[list[str], int]] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.fails = False
-
-    @property
-    def sizes(self) -> list[int]:
-        return [len(texts) for texts, _ in self.asked]
-
-    def predict_topk(self, X: list[str], k: int, *, return_scores: bool) -> Any:
-        self.asked.append((X, k))
-        assert self.gate.wait(20)
-        if self.fails:
-            raise RuntimeError("a secret of the model")
-        return self.model.predict_topk(X, k, return_scores=return_scores)
-
-
-@pytest.fixture
-def watched(fitted: LightXMLClassifier) -> Watched:
-    return Watched(fitted)
-
-
-def serve(model: Any, session: Callable[[Any], Awaitable[Any]], **limits: Any) -> Any:
-    """Start the service, run `session` with a client, shut the service down."""
-
-    async def main() -> Any:
-        app = serving.create_app(model, Limits(**limits), device="cpu")
-        async with app.router.lifespan_context(app), client_of(app) as client:
-            await until(lambda: app.state.started.done())
-            client.app = app
-            try:
-                return await session(client)
-            finally:
-                if isinstance(model, Watched):
-                    model.gate.set()
-
-    return asyncio.run(main())
-
-
-def client_of(app: Any) -> Any:
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://service")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
-def ask(client: Any, texts: list[str], **more: Any) -> asyncio.Task[Any]:
-    return asyncio.create_task(client.post("/predict", json={"texts": texts, **more}))
+create_app = pytest.importorskip("lightxml.serving.app").create_app
 
 
 async def queued(client: Any, n_requests: int) -> None:
     """Return when so many requests wait in the queue."""
-    batcher = client.app.state.started.result()
+    batcher = client.app.state.batcher
     await until(lambda: len(batcher.waiting) == n_requests)
 
 
@@ -111,19 +34,6 @@ async def hold(watched: Watched, client: Any, text: str) -> asyncio.Task[Any]:
     task = ask(client, [text])
     await until(lambda: len(watched.asked) > n_before)
     return task
-
-
-def check_answer(response: Any, model: LightXMLClassifier, texts: list[str], k: int = 5) -> None:
-    assert response.status_code == 200, response.text
-    predictions = response.json()["predictions"]
-    labels, scores = model.predict_topk(texts, k, return_scores=True)
-    assert [p["labels"] for p in predictions] == labels.tolist()
-    np.testing.assert_allclose([p["scores"] for p in predictions], scores, atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def texts(documents: Any) -> list[str]:
-    return documents[0]
 
 
 # Answers
@@ -140,17 +50,26 @@ def test_the_answer_is_that_of_predict_topk(fitted: LightXMLClassifier, texts: l
     assert set(three.json()["predictions"][0]) == {"labels", "scores"}
 
 
-def test_labels_by_name_are_strings(
-    make_classifier: Make, labels: list[Any], texts: list[str]
+def test_labels_stand_beside_their_names(words: LightXMLClassifier) -> None:
+    async def session(client: Any) -> Any:
+        return await ask(client, ["äöü 中文 \U0001f600", ""], k=12)
+
+    response = serve(words, session, names={"label 3": "drei"})
+    check_answer(response, words, ["äöü 中文 \U0001f600", ""], 12)
+    for prediction in response.json()["predictions"]:
+        named = ["drei" if label == "label 3" else label for label in prediction["labels"]]
+        assert prediction["names"] == named
+
+
+def test_a_model_of_few_labels_gives_all_of_them_unless_told_otherwise(
+    make_classifier: Callable[..., LightXMLClassifier], texts: list[str]
 ) -> None:
-    model = make_classifier(max_epochs=1).fit(texts[:16], labels[:16])
+    model = make_classifier(max_epochs=1).fit(texts, [["a"], ["b"], ["c"]] * 20)
 
     async def session(client: Any) -> Any:
-        return await ask(client, ["äöü 中文 \U0001f600", ""], k=2)
+        return await ask(client, texts[:2])
 
-    response = serve(model, session)
-    check_answer(response, model, ["äöü 中文 \U0001f600", ""], 2)
-    assert isinstance(response.json()["predictions"][0]["labels"][0], str)
+    check_answer(serve(model, session), model, texts[:2], 3)
 
 
 def test_the_body_counts_not_its_content_type(fitted: LightXMLClassifier, texts: list[str]) -> None:
@@ -293,49 +212,17 @@ def test_the_limits_stand_in_the_openapi_description(fitted: LightXMLClassifier)
 # Health
 
 
-def test_health_is_ready_once_the_model_is_loaded(
-    fitted: LightXMLClassifier, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fitted.save(tmp_path / "model")
-    may_load = threading.Event()
-    load = serving.load
-
-    def slow_load(path: Path, device: str) -> LightXMLClassifier:
-        assert may_load.wait(20)
-        return load(path, device)
-
-    monkeypatch.setattr(serving, "load", slow_load)
-
-    async def main() -> Any:
-        app = serving.create_app(tmp_path / "model", device="cpu")
-        async with app.router.lifespan_context(app), client_of(app) as client:
-            early = await client.get("/health"), await ask(client, texts[:2])
-            may_load.set()
-            await until(lambda: app.state.started.done())
-            return early, await client.get("/health"), await ask(client, texts[:2])
-
-    early, health, answer = asyncio.run(main())
-    for response in early:
-        assert response.status_code == 503
-        assert response.headers["Retry-After"] == "1"
-        assert response.json() == {"detail": "The model is being loaded."}
-    assert health.status_code == 200
-    assert health.json() == {"status": "ready", "n_labels": len(fitted.classes_)}
-    check_answer(answer, fitted, texts[:2])
-
-
-def test_a_model_that_cannot_be_loaded_is_never_ready(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_health_tells_how_many_labels_there_are_and_the_limits(fitted: LightXMLClassifier) -> None:
     async def session(client: Any) -> Any:
-        return await client.get("/health"), await ask(client, ["a"])
+        return await client.get("/health")
 
-    for response in serve(tmp_path / "nothing", session):
-        assert response.status_code == 503
-        assert response.json() == {
-            "detail": "The model could not be loaded; the server's log says why."
-        }
-    assert "nothing" in caplog.text
+    health = serve(fitted, session, max_texts=3)
+    assert health.status_code == 200
+    assert health.json() == {
+        "status": "ready",
+        "n_labels": len(fitted.classes_),
+        "limits": asdict(Limits(max_texts=3)),
+    }
 
 
 # Overload and failure
@@ -423,7 +310,7 @@ def test_a_connection_that_closes_costs_no_prediction(watched: Watched, texts: l
         body = f'{{"texts": ["{texts[1]}"]}}'.encode()
         messages = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
         sent: list[Any] = []
-        closed = asyncio.create_task(call(client.app, messages, sent))
+        closed = asyncio.create_task(call(client.app, "/predict", messages, sent))
         await queued(client, 1)
         other = ask(client, texts[2:3])
         await queued(client, 2)
@@ -441,27 +328,11 @@ def test_a_connection_that_closes_before_its_body_came_is_let_go(watched: Watche
     async def session(client: Any) -> Any:
         sent: list[Any] = []
         begun = {"type": "http.request", "body": b'{"te', "more_body": True}
-        await call(client.app, [begun, {"type": "http.disconnect"}], sent)
+        await call(client.app, "/predict", [begun, {"type": "http.disconnect"}], sent)
         return sent
 
     assert serve(watched, session)[0]["status"] == 499
     assert watched.asked == []
-
-
-async def call(app: Any, messages: list[Any], sent: list[Any]) -> None:
-    """Speak ASGI with the app, as a server whose client sends `messages`."""
-    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
-    scope |= {"query_string": b"", "http_version": "1.1", "asgi": {"version": "3.0"}}
-    scope |= {"scheme": "http", "root_path": ""}
-    rest = iter(messages)
-
-    async def receive() -> Any:
-        return next(rest, {"type": "http.disconnect"})
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
 
 
 # The end
@@ -472,17 +343,16 @@ def test_shutdown_answers_what_is_queued_and_takes_nothing_more(
 ) -> None:
     async def main() -> Any:
         limits = Limits(max_texts=2, max_batch=2, max_wait_ms=10_000)
-        app = serving.create_app(watched, limits)
+        app = create_app(watched, limits)
         async with client_of(app) as client:
             client.app = app
             lifespan = app.router.lifespan_context(app)
             await lifespan.__aenter__()
-            await until(lambda: app.state.started.done())
             watched.gate.clear()
             tasks = [ask(client, texts[:2]), ask(client, texts[2:4]), ask(client, texts[4:5])]
             await queued(client, 2)
             end = asyncio.create_task(lifespan.__aexit__(None, None, None))
-            await until(lambda: app.state.started.result().closing)
+            await until(lambda: app.state.batcher.closing)
             late = await ask(client, texts[:1])
             watched.gate.set()
             answers = await asyncio.gather(*tasks)
@@ -500,11 +370,11 @@ def test_uvicorn_answers_what_is_queued_before_it_ends(watched: Watched, texts: 
     uvicorn = pytest.importorskip("uvicorn")
 
     async def main() -> Any:
-        app = serving.create_app(watched, Limits(max_texts=2, max_batch=2))
+        app = create_app(watched, Limits(max_texts=2, max_batch=2))
         config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none")
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve())
-        await until(lambda: server.started and app.state.started.done())
+        await until(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             client.app = app
@@ -530,41 +400,23 @@ def test_uvicorn_answers_what_is_queued_before_it_ends(watched: Watched, texts: 
     [
         ({"max_texts": 0}, "max_texts is 0; expected at least 1."),
         ({"max_wait_ms": float("nan")}, "max_wait_ms is nan; expected at least 0."),
-        ({"max_texts": 65}, "Expected max_texts <= max_batch <= max_queue."),
-        ({"max_queue": 63}, "Expected max_texts <= max_batch <= max_queue."),
+        (
+            {"max_texts": 65},
+            "max_texts is 65, max_batch 64 and max_queue 512; expected",
+        ),
+        (
+            {"max_queue": 63},
+            "max_texts is 64, max_batch 64 and max_queue 63; expected",
+        ),
     ],
 )
 def test_limits_that_could_never_be_met_are_refused(limits: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{message}$"):
+    with pytest.raises(ValueError, match=f"^{message}"):
         Limits(**limits)
 
 
-def test_settings_come_from_the_environment(
-    fitted: LightXMLClassifier, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fitted.save(tmp_path / "model")
-    monkeypatch.setenv("LIGHTXML_MODEL", str(tmp_path / "model"))
-    monkeypatch.setenv("LIGHTXML_DEVICE", "cpu")
-    monkeypatch.setenv("LIGHTXML_MAX_TEXTS", "2")
-    monkeypatch.setenv("LIGHTXML_MAX_WAIT_MS", "0.5")
-
-    async def main() -> Any:
-        app = serving.from_environment()
-        async with app.router.lifespan_context(app), client_of(app) as client:
-            await until(lambda: app.state.started.done())
-            assert app.state.started.result().limits == Limits(max_texts=2, max_wait_ms=0.5)
-            return await ask(client, texts[:2]), await ask(client, texts[:3])
-
-    good, refused = asyncio.run(main())
-    check_answer(good, fitted, texts[:2])
-    assert refused.status_code == 422
-
-
-def test_a_wrong_environment_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LIGHTXML_MODEL", raising=False)
-    with pytest.raises(ValueError, match=r"^LIGHTXML_MODEL is not set; expected the folder"):
-        serving.from_environment()
-    monkeypatch.setenv("LIGHTXML_MODEL", "model")
-    monkeypatch.setenv("LIGHTXML_MAX_K", "many")
-    with pytest.raises(ValueError, match=r"^LIGHTXML_MAX_K is 'many'; expected a number\.$"):
-        serving.from_environment()
+def test_a_model_that_reads_no_texts_is_refused(documents: Any) -> None:
+    X = sp.eye_array(60, format="csr")
+    model = LightXMLClassifier(None, rankers=("neighbors",)).fit(X, documents[1])
+    with pytest.raises(ValueError, match=r"^model was fitted on a numeric matrix of 60 columns"):
+        create_app(model)

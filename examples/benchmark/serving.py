@@ -1,6 +1,6 @@
-"""A bounded load test of app.py, on this machine alone.
+"""A bounded load test of ``lightxml serve``, on this machine alone.
 
-    python examples/serving/load_test.py [--model FOLDER] [--texts FILE] [--requests 4000]
+    python examples/benchmark/serving.py [--model FOLDER] [--texts FILE] [--requests 4000]
 
 Starts the server in a process of its own on 127.0.0.1, sends it a fixed number of requests from
 a fixed number of connections, compares every answer with `predict_topk` in this process, stops
@@ -16,7 +16,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,8 @@ from lightxml.datasets import make_xmc
 HOST = "127.0.0.1"
 K = 5
 # On a CPU, kernels are compiled and kept for each shape of a batch, up to 1,024 of a kind unless
-# told otherwise: hundreds of MiB under traffic of many shapes, and slower than 64 (README.md).
+# told otherwise: hundreds of MiB under traffic of many shapes, and slower than 64
+# (docs/serving.md).
 FEWER_KERNELS = {"LRU_CACHE_CAPACITY": "64", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
 FLAT = 1.025  # the server's memory at the end, at most, over that half-way
 
@@ -120,23 +120,13 @@ def work(port: int, todo: queue.SimpleQueue[Request], outcome: Outcome, end: flo
     connection.close()
 
 
-def wait_until_ready(server: subprocess.Popen[bytes], port: int, seconds: float) -> None:
-    """Return when GET /health says that the model is loaded."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            raise SystemExit(f"The server ended with {server.returncode} before it was ready.")
-        connection = http.client.HTTPConnection(HOST, port, timeout=5)
-        try:
-            connection.request("GET", "/health")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass  # it does not listen yet
-        finally:
-            connection.close()
-        time.sleep(0.1)
-    raise SystemExit(f"The server was not ready after {seconds:.0f} s.")
+def wait_until_ready(server: subprocess.Popen[str]) -> int:
+    """Return the port that the server takes requests at, once it does."""
+    assert server.stdout is not None
+    for line in server.stdout:
+        if line.startswith("Open http://"):
+            return int(line.strip().rstrip("/").rpartition(":")[2])
+    raise SystemExit(f"The server ended with {server.wait()} before it was ready.")
 
 
 def resident_mib(pid: int) -> float:
@@ -149,27 +139,17 @@ def resident_mib(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as s:
-        s.bind((HOST, 0))
-        return int(s.getsockname()[1])
-
-
 def run(model: Path, requests: list[Request], concurrency: int, seconds: float) -> bool:
     """Start the server, send the requests, stop it, print a table; tell whether all went well."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "--factory", "app:from_environment"]
-    command += ["--app-dir", str(Path(__file__).parent), "--host", HOST, "--port", str(port)]
-    command += ["--log-level", "warning"]
+    command = [sys.executable, "-m", "lightxml", "serve", str(model), "--port", "0"]
     todo: queue.SimpleQueue[Request] = queue.SimpleQueue()
     for request in requests:
         todo.put(request)
     outcome = Outcome()
-    environment = {**FEWER_KERNELS, **os.environ, "LIGHTXML_MODEL": str(model)}
-    server = subprocess.Popen(command, env=environment)
+    environment = {**FEWER_KERNELS, **os.environ}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        wait_until_ready(server, port, 120)
+        port = wait_until_ready(server)
         memory = [resident_mib(server.pid)]
         began = time.monotonic()
         arguments = (port, todo, outcome, began + seconds)

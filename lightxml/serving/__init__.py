@@ -1,0 +1,1 @@
+"""A fitted model behind HTTP: what ``lightxml serve`` runs. It needs the extra ``serve``."""
