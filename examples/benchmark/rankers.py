@@ -279,7 +279,7 @@ def table(file: Path) -> str:
             what = row["learner"] + "".join(f", without {each}" for each in row["without"])
             what += f", {row['final_ranker']}" if row["final_ranker"] != "auto" else ""
             what += ", pairs of words" if row["pairs"] else ""
-        what += ", titles apart" if row.get("title_ends") else ""
+            what += ", titles apart" if row.get("title_ends") else ""
             if row.get("encoder"):
                 what += f", {'frozen' if row['freeze'] else 'trained'} encoder"
             what += "".join(f", {name}={value}" for name, value in row.get("set", {}).items())

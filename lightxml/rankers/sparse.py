@@ -12,6 +12,7 @@ from sparse_dot_topn import sp_matmul_topn
 
 _NARROW = np.iinfo(np.int32).max
 _SHARED = 8  # documents a label, from which on `products_at` works label by label
+_SORTED_AT_ONCE = 2**18  # entries of rows
 _FEW_PRODUCTS = 50_000  # of values of a document, where `products_at` makes all
 
 
@@ -138,21 +139,37 @@ def largest(matrix: sp.csr_array, k: int) -> sp.csr_array:
 
     Of equal values, those with the smaller column number are kept.
     """
+    matrix.sort_indices()
     counts = np.diff(matrix.indptr)
     if counts.max(initial=0) <= k:
-        matrix.sort_indices()
         return matrix
-    rows = np.repeat(np.arange(len(counts)), counts)
-    order = np.lexsort((matrix.indices, -matrix.data, rows))
-    ranks = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], counts)
-    kept = order[ranks < k]
+    kept = np.ones(matrix.nnz, dtype=bool)
+    longer = np.flatnonzero(counts > k)
+    longer = longer[np.argsort(-counts[longer])]  # so that a block's first row is its longest
+    begin = 0
+    while begin < len(longer):
+        end = begin + max(1, _SORTED_AT_ONCE // counts[longer[begin]])
+        kept[_beyond(matrix, longer[begin:end], k)] = False
+        begin = end
     pointers = np.concatenate([[0], np.cumsum(np.minimum(counts, k))])
-    found = sp.csr_array(
+    return sp.csr_array(
         (matrix.data[kept], matrix.indices[kept], pointers.astype(matrix.indptr.dtype)),
         shape=matrix.shape,
     )
-    found.sort_indices()
-    return found
+
+
+def _beyond(matrix: sp.csr_array, rows: np.ndarray, k: int) -> np.ndarray:
+    """Return the places of all entries of these rows but the `k` largest."""
+    counts = np.diff(matrix.indptr)[rows]
+    columns = np.arange(counts.max())
+    inside = columns < counts[:, None]  # (rows, longest row)
+    places = np.where(inside, matrix.indptr[rows][:, None] + columns, 0)
+    # A stable sort keeps equal values in the order of their columns, and what is none at the end.
+    values = np.where(inside, -matrix.data[places], np.inf)
+    worst = np.argsort(values, axis=1, kind="stable")[:, k:]
+    return np.asarray(
+        np.take_along_axis(places, worst, axis=1)[np.take_along_axis(inside, worst, axis=1)]
+    )
 
 
 def best_of_owners(found: sp.csr_array, owners: np.ndarray, n_labels: int) -> sp.csr_array:
