@@ -30,8 +30,8 @@ def join_fields(*columns: Sequence[str]) -> list[str]:
     Examples
     --------
     >>> from lightxml.fields import join_fields
-    >>> join_fields(["A title"], ["and a body"])
-    ['A title \x1f and a body']
+    >>> [text.split("\\x1f") for text in join_fields(["A title"], ["and a body"])]
+    [['A title ', ' and a body']]
     """
     if len({len(column) for column in columns}) != 1:
         lengths = ", ".join(str(len(column)) for column in columns) or "no column"

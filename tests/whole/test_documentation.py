@@ -112,7 +112,8 @@ def test_the_readmes_commands_run_on_a_file_of_ones_own(
     names = np.array([f"topic {j}" for j in range(6)])
     table["labels"] = [";".join(row) for row in label_sets(y, names)]
     table.to_csv(tmp_path / "FILE.csv", index=False)
-    table.to_csv(tmp_path / "DATA.csv", index=False)
+    for name in ("NEW.csv", "OTHER.csv"):
+        table.to_csv(tmp_path / name, index=False)
     (tmp_path / "NAMES.tsv").write_text("topic 1\tthe first\ntopic new\tnever seen\n")
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(
@@ -123,10 +124,7 @@ def test_the_readmes_commands_run_on_a_file_of_ones_own(
     for command in commands:
         assert command[0] == "lightxml"
         arguments = ["topic 1" if a == "LABEL" else a for a in command[1:]]
-        if "DATA" in arguments:  # "a file as above"
-            arguments[arguments.index("DATA")] = "DATA.csv"
-            arguments += ["--text-column", "title", "--text-column", "body"]
-            arguments += ["--label-column", "labels"]
         result = CliRunner().invoke(cli.app, arguments)
         assert result.exit_code == 0, result.output
+    assert (tmp_path / "LABELS.csv").read_text().startswith("title,body,labels,predicted,")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
