@@ -62,7 +62,8 @@ def predict_batches(
     >>> from lightxml.bulk import predict_batches
     >>> model = LightXMLClassifier(None, features=TfidfVectorizer(), random_state=0)
     >>> model = model.fit(["cats purr", "dogs bark"] * 8, [["cat"], ["dog"]] * 8)
-    >>> for labels, scores in predict_batches(model, (["dogs run", "cats run"] for _ in range(2)), k=1):
+    >>> batches = (["dogs run", "cats run"] for _ in range(2))
+    >>> for labels, scores in predict_batches(model, batches, k=1):
     ...     print(labels.ravel().tolist())
     ['dog', 'cat']
     ['dog', 'cat']
