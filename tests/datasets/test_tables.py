@@ -89,7 +89,7 @@ def test_what_was_understood_is_told_and_reads_another_table(tmp_path: Path):
         f"{tmp_path / 'a.csv'}: columns between commas; labels between ';'.",
         "3 documents, 2 labels, 1.0 a document",
         "The most frequent labels: 'trade' (2), 'law' (1); the longest: 'trade'",
-        "1 documents have no label.",
+        "Documents without a label: 1.",
     ]
     assert data.reading == {
         "text_column": ["title", "body"],
@@ -457,7 +457,7 @@ def test_a_label_in_every_document_is_asked_about(tmp_path: Path):
 def test_texts_that_come_again_with_other_labels_are_told(tmp_path: Path):
     file = write(tmp_path / "a.csv", "text,labels\nt,a;b\nu,a\nt,c\n")
     told = load_table(file, text_column="text", label_column="labels").DESCR
-    assert told.endswith("1 documents have the text of an earlier one with other labels.")
+    assert told.endswith("Documents with the text of an earlier one and other labels: 1.")
 
 
 @pytest.mark.parametrize(

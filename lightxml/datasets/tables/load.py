@@ -295,7 +295,7 @@ class _Rows:
         told = [f"{what}: {self._understood(self.table.form, reading)}.", *described(X, y)]
         if not given.group_by and pairs:
             told.append(
-                f"{len(pairs):,} documents have the text of an earlier one with other labels."
+                f"Documents with the text of an earlier one and other labels: {len(pairs):,}."
             )
         return Documents(X, y, reading, told)
 
@@ -377,9 +377,9 @@ def described(X: Sequence[str], y: Sequence[Sequence[str]]) -> list[str]:
             f"The most frequent labels: {best}; the longest: {brief(max(counts, key=len))}"
         )
     if without := sum(not labels for labels in y):
-        lines.append(f"{without:,} documents have no label.")
+        lines.append(f"Documents without a label: {without:,}.")
     if empty := sum(not text.strip() for text in X):
-        lines.append(f"{empty:,} documents have no text.")
+        lines.append(f"Documents without a text: {empty:,}.")
     return lines
 
 
