@@ -78,7 +78,16 @@ class LightXMLClassifier(TopKEstimator):
         vectors are kept in half precision, standardised over the training documents, and the
         rest is trained on them.
     max_length : int, default=512
-        Tokens a document, special ones included; what is longer is cut.
+        Tokens a document, special ones and those of `prompt` included; what is longer is cut.
+    pooling : {"auto", "cls", "mean", "last"}, default="auto"
+        The vector by which neighbors and label texts compare what the encoder has read: of its
+        last layer the summary token ([CLS]), the mean of all tokens, or the last token. ``"auto"``:
+        as the model's own files say (``modules.json``, ``1_Pooling/config.json``), and the mean if
+        they say nothing. The network reads the summary tokens of `n_feature_layers` in any case.
+    prompt : str or None, default=None
+        Put before each document and each label text, for encoders that were trained with one, such
+        as ``"passage: "``. None: the default prompt of the model's own files
+        (``config_sentence_transformers.json``), if they name one; ``""``: none.
     n_feature_layers : int, default=5
         The last hidden layers whose summary ([CLS]) vectors make the text representation; all
         layers, if the encoder has fewer.
@@ -282,6 +291,8 @@ class LightXMLClassifier(TopKEstimator):
         features: Any = None,
         freeze_encoder: bool = False,
         max_length: int = 512,
+        pooling: Literal["auto", "cls", "mean", "last"] = "auto",
+        prompt: str | None = None,
         n_feature_layers: int = 5,
         feature_dim: int | Literal["auto"] = "auto",
         se_block: bool = False,
@@ -322,6 +333,8 @@ class LightXMLClassifier(TopKEstimator):
         self.features = features
         self.freeze_encoder = freeze_encoder
         self.max_length = max_length
+        self.pooling = pooling
+        self.prompt = prompt
         self.n_feature_layers = n_feature_layers
         self.feature_dim = feature_dim
         self.se_block = se_block

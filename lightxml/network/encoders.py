@@ -9,28 +9,25 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
 import transformers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PretrainedConfig
 from transformers.utils import cached_file
 
-from lightxml.exceptions import EncoderUnavailableError
+from lightxml.exceptions import EncoderUnavailableError, warn
+from lightxml.network.own_files import OwnFiles, read_own_files
+from lightxml.network.reading import Pooling, Reading
+from lightxml.network.vocabulary import learn_vocabulary
 
 EncoderConfig = PretrainedConfig  # the name that the rest of the package knows it by
 
 TINY_VOCABULARY = 8_000
-_MOST_CHARACTERS = 1_000  # of the vocabulary; rarer ones are unknown, as in BERT's own
-_LONG_WORD = re.compile(r"\w{101,}")
-_SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @dataclass(frozen=True)
@@ -43,23 +40,21 @@ class TextEncoder:
         A transformers model without a pooling layer, weights in float32.
     tokenizer : tokenizers.Tokenizer
         Cuts documents at `max_length` tokens, keeping the special ones; does not pad.
-    pad_id : int
-        The token number for padding.
-    summary : {"first", "last"}
-        Where the tokenizer puts the token that stands for the whole document ([CLS]).
     max_length : int
         Tokens a document; at most the encoder's number of positions.
-    pooling : {"mean", "cls"}
-        What of the last layer is its vector of a document, as one that was trained for comparisons
-        gives it: the mean of all tokens, or the summary token.
+    reading : Reading
+        How it is fed, and what stands for a text.
     """
 
     model: Any
     tokenizer: Tokenizer
-    pad_id: int
-    summary: Literal["first", "last"]
     max_length: int
-    pooling: Literal["mean", "cls"] = "mean"
+    reading: Reading
+
+    @property
+    def pad_id(self) -> int:
+        """The token number for padding."""
+        return self.reading.pad_id
 
 
 # Architectures that read a whole document, in both directions, into a summary token. A saved model
@@ -88,7 +83,12 @@ _MOST = {
 
 
 def build_encoder(
-    encoder: str | os.PathLike[str] | PretrainedConfig, texts: list[str], max_length: int
+    encoder: str | os.PathLike[str] | PretrainedConfig,
+    texts: list[str],
+    max_length: int,
+    *,
+    pooling: str = "auto",
+    prompt: str | None = None,
 ) -> TextEncoder:
     """Make the encoder that the argument of the same name asks for.
 
@@ -101,6 +101,10 @@ def build_encoder(
     texts : list of str
         The training documents; ``"tiny"`` and a config learn their vocabulary from them.
     max_length : int
+    pooling : {"auto", "cls", "mean", "last"}
+        ``"auto"``: as a pretrained encoder's own files say; else the mean.
+    prompt : str or None
+        None: the default prompt of a pretrained encoder's own files, if they have one.
 
     Returns
     -------
@@ -111,7 +115,13 @@ def build_encoder(
     EncoderUnavailableError
         If the name or folder cannot be loaded.
     ValueError
-        If the encoder has no summary token, or its tokenizer cannot be used.
+        If the encoder has no summary token, its tokenizer cannot be used, or its files do not
+        pool the prompt.
+
+    Warns
+    -----
+    UserWarning
+        If its own files pool in a way, or have a step behind it, that is not built here.
     """
     if isinstance(encoder, PretrainedConfig):
         config = copy.deepcopy(encoder)
@@ -124,14 +134,16 @@ def build_encoder(
             intermediate_size=1024,
         )
     else:
-        return _load_pretrained(os.fspath(encoder), max_length)
+        return _load_pretrained(os.fspath(encoder), max_length, pooling, prompt)
     tokenizer = learn_vocabulary(texts, config.vocab_size)
     config.vocab_size = tokenizer.get_vocab_size()
     # Not all of these are fields of every architecture; the learnt vocabulary decides them all.
     config.pad_token_id, config.cls_token_id, config.sep_token_id = 0, 2, 3
     config.bos_token_id, config.eos_token_id = 2, 3
     model = model_from_config(config)
-    return assemble(model, tokenizer, pad_id=0, summary="first", max_length=max_length)
+    way: Any = "mean" if pooling == "auto" else pooling
+    reading = Reading(0, "first", way, prompt=prompt or "")
+    return assemble(model, tokenizer, reading, max_length)
 
 
 def check_encoder(encoder: str | os.PathLike[str] | PretrainedConfig | None) -> None:
@@ -146,18 +158,10 @@ def check_encoder(encoder: str | os.PathLike[str] | PretrainedConfig | None) -> 
         _find_config(os.fspath(encoder))
 
 
-def assemble(
-    model: Any,
-    tokenizer: Tokenizer,
-    *,
-    pad_id: int,
-    summary: Literal["first", "last"],
-    max_length: int,
-    pooling: Literal["mean", "cls"] = "mean",
-) -> TextEncoder:
+def assemble(model: Any, tokenizer: Tokenizer, reading: Reading, max_length: int) -> TextEncoder:
     """Join a model and its tokenizer, with documents cut to what both can take."""
     rows = model.get_input_embeddings().num_embeddings
-    last = max(*tokenizer.get_vocab(with_added_tokens=True).values(), pad_id)
+    last = max(*tokenizer.get_vocab(with_added_tokens=True).values(), reading.pad_id)
     if last >= rows:
         raise ValueError(
             f"encoder: its tokenizer has a token number {last} but its model only {rows} "
@@ -172,50 +176,7 @@ def assemble(
             f"special tokens; pass at least {n_special + 1}."
         )
     tokenizer.enable_truncation(max_length)
-    return TextEncoder(model, tokenizer, pad_id, summary, max_length, pooling)
-
-
-def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
-    """Learn a lower-cased WordPiece vocabulary (Wu et al., 2016) of at most this size.
-
-    The same texts give the same vocabulary. The trainer alone does not see to that: it numbers
-    the pieces ``##x`` in the order of a hash map, and breaks ties by those numbers. So they are
-    numbered for it, which it allows for special tokens only, and a tokenizer in which they are
-    ordinary is made of what it learnt.
-    """
-    # BERT's own way strips accents: in Japanese, Thai or Hindi they make another word.
-    normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.BertNormalizer(lowercase=True, strip_accents=False)]
-    )
-    pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    # A word of over 100 characters is [UNK] in any case, and learning from it takes a time that
-    # grows faster than its length.
-    normal = [_LONG_WORD.sub(" ", normalizer.normalize_str(text)) for text in texts]
-    characters: Counter[str] = Counter()
-    for text in normal:
-        characters.update(text)
-    room = min(_MOST_CHARACTERS, (vocabulary_size - len(_SPECIAL_TOKENS)) // 3)
-    ranked = sorted((c for c in characters if not c.isspace()), key=lambda c: (-characters[c], c))
-    alphabet = sorted(ranked[: max(1, room)])
-    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    learner.pre_tokenizer = pre_tokenizer
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary_size,
-        special_tokens=_SPECIAL_TOKENS + [f"##{c}" for c in alphabet],
-        initial_alphabet=alphabet,
-        limit_alphabet=len(alphabet),
-        show_progress=False,
-    )
-    learner.train_from_iterator(normal, trainer)
-    tokenizer = Tokenizer(
-        models.WordPiece(learner.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=100)
-    )
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
-    tokenizer.add_special_tokens(_SPECIAL_TOKENS)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return tokenizer
+    return TextEncoder(model, tokenizer, max_length, reading)
 
 
 def config_to_dict(config: PretrainedConfig) -> dict[str, Any]:
@@ -305,8 +266,9 @@ def _find_config(name: str) -> None:
     _check_architecture(config)
 
 
-def _load_pretrained(name: str, max_length: int) -> TextEncoder:
+def _load_pretrained(name: str, max_length: int, pooling: str, prompt: str | None) -> TextEncoder:
     _find_config(name)
+    own = _own_files_of(name)
     with _unavailable(name), _no_loading_bar():
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
@@ -321,33 +283,71 @@ def _load_pretrained(name: str, max_length: int) -> TextEncoder:
             f"encoder={name!r} has no padding token, or puts no summary token ([CLS]) at either "
             "end of a document; choose one such as BERT, RoBERTa, XLNet, DistilBERT or ModernBERT."
         )
-    return assemble(
-        _without_pooler(model),
-        copy.deepcopy(tokenizer.backend_tokenizer),
+    reading = Reading(
         pad_id=tokenizer.pad_token_id,
         summary="first" if sample[0] == tokenizer.cls_token_id else "last",
-        max_length=max_length,
-        pooling=_pooling_of(name),
+        pooling=_pooling_of(name, own, pooling),
+        normalize="Normalize" in own.steps,
+        prompt=_prompt_of(name, own, pooling, prompt),
     )
+    backend = copy.deepcopy(tokenizer.backend_tokenizer)
+    return assemble(_without_pooler(model), backend, reading, max_length)
 
 
-def _pooling_of(name: str) -> Literal["mean", "cls"]:
-    """Return how the model's own files pool, as sentence-transformers writes them; else the mean.
+def _own_files_of(name: str) -> OwnFiles:
+    """Return what the model's own files say of its vectors."""
 
-    Whoever pools in a third way is pooled by the mean.
-    """
-    with _unavailable(name):
-        file = cached_file(
+    def find(file: str) -> str | None:
+        found: str | None = cached_file(
             name,
-            "1_Pooling/config.json",
+            file,
             _raise_exceptions_for_gated_repo=False,
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,
         )
-        if file is None:
-            return "mean"
-        values = json.loads(Path(file).read_text(encoding="utf-8"))
-    return "cls" if values.get("pooling_mode_cls_token") is True else "mean"
+        return found
+
+    with _unavailable(name):
+        try:
+            return read_own_files(find)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"its modules.json or its prompts are damaged ({error!r})") from error
+
+
+def _pooling_of(name: str, own: OwnFiles, given: str) -> Pooling:
+    """Return how to pool; whoever pools in a way that is not built is pooled by the mean."""
+    if "Dense" in own.steps:
+        warn(
+            f"encoder={name!r}: its own files put a dense layer behind the pooling, which is not "
+            "read. Texts are compared by the vectors before it."
+        )
+    way: Any = own.pooling or "mean" if given == "auto" else given
+    if way not in get_args(Pooling):
+        warn(
+            f"encoder={name!r}: its own files pool by {way!r}, which is not built; the mean of the "
+            "tokens is taken. Pass pooling='mean' to say so."
+        )
+        return "mean"
+    pooling: Pooling = way
+    return pooling
+
+
+def _prompt_of(name: str, own: OwnFiles, pooling: str, given: str | None) -> str:
+    """Return what is put before each text.
+
+    Raises
+    ------
+    ValueError
+        If the files leave its tokens out of the mean, which is not built.
+    """
+    prompt = own.prompt if given is None else given
+    if prompt and pooling == "auto" and not own.pools_prompt:
+        raise ValueError(
+            f"encoder={name!r} has its prompt left out of the pooling by its own files "
+            "(include_prompt is false), which is not built. Pass prompt='', or say with pooling "
+            "how the tokens of prompt and text are pooled."
+        )
+    return prompt
 
 
 @contextmanager

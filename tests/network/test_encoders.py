@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import re
 import socket
@@ -139,47 +138,6 @@ def test_padding_and_neighbors_change_nothing(family: str, tmp_path: Path) -> No
             network.represent(collate(store, np.array([i]), encoder.pad_id, CPU)) for i in range(4)
         ]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_a_frozen_encoder_pools_as_its_own_files_say(
-    family: str, pooling: str, tmp_path: Path
-) -> None:
-    folder = save_pretrained(tmp_path, family)
-    if pooling == "cls":  # without the file: the mean
-        (tmp_path / "1_Pooling").mkdir()
-        says = json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False})
-        (tmp_path / "1_Pooling" / "config.json").write_text(says)
-    encoder = build_encoder(folder, TEXTS, 32)
-    network = network_of(encoder, n_feature_layers=2, frozen=True)
-    store = EncodedDocuments(tokenize(TEXTS[:4], encoder.tokenizer))
-    together = collate(store, np.arange(4), encoder.pad_id, CPU)
-    assert together.tokens is not None
-    assert together.tokens.attention_mask is not None
-    with torch.no_grad():
-        found = network.summarise(together.tokens)
-    assert found.shape == (4, 3, 16)
-    for i in range(4):
-        alone = collate(store, np.array([i]), encoder.pad_id, CPU).tokens
-        assert alone is not None
-        inputs = {"input_ids": alone.input_ids}
-        if family == "xlnet":
-            inputs["token_type_ids"] = torch.zeros_like(alone.input_ids)
-            inputs["token_type_ids"][0, -1] = 2
-        with torch.no_grad():
-            last = encoder.model(**inputs).last_hidden_state[0]
-        place = -1 if family == "xlnet" else 0
-        expected = last.mean(dim=0) if pooling == "mean" else last[place]
-        torch.testing.assert_close(found[i, 2].float(), expected, atol=5e-3, rtol=1e-2)
-
-
-def test_a_damaged_file_of_the_pooling_is_named(tmp_path: Path) -> None:
-    folder = save_pretrained(tmp_path, "bert")
-    (tmp_path / "1_Pooling").mkdir()
-    (tmp_path / "1_Pooling" / "config.json").write_text("{")
-    with pytest.raises(EncoderUnavailableError, match="could not be loaded"):
-        build_encoder(folder, TEXTS, 32)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
