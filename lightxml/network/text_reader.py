@@ -76,9 +76,8 @@ class TextReader(nn.Module):
             float32; of a frozen encoder float16.
         """
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        if self.encoder.config.model_type == "xlnet":
-            # It was trained with its summary token, the last one, in segment 2 and the text in
-            # segment 0.
+        if self.encoder.config.model_type == "xlnet" and self.reading.summary == "last":
+            # It was trained with its summary token in segment 2 and the text in segment 0.
             position = torch.arange(batch.input_ids.shape[1], device=batch.lengths.device)
             inputs["token_type_ids"] = 2 * (position == batch.lengths[:, None] - 1).long()
         dtype = self.autocast_dtype
