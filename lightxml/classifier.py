@@ -82,15 +82,17 @@ class LightXMLClassifier(TopKEstimator):
     pooling : {"auto", "cls", "mean", "last"}, default="auto"
         The vector by which neighbors and label texts compare what the encoder has read: of its
         last layer the summary token ([CLS]), the mean of all tokens, or the last token. ``"auto"``:
-        as the model's own files say (``modules.json``, ``1_Pooling/config.json``), and the mean if
-        they say nothing. The network reads the summary tokens of `n_feature_layers` in any case.
+        as the model's own files say (``modules.json``, ``1_Pooling/config.json``); if they say
+        nothing, the mean, and the last token of a decoder. The network reads the summary vectors
+        of `n_feature_layers` in any case.
     prompt : str or None, default=None
         Put before each document and each label text, for encoders that were trained with one, such
         as ``"passage: "``. None: the default prompt of the model's own files
         (``config_sentence_transformers.json``), if they name one; ``""``: none.
     n_feature_layers : int, default=5
         The last hidden layers whose summary ([CLS]) vectors make the text representation; all
-        layers, if the encoder has fewer.
+        layers, if the encoder has fewer. A decoder's are those of the last token, and T5's the
+        means of all tokens.
     feature_dim : int or "auto", default="auto"
         Width of the features' embedding; ``"auto"``: 512, and 1024 for more than 10,000 labels.
     se_block : bool, default=False

@@ -21,8 +21,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, Pretr
 from transformers.utils import cached_file
 
 from lightxml.exceptions import EncoderUnavailableError, warn
-from lightxml.network.own_files import OwnFiles, read_own_files
-from lightxml.network.reading import Pooling, Reading
+from lightxml.network.own_files import NOTHING, OwnFiles, read_own_files
+from lightxml.network.reading import Place, Pooling, Reading
 from lightxml.network.vocabulary import learn_vocabulary
 
 EncoderConfig = PretrainedConfig  # the name that the rest of the package knows it by
@@ -57,16 +57,22 @@ class TextEncoder:
         return self.reading.pad_id
 
 
-# Architectures that read a whole document, in both directions, into a summary token. A saved model
-# that names anything else is refused. Written down by hand, each tested: of transformers' own list
-# of such architectures, some (MRA, YOSO) fetch code from the hub as they are built, and run it.
-TEXT_ENCODERS = frozenset(
+# The architectures that are taken, by what stands for a whole document. A saved model that names
+# anything else is refused. Written down by hand, each tested: of transformers' own list of text
+# encoders, some (MRA, YOSO) fetch code from the hub as they are built, and run it.
+# A summary token ([CLS]), which reads in both directions.
+_SUMMARY_TOKEN = frozenset(
     {"albert", "bert", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2",
      "distilbert", "electra", "ernie", "eurobert", "flaubert", "gte", "jina_embeddings_v3",
      "longformer", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nomic_bert",
      "nystromformer", "rembert", "roberta", "roberta-prelayernorm", "roformer", "xlm",
      "xlm-roberta", "xlm-roberta-xl", "xlnet"}
 )  # fmt: skip
+# The last token, which alone has read all others.
+_DECODERS = frozenset({"gemma3_text", "llama", "mistral", "qwen2", "qwen3"})
+# The mean of all tokens: no token is made for the whole. Of these models the encoder half is taken.
+_HALVES = {"mt5": "MT5EncoderModel", "t5": "T5EncoderModel", "umt5": "UMT5EncoderModel"}
+TEXT_ENCODERS = _SUMMARY_TOKEN | _DECODERS | _HALVES.keys()
 
 # Fields that name code, kernels or weights to fetch rather than an architecture.
 _UNSAFE_FIELDS = ("auto_map", "attn_implementation", "experts_implementation", "backbone",
@@ -141,8 +147,9 @@ def build_encoder(
     config.pad_token_id, config.cls_token_id, config.sep_token_id = 0, 2, 3
     config.bos_token_id, config.eos_token_id = 2, 3
     model = model_from_config(config)
-    way: Any = "mean" if pooling == "auto" else pooling
-    reading = Reading(0, "first", way, prompt=prompt or "")
+    summary = _summary_of(config, "first")
+    way = _pooling_of(config.model_type, config, NOTHING, pooling)
+    reading = Reading(0, summary, way, prompt=prompt or "")
     return assemble(model, tokenizer, reading, max_length)
 
 
@@ -239,59 +246,90 @@ def model_from_config(config: PretrainedConfig) -> Any:
         If it is no text encoder.
     """
     _check_architecture(config)
-    model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    return _without_pooler(model)
+    if config.model_type in _HALVES:
+        return _prepared(_half_of(config)(config).float())
+    return _prepared(AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False))
 
 
 def _check_architecture(config: PretrainedConfig) -> None:
-    if config.model_type not in TEXT_ENCODERS or getattr(config, "is_encoder_decoder", False):
+    is_whole = getattr(config, "is_encoder_decoder", False) and config.model_type not in _HALVES
+    if config.model_type not in TEXT_ENCODERS or is_whole:
         raise ValueError(
-            f"encoder: {config.model_type!r} is not an architecture that reads a document into "
-            "a summary token; choose one such as BERT, RoBERTa, XLNet, DistilBERT or ModernBERT."
+            f"encoder: {config.model_type!r} is not one of the architectures that are read here; "
+            "choose one such as BERT, RoBERTa, XLNet, DistilBERT, ModernBERT, T5 or Qwen3."
         )
 
 
-def _without_pooler(model: Any) -> Any:
-    """Drop the pooling layer: nothing reads it, and an unused weight costs memory and DDP care."""
+def _prepared(model: Any) -> Any:
+    """Return what of a model is read: an unused weight costs memory and DDP care.
+
+    Without the pooling layer; of T5 the stack of layers, which holds the embeddings once; of a
+    decoder no keys and values are kept for more tokens.
+    """
+    if model.config.model_type in _HALVES:
+        return model.encoder
+    if model.config.model_type in _DECODERS:
+        model.config.use_cache = False
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model
 
 
-def _find_config(name: str) -> None:
+def _half_of(config: PretrainedConfig) -> Any:
+    """Return the class of the encoder half, imported where it is wanted."""
+    return getattr(transformers, _HALVES[config.model_type])
+
+
+def _summary_of(config: PretrainedConfig, place_of_token: Place) -> Place:
+    """Return what stands for a document; the summary token, where there is one, is in its place."""
+    if config.model_type in _DECODERS:
+        return "last"
+    return "mean" if config.model_type in _HALVES else place_of_token
+
+
+def _find_config(name: str) -> PretrainedConfig:
     # transformers raises ValueError for a folder without a model that it knows, OSError for the
     # rest.
     with _unavailable(name):
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     _check_architecture(config)
+    return config
 
 
 def _load_pretrained(name: str, max_length: int, pooling: str, prompt: str | None) -> TextEncoder:
-    _find_config(name)
+    config = _find_config(name)
     own = _own_files_of(name)
     with _unavailable(name), _no_loading_bar():
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+        if config.model_type in _HALVES:
+            model = _half_of(config).from_pretrained(name, dtype=torch.float32)
+        else:
+            model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise ValueError(
             f"encoder={name!r} has a tokenizer written in Python only; expected one backed by "
             "the tokenizers library (a tokenizer.json in its folder)."
         )
-    sample = tokenizer("text")["input_ids"]
-    if tokenizer.pad_token_id is None or tokenizer.cls_token_id not in (sample[0], sample[-1]):
+    sample, pad_id = tokenizer("text")["input_ids"], tokenizer.pad_token_id
+    if config.model_type in _DECODERS and pad_id is None:
+        pad_id = tokenizer.eos_token_id or 0  # any will do: it is masked, and later than all text
+    has_token = tokenizer.cls_token_id in (sample[0], sample[-1])
+    if pad_id is None or (config.model_type in _SUMMARY_TOKEN and not has_token):
         raise ValueError(
             f"encoder={name!r} has no padding token, or puts no summary token ([CLS]) at either "
             "end of a document; choose one such as BERT, RoBERTa, XLNet, DistilBERT or ModernBERT."
         )
+    summary = _summary_of(config, "first" if sample[0] == tokenizer.cls_token_id else "last")
     reading = Reading(
-        pad_id=tokenizer.pad_token_id,
-        summary="first" if sample[0] == tokenizer.cls_token_id else "last",
-        pooling=_pooling_of(name, own, pooling),
+        pad_id=pad_id,
+        summary=summary,
+        pooling=_pooling_of(name, config, own, pooling),
         normalize="Normalize" in own.steps,
         prompt=_prompt_of(name, own, pooling, prompt),
     )
-    backend = copy.deepcopy(tokenizer.backend_tokenizer)
-    return assemble(_without_pooler(model), backend, reading, max_length)
+    return assemble(
+        _prepared(model), copy.deepcopy(tokenizer.backend_tokenizer), reading, max_length
+    )
 
 
 def _own_files_of(name: str) -> OwnFiles:
@@ -314,14 +352,29 @@ def _own_files_of(name: str) -> OwnFiles:
             raise ValueError(f"its modules.json or its prompts are damaged ({error!r})") from error
 
 
-def _pooling_of(name: str, own: OwnFiles, given: str) -> Pooling:
-    """Return how to pool; whoever pools in a way that is not built is pooled by the mean."""
+def _pooling_of(name: str, config: PretrainedConfig, own: OwnFiles, given: str) -> Pooling:
+    """Return how to pool: as given, or as the files say; else decoders by their last token.
+
+    Whoever pools in a way that is not built is pooled by the mean.
+
+    Raises
+    ------
+    ValueError
+        If there is no summary token to pool by.
+    """
     if "Dense" in own.steps:
         warn(
             f"encoder={name!r}: its own files put a dense layer behind the pooling, which is not "
             "read. Texts are compared by the vectors before it."
         )
-    way: Any = own.pooling or "mean" if given == "auto" else given
+    way: Any = given
+    if given == "auto":
+        way = own.pooling or ("last" if config.model_type in _DECODERS else "mean")
+    if way == "cls" and config.model_type not in _SUMMARY_TOKEN:
+        raise ValueError(
+            f"pooling='cls' needs a summary token ([CLS]), and encoder={name!r} has none. Pass "
+            "pooling='mean' or 'last'."
+        )
     if way not in get_args(Pooling):
         warn(
             f"encoder={name!r}: its own files pool by {way!r}, which is not built; the mean of the "
