@@ -64,11 +64,11 @@ class LightXMLClassifier(TopKEstimator):
     Parameters
     ----------
     encoder : str, path, transformers config or None, default="auto"
-        A hub name, a local folder saved with ``save_pretrained``, a transformers config (trained
-        from scratch), or ``"tiny"``: a BERT of 4 layers, width 256 and 4 heads with a vocabulary
-        of up to 8,000 word pieces, both learnt from the training documents alone; it needs no
-        download. None: no encoder, features alone. ``"auto"`` is ``"bert-base-uncased"`` for
-        documents, and None for a numeric `X`.
+        A hub name, a local folder saved with ``save_pretrained``, by model2vec too, a transformers
+        config (trained from scratch), or ``"tiny"``: a BERT of 4 layers, width 256 and 4 heads
+        with a vocabulary of up to 8,000 word pieces, both learnt from the training documents
+        alone; it needs no download. None: no encoder, features alone. ``"auto"`` is
+        ``"bert-base-uncased"`` for documents, and None for a numeric `X`.
     features : scikit-learn vectorizer or None, default=None
         Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``, or a ``FeatureUnion`` of
         several: cloned and fitted on the training documents. It reads whole documents, however

@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 import torch
 import transformers
@@ -20,9 +21,16 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PretrainedConfig
 from transformers.utils import cached_file
 
-from lightxml.exceptions import EncoderUnavailableError, warn
-from lightxml.network.own_files import NOTHING, OwnFiles, read_own_files
-from lightxml.network.reading import Place, Pooling, Reading
+from lightxml.exceptions import EncoderUnavailableError
+from lightxml.network.own_files import (
+    NOTHING,
+    OwnFiles,
+    pooling_of,
+    prompt_of,
+    read_own_files,
+)
+from lightxml.network.reading import Place, Reading
+from lightxml.network.static import StaticConfig, StaticEncoder, read_static
 from lightxml.network.vocabulary import learn_vocabulary
 
 EncoderConfig = PretrainedConfig  # the name that the rest of the package knows it by
@@ -37,7 +45,7 @@ class TextEncoder:
     Attributes
     ----------
     model : torch.nn.Module
-        A transformers model without a pooling layer, weights in float32.
+        A transformers model without a pooling layer, or static embeddings; weights in float32.
     tokenizer : tokenizers.Tokenizer
         Cuts documents at `max_length` tokens, keeping the special ones; does not pad.
     max_length : int
@@ -148,7 +156,7 @@ def build_encoder(
     config.bos_token_id, config.eos_token_id = 2, 3
     model = model_from_config(config)
     summary = _summary_of(config, "first")
-    way = _pooling_of(config.model_type, config, NOTHING, pooling)
+    way = pooling_of(config.model_type, NOTHING, pooling, **_of_architecture(config))
     reading = Reading(0, summary, way, prompt=prompt or "")
     return assemble(model, tokenizer, reading, max_length)
 
@@ -162,7 +170,9 @@ def check_encoder(encoder: str | os.PathLike[str] | PretrainedConfig | None) -> 
         As `build_encoder`.
     """
     if encoder is not None and not isinstance(encoder, PretrainedConfig) and encoder != "tiny":
-        _find_config(os.fspath(encoder))
+        name = os.fspath(encoder)
+        if _own_files_of(name).static is None:
+            _find_config(name)
 
 
 def assemble(model: Any, tokenizer: Tokenizer, reading: Reading, max_length: int) -> TextEncoder:
@@ -186,15 +196,17 @@ def assemble(model: Any, tokenizer: Tokenizer, reading: Reading, max_length: int
     return TextEncoder(model, tokenizer, max_length, reading)
 
 
-def config_to_dict(config: PretrainedConfig) -> dict[str, Any]:
+def config_to_dict(config: PretrainedConfig | StaticConfig) -> dict[str, Any]:
     """Return the architecture as plain JSON values, without paths, names or code references."""
+    if isinstance(config, StaticConfig):
+        return config.to_dict()
     values = json.loads(config.to_json_string(use_diff=True))
     # The labels are those that the encoder was trained for elsewhere: no part of it here.
     dropped = (*_UNSAFE_FIELDS, "transformers_version", "architectures", "id2label", "label2id")
     return {k: v for k, v in values.items() if k not in dropped and not k.startswith("_")}
 
 
-def config_from_dict(values: dict[str, Any]) -> PretrainedConfig:
+def config_from_dict(values: dict[str, Any]) -> PretrainedConfig | StaticConfig:
     """Return the config that `config_to_dict` wrote.
 
     Raises
@@ -204,6 +216,8 @@ def config_from_dict(values: dict[str, Any]) -> PretrainedConfig:
         no machine could build.
     """
     model_type = values.get("model_type")
+    if model_type == StaticConfig.model_type:
+        return StaticConfig.from_dict(values)
     if model_type not in TEXT_ENCODERS:
         raise ValueError(f"model_type is {model_type!r}; expected a text encoder's")
     for key in values:
@@ -226,25 +240,30 @@ def choose_attention(model: Any, max_length: int, device: torch.device, bf16: bo
     Measured on CPUs with AVX-512 BF16: ``eager`` beats ``sdpa`` at 64 to 128 tokens and loses
     at 512; in float32 the two are within 10 % of each other.
     """
-    if device.type == "cpu" and bf16 and max_length <= 128:
+    attends = not isinstance(model, StaticEncoder)
+    if attends and device.type == "cpu" and bf16 and max_length <= 128:
         model.set_attn_implementation("eager")
 
 
-def n_layers_built(config: PretrainedConfig) -> int:
+def n_layers_built(config: PretrainedConfig | StaticConfig) -> int:
     """Return the least number of layers with weights of their own that are built of a config."""
+    if isinstance(config, StaticConfig):
+        return config.num_hidden_layers
     if config.model_type == "albert":  # all its layers share those of a few groups
         return config.num_hidden_groups * config.inner_group_num
     return config.num_hidden_layers * getattr(config, "num_feedforward_networks", 1)
 
 
-def model_from_config(config: PretrainedConfig) -> Any:
-    """Build the architecture with random weights, in float32.
+def model_from_config(config: PretrainedConfig | StaticConfig) -> Any:
+    """Build the architecture with random weights, static embeddings with zeros, in float32.
 
     Raises
     ------
     ValueError
         If it is no text encoder.
     """
+    if isinstance(config, StaticConfig):
+        return StaticEncoder(config)
     _check_architecture(config)
     if config.model_type in _HALVES:
         return _prepared(_half_of(config)(config).float())
@@ -275,6 +294,14 @@ def _prepared(model: Any) -> Any:
     return model
 
 
+def _of_architecture(config: PretrainedConfig) -> dict[str, Any]:
+    """Return what `pooling_of` asks of an architecture."""
+    return {
+        "else_by": "last" if config.model_type in _DECODERS else "mean",
+        "has_summary_token": config.model_type in _SUMMARY_TOKEN,
+    }
+
+
 def _half_of(config: PretrainedConfig) -> Any:
     """Return the class of the encoder half, imported where it is wanted."""
     return getattr(transformers, _HALVES[config.model_type])
@@ -297,8 +324,10 @@ def _find_config(name: str) -> PretrainedConfig:
 
 
 def _load_pretrained(name: str, max_length: int, pooling: str, prompt: str | None) -> TextEncoder:
-    config = _find_config(name)
     own = _own_files_of(name)
+    if own.static is not None:
+        return _load_static(name, own, max_length, pooling, prompt)
+    config = _find_config(name)
     with _unavailable(name), _no_loading_bar():
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         if config.model_type in _HALVES:
@@ -323,84 +352,62 @@ def _load_pretrained(name: str, max_length: int, pooling: str, prompt: str | Non
     reading = Reading(
         pad_id=pad_id,
         summary=summary,
-        pooling=_pooling_of(name, config, own, pooling),
-        normalize="Normalize" in own.steps,
-        prompt=_prompt_of(name, own, pooling, prompt),
+        pooling=pooling_of(name, own, pooling, **_of_architecture(config)),
+        normalize=own.normalize,
+        prompt=prompt_of(name, own, pooling, prompt),
     )
     return assemble(
         _prepared(model), copy.deepcopy(tokenizer.backend_tokenizer), reading, max_length
     )
 
 
+def _load_static(
+    name: str, own: OwnFiles, max_length: int, pooling: str, prompt: str | None
+) -> TextEncoder:
+    if pooling not in ("auto", "mean"):
+        raise ValueError(
+            f"pooling={pooling!r}, but encoder={name!r} has static embeddings, of which there is "
+            "only the mean. Leave pooling out."
+        )
+    assert own.static is not None
+    with _unavailable(name), _damaged("model.safetensors or tokenizer.json"):
+        model, tokenizer = read_static(partial(_find, name), own.static)
+    # Its mean stands in the place of a first token.
+    reading = Reading(
+        pad_id=model.config.vocab_size - 1,
+        summary="first",
+        pooling="cls",
+        normalize=own.normalize,
+        prompt=own.prompt if prompt is None else prompt,
+    )
+    return assemble(model, tokenizer, reading, max_length)
+
+
 def _own_files_of(name: str) -> OwnFiles:
     """Return what the model's own files say of its vectors."""
-
-    def find(file: str) -> str | None:
-        found: str | None = cached_file(
-            name,
-            file,
-            _raise_exceptions_for_gated_repo=False,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-        return found
-
-    with _unavailable(name):
-        try:
-            return read_own_files(find)
-        except (LookupError, TypeError, AttributeError) as error:
-            raise ValueError(f"its modules.json or its prompts are damaged ({error!r})") from error
+    with _unavailable(name), _damaged("modules.json or config_sentence_transformers.json"):
+        return read_own_files(partial(_find, name))
 
 
-def _pooling_of(name: str, config: PretrainedConfig, own: OwnFiles, given: str) -> Pooling:
-    """Return how to pool: as given, or as the files say; else decoders by their last token.
-
-    Whoever pools in a way that is not built is pooled by the mean.
-
-    Raises
-    ------
-    ValueError
-        If there is no summary token to pool by.
-    """
-    if "Dense" in own.steps:
-        warn(
-            f"encoder={name!r}: its own files put a dense layer behind the pooling, which is not "
-            "read. Texts are compared by the vectors before it."
-        )
-    way: Any = given
-    if given == "auto":
-        way = own.pooling or ("last" if config.model_type in _DECODERS else "mean")
-    if way == "cls" and config.model_type not in _SUMMARY_TOKEN:
-        raise ValueError(
-            f"pooling='cls' needs a summary token ([CLS]), and encoder={name!r} has none. Pass "
-            "pooling='mean' or 'last'."
-        )
-    if way not in get_args(Pooling):
-        warn(
-            f"encoder={name!r}: its own files pool by {way!r}, which is not built; the mean of the "
-            "tokens is taken. Pass pooling='mean' to say so."
-        )
-        return "mean"
-    pooling: Pooling = way
-    return pooling
+def _find(name: str, file: str) -> str | None:
+    """Return the place of a file of a folder, or of a model of the hub; None if it has none."""
+    found: str | None = cached_file(
+        name,
+        file,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return found
 
 
-def _prompt_of(name: str, own: OwnFiles, pooling: str, given: str | None) -> str:
-    """Return what is put before each text.
-
-    Raises
-    ------
-    ValueError
-        If the files leave its tokens out of the mean, which is not built.
-    """
-    prompt = own.prompt if given is None else given
-    if prompt and pooling == "auto" and not own.pools_prompt:
-        raise ValueError(
-            f"encoder={name!r} has its prompt left out of the pooling by its own files "
-            "(include_prompt is false), which is not built. Pass prompt='', or say with pooling "
-            "how the tokens of prompt and text are pooled."
-        )
-    return prompt
+@contextmanager
+def _damaged(files: str) -> Iterator[None]:
+    """Say that a file is damaged, where what is in it was taken for something else."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"its {files} is damaged ({error!r})") from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from lightxml.network.config import NetworkConfig
 from lightxml.network.encoders import EncoderConfig, TextEncoder
 from lightxml.network.network import LightXMLNetwork
 from lightxml.network.reading import Reading
+from lightxml.network.static import StaticConfig
 from lightxml.network.text_reader import TextReader, frozen_encoder
 from lightxml.runtime.devices import seeded
 from lightxml.runtime.forks import use_one_thread_if_forked
@@ -152,7 +153,7 @@ def _try(network: TextReader, tokenizer: Tokenizer) -> None:
 
 
 def _build_encoder(
-    values: dict[str, Any], config: EncoderConfig, tokenizer: Tokenizer
+    values: dict[str, Any], config: EncoderConfig | StaticConfig, tokenizer: Tokenizer
 ) -> TextEncoder:
     reading = Reading.made_of(values)
     try:
