@@ -372,11 +372,10 @@ def _load_static(
     assert own.static is not None
     with _unavailable(name), _damaged("model.safetensors or tokenizer.json"):
         model, tokenizer = read_static(partial(_find, name), own.static)
-    # Its mean stands in the place of a first token.
     reading = Reading(
         pad_id=model.config.vocab_size - 1,
-        summary="first",
-        pooling="cls",
+        summary="mean",
+        pooling="mean",
         normalize=own.normalize,
         prompt=own.prompt if prompt is None else prompt,
     )

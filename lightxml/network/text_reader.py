@@ -123,10 +123,10 @@ def vector_in(layer: torch.Tensor, place: Place, batch: TokenBatch) -> torch.Ten
         The first token, the last one that is no padding, or the mean of all.
     batch : TokenBatch
     """
+    if place == "first" or layer.shape[1] == 1:  # static embeddings give their mean alone
+        return layer[:, 0].float()
     if place == "mean":
         return mean_of_tokens(layer, batch.attention_mask)
-    if place == "first":
-        return layer[:, 0].float()
     last = (batch.lengths - 1)[:, None, None]
     return layer.gather(1, last.expand(-1, 1, layer.shape[2]))[:, 0].float()
 

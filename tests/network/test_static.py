@@ -153,6 +153,17 @@ def test_a_network_reads_it_frozen_or_trains_it(make_classifier: Make, tmp_path:
     assert np.isfinite(trained.predict_proba(["", "zebra"])).all()
 
 
+def test_a_warm_start_goes_on_with_it(make_classifier: Make, tmp_path: Path) -> None:
+    folder = save_static(tmp_path, {"embeddings": VECTORS})
+    model = make_classifier(
+        encoder=folder, pooling="mean", rankers=("label_texts", "network"), warm_start=True,
+        final_ranker=None, max_epochs=1,
+    )  # fmt: skip
+    names = [f"word{j}" for j in range(12)]
+    first = model.fit(X, Y, label_texts=names).decision_function(X)
+    assert not np.array_equal(model.fit(X, Y, label_texts=names).decision_function(X), first)
+
+
 def test_a_pooling_that_it_has_not_is_refused(tmp_path: Path) -> None:
     folder = save_static(tmp_path, {"embeddings": VECTORS})
     assert vectors(folder, ["dog"], pooling="mean").shape == (1, 8)
