@@ -20,6 +20,7 @@ import transformers
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PretrainedConfig
 from transformers.utils import cached_file
+from transformers.utils.hub import extract_commit_hash
 
 from lightxml.exceptions import EncoderUnavailableError
 from lightxml.network.own_files import (
@@ -371,7 +372,7 @@ def _load_static(
         )
     assert own.static is not None
     with _unavailable(name), _damaged("model.safetensors or tokenizer.json"):
-        model, tokenizer = read_static(partial(_find, name), own.static)
+        model, tokenizer = read_static(partial(_find, name, None), own.static)
     reading = Reading(
         pad_id=model.config.vocab_size - 1,
         summary="mean",
@@ -385,14 +386,24 @@ def _load_static(
 def _own_files_of(name: str) -> OwnFiles:
     """Return what the model's own files say of its vectors."""
     with _unavailable(name), _damaged("modules.json or config_sentence_transformers.json"):
-        return read_own_files(partial(_find, name))
+        commit = None
+        if not os.path.isdir(name):
+            # A hub that cannot be reached is an error here, and not tried for each file. One of
+            # the two every model has.
+            first = _find(name, None, "config.json") or cached_file(name, "modules.json")
+            commit = extract_commit_hash(first, None)
+        return read_own_files(partial(_find, name, commit))
 
 
-def _find(name: str, file: str) -> str | None:
-    """Return the place of a file of a folder, or of a model of the hub; None if it has none."""
+def _find(name: str, commit: str | None, file: str) -> str | None:
+    """Return the place of a file of a folder, or of a model of the hub; None if it has none.
+
+    Of a known commit the hub is asked only once.
+    """
     found: str | None = cached_file(
         name,
         file,
+        revision=commit,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
