@@ -159,6 +159,8 @@ NONE = Kind("None", lambda value: value is None)
 AUTO = Kind("'auto'", is_auto)
 FLAG = Kind("True or False", lambda value: _is_flag(value))
 FOLDER = Kind("a folder", _is_path)
+TEXT = Kind("a text", lambda value: isinstance(value, str))
+POOLINGS = ("cls", "mean", "last")
 FRACTION = number("a number in [0, 1)", lambda value: 0 <= value < 1)
 FRACTION_OF_DOCUMENTS = number("a fraction in (0, 1)", lambda value: 0 < value < 1)
 POSITIVE = number("a number above 0", lambda value: value > 0)
@@ -193,6 +195,7 @@ class Setting:
 
     has_encoder: bool
     trains_encoder: bool
+    compares_vectors: bool
     has_features: bool
     has_network: bool
     has_clusters: bool
@@ -226,6 +229,12 @@ class Need:
 
 
 AN_ENCODER = Need("an encoder", lambda s: s.has_encoder, "Pass documents and an encoder")
+VECTORS_TO_COMPARE = Need(
+    "an encoder whose vectors rankers compare",
+    lambda s: s.compares_vectors,
+    "Pass an encoder, and features, label_texts or freeze_encoder=True, so that not the network "
+    "alone ranks",
+)
 A_FROZEN_ENCODER = Need("a frozen encoder", lambda s: s.has_encoder and not s.trains_encoder,
                         "Pass a pretrained encoder and freeze_encoder=True")  # fmt: skip
 A_TRAINED_ENCODER = Need("a trained encoder", lambda s: s.trains_encoder,
@@ -321,6 +330,8 @@ GROUPS: Mapping[str, tuple[Argument, ...]] = {
         Argument("features", None, VECTORIZER | NONE, saved="as fitted"),
         Argument("freeze_encoder", False, FLAG, AN_ENCODER, is_refused=True),
         Argument("max_length", 512, whole(1), AN_ENCODER),
+        Argument("pooling", "auto", choice("auto", *POOLINGS), VECTORS_TO_COMPARE, is_refused=True),
+        Argument("prompt", None, TEXT | NONE, AN_ENCODER, is_refused=True),
     ),
     "representation": (
         Argument("n_feature_layers", 5, whole(1), A_NETWORK_OF_TEXT),

@@ -64,11 +64,11 @@ class LightXMLClassifier(TopKEstimator):
     Parameters
     ----------
     encoder : str, path, transformers config or None, default="auto"
-        A hub name, a local folder saved with ``save_pretrained``, a transformers config (trained
-        from scratch), or ``"tiny"``: a BERT of 4 layers, width 256 and 4 heads with a vocabulary
-        of up to 8,000 word pieces, both learnt from the training documents alone; it needs no
-        download. None: no encoder, features alone. ``"auto"`` is ``"bert-base-uncased"`` for
-        documents, and None for a numeric `X`.
+        A hub name, a local folder saved with ``save_pretrained``, by model2vec too, a transformers
+        config (trained from scratch), or ``"tiny"``: a BERT of 4 layers, width 256 and 4 heads
+        with a vocabulary of up to 8,000 word pieces, both learnt from the training documents
+        alone; it needs no download. None: no encoder, features alone. ``"auto"`` is
+        ``"bert-base-uncased"`` for documents, and None for a numeric `X`.
     features : scikit-learn vectorizer or None, default=None
         Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``, or a ``FeatureUnion`` of
         several: cloned and fitted on the training documents. It reads whole documents, however
@@ -78,10 +78,21 @@ class LightXMLClassifier(TopKEstimator):
         vectors are kept in half precision, standardised over the training documents, and the
         rest is trained on them.
     max_length : int, default=512
-        Tokens a document, special ones included; what is longer is cut.
+        Tokens a document, special ones and those of `prompt` included; what is longer is cut.
+    pooling : {"auto", "cls", "mean", "last"}, default="auto"
+        The vector by which neighbors and label texts compare what the encoder has read: of its
+        last layer the summary token ([CLS]), the mean of all tokens, or the last token. ``"auto"``:
+        as the model's own files say (``modules.json``, ``1_Pooling/config.json``); if they say
+        nothing, the mean, and the last token of a decoder. The network reads the summary vectors
+        of `n_feature_layers` in any case.
+    prompt : str or None, default=None
+        Put before each document and each label text, for encoders that were trained with one, such
+        as ``"passage: "``. None: the default prompt of the model's own files
+        (``config_sentence_transformers.json``), if they name one; ``""``: none.
     n_feature_layers : int, default=5
         The last hidden layers whose summary ([CLS]) vectors make the text representation; all
-        layers, if the encoder has fewer.
+        layers, if the encoder has fewer. A decoder's are those of the last token, and T5's the
+        means of all tokens.
     feature_dim : int or "auto", default="auto"
         Width of the features' embedding; ``"auto"``: 512, and 1024 for more than 10,000 labels.
     se_block : bool, default=False
@@ -282,6 +293,8 @@ class LightXMLClassifier(TopKEstimator):
         features: Any = None,
         freeze_encoder: bool = False,
         max_length: int = 512,
+        pooling: Literal["auto", "cls", "mean", "last"] = "auto",
+        prompt: str | None = None,
         n_feature_layers: int = 5,
         feature_dim: int | Literal["auto"] = "auto",
         se_block: bool = False,
@@ -322,6 +335,8 @@ class LightXMLClassifier(TopKEstimator):
         self.features = features
         self.freeze_encoder = freeze_encoder
         self.max_length = max_length
+        self.pooling = pooling
+        self.prompt = prompt
         self.n_feature_layers = n_feature_layers
         self.feature_dim = feature_dim
         self.se_block = se_block

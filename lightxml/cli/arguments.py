@@ -19,6 +19,8 @@ HELP = {
     "encoder": "A local folder, a hub name, 'tiny', 'none', or 'auto' for BERT-base.",
     "freeze_encoder": "Encode each document once, and leave the encoder as it is.",
     "max_length": "Tokens a document.",
+    "pooling": "An encoder's vector of a text: auto (as its own files say), cls, mean or last.",
+    "prompt": "Put before each text, for encoders that were trained with one.",
     "n_feature_layers": "Last layers of the encoder that are read.",
     "feature_dim": "Width of the features' embedding.",
     "se_block": "Weigh the layers against each other.",

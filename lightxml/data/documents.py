@@ -87,8 +87,8 @@ class EncodedDocuments:
         return self.tokens.lengths
 
 
-def tokenize(texts: list[str], tokenizer: Tokenizer) -> TokenStore:
-    """Turn documents into token numbers, each cut once where the tokenizer truncates.
+def tokenize(texts: list[str], tokenizer: Tokenizer, prompt: str = "") -> TokenStore:
+    """Turn documents, a prompt before each, into token numbers, cut where the tokenizer truncates.
 
     Of a long document only the beginning is read, up to a blank; where that should not fill
     the tokenizer's maximum length, all of it.
@@ -97,7 +97,7 @@ def tokenize(texts: list[str], tokenizer: Tokenizer) -> TokenStore:
     room = max_length * _CHARACTERS_A_TOKEN
     pieces: list[np.ndarray] = []
     for begin in range(0, len(texts), _DOCUMENTS_AT_ONCE):
-        chunk = texts[begin : begin + _DOCUMENTS_AT_ONCE]
+        chunk = [prompt + text for text in texts[begin : begin + _DOCUMENTS_AT_ONCE]]
         ids = [e.ids for e in tokenizer.encode_batch_fast([_beginning(t, room) for t in chunk])]
         short = [i for i, t in enumerate(chunk) if len(t) > room and len(ids[i]) < max_length]
         whole = tokenizer.encode_batch_fast([chunk[i] for i in short])

@@ -83,8 +83,6 @@ def _copied_encoder(model: FittedModel, max_length: int) -> encoders.TextEncoder
     return encoders.assemble(
         encoders.model_from_config(config),
         copy.deepcopy(model.tokenizer),
-        pad_id=network.pad_id,
-        summary=network.summary,
-        max_length=max_length,
-        pooling=network.pooling,
+        network.reading,
+        max_length,
     )

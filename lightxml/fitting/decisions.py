@@ -38,6 +38,7 @@ MOST_LABELS_WITHOUT_CLUSTERS = 100_000
 LARGEST_OUTPUT_LAYER = 2**27
 LABEL_DIM = 400
 
+COMPARE = {"neighbors", "label_texts"}  # which read an encoder's vectors, where there are any
 HELD_OUT = 0.1  # of the documents, for early stopping where the network alone ranks
 
 
@@ -67,6 +68,15 @@ def encoder(params: dict[str, Any], *, reads_texts: bool) -> Any:
     return DEFAULT_ENCODER if is_auto(params["encoder"]) else params["encoder"]
 
 
+def of_encoder(params: dict[str, Any]) -> dict[str, Any]:
+    """Return what `build_encoder` is told of how texts are read."""
+    return {
+        "max_length": int(params["max_length"]),
+        "pooling": params["pooling"],
+        "prompt": params["prompt"],
+    }
+
+
 def setting(
     params: dict[str, Any],
     y: sp.csr_array,
@@ -93,6 +103,7 @@ def setting(
     return Setting(
         has_encoder=has_encoder,
         trains_encoder=trains_encoder,
+        compares_vectors=has_encoder and not COMPARE.isdisjoint(rankers),
         has_features=has_features,
         has_network=has_network,
         has_clusters=has_clusters,
@@ -147,7 +158,7 @@ def rankers(
     ):
         if name in given and not is_there:
             raise ValueError(f"rankers has {name!r}, which needs {needed}, or leave it out.")
-    compares = is_frozen and not {"neighbors", "label_texts"}.isdisjoint(given)
+    compares = is_frozen and not COMPARE.isdisjoint(given)
     for argument, is_there, name in (
         ("encoder", has_encoder and not compares, "network"),
         ("label_texts", has_label_texts, "label_texts"),

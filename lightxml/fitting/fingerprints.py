@@ -140,11 +140,13 @@ def _encoder(encoder: Any) -> Any:
         return config_to_dict(encoder)
     if not os.path.isdir(encoder):
         return encoder
-    files = sorted(file for file in Path(encoder).iterdir() if file.is_file())
-    contents = {}
-    for file in files:
-        with file.open("rb") as stream:
-            contents[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    folder, contents = Path(encoder), {}
+    # Its vectors depend on the files of steps behind the model too, such as 1_Pooling/config.json.
+    for file in sorted([*folder.glob("*"), *folder.glob("*/config.json")]):
+        if file.is_file():
+            with file.open("rb") as stream:
+                name = file.relative_to(folder).as_posix()
+                contents[name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return contents
 
 

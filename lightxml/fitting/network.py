@@ -164,7 +164,7 @@ def build(
     source = decisions.encoder(params, reads_texts=reader.reads_texts)
     if source is not None:
         assert inputs.texts is not None
-        encoder = build_encoder(source, inputs.texts, int(params["max_length"]))
+        encoder = build_encoder(source, inputs.texts, **decisions.of_encoder(params))
     n_labels, features, width = len(labels.classes), None, 0
     if inputs.matrix is not None:
         width = decisions.feature_dim(params, n_labels)
@@ -224,7 +224,7 @@ def vectors_of(
     reader = model.vector_reader
     assert reader is not None
     assert model.tokenizer is not None
-    tokens = tokenize(texts, model.tokenizer)
+    tokens = tokenize(texts, model.tokenizer, reader.reading.prompt)
     folder = cache_folder(params["memory"]) if reader is model.text_reader else None
     verbose = params["verbose"]
     found = summarise_all(reader, tokens, folder, verbose=verbose, ranks=ranks)

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from lightxml.training.checkpoints import Checkpoints
 
 
-COMPARE = {"neighbors", "label_texts"}  # which read an encoder's vectors, where there are any
-
-
 def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
     """Learn what several rankers are to rank, and the final one that weighs their opinions.
 
@@ -161,7 +158,7 @@ def with_network(
             assert trained.new.summaries is not None
             vectors[held] = trained.new.summaries[:, -1]
         documents = replace(documents, vectors=vectors)
-    elif trained.model.vector_reader is not None and COMPARE & set(task.rankers):
+    elif trained.model.vector_reader is not None and decisions.COMPARE & set(task.rankers):
         documents = with_vectors(trained.model, documents, task)
         if new is not None and held is not None:
             assert documents.vectors is not None
@@ -176,7 +173,7 @@ def with_encoder(model: FittedModel, source: Any, params: dict[str, Any]) -> Fit
     from lightxml.network.encoders import build_encoder
     from lightxml.network.text_reader import frozen_encoder
 
-    encoder = build_encoder(source, [], int(params["max_length"]))
+    encoder = build_encoder(source, [], **decisions.of_encoder(params))
     model = replace(model, encoder=frozen_encoder(encoder), tokenizer=encoder.tokenizer)
     place(model, params["precision"], params["device"])
     return model

@@ -190,10 +190,13 @@ def _same_encoder(now: Any, then: Any) -> bool:
 def _check_representation(network: LightXMLNetwork, params: dict[str, Any]) -> None:
     if network.encoder is not None:
         n_layers = min(int(params["n_feature_layers"]), network.encoder.config.num_hidden_layers)
+        reading, pooling, prompt = network.reading, params["pooling"], params["prompt"]
         for name, now, then in (
             ("freeze_encoder", bool(params["freeze_encoder"]), network.is_frozen),
             ("n_feature_layers", n_layers, network.n_feature_layers),
             ("se_block", bool(params["se_block"]), network.se_block is not None),
+            ("pooling", reading.pooling if is_auto(pooling) else pooling, reading.pooling),
+            ("prompt", reading.prompt if prompt is None else prompt, reading.prompt),
         ):
             if now != then:
                 raise changed(f"{name}={params[name]!r}", f"{name}={then!r}")

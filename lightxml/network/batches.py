@@ -116,12 +116,14 @@ def collate(
 
 
 def _pad(store: TokenStore, rows: np.ndarray, pad_id: int, device: torch.device) -> TokenBatch:
-    lengths = store.starts[rows + 1] - store.starts[rows]
-    width = int(lengths.max())
-    columns = np.arange(width)
-    present = columns < lengths[:, None]  # (batch, width)
-    input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
-    input_ids[present] = store.ids[(store.starts[rows][:, None] + columns)[present]]
+    n_tokens = store.starts[rows + 1] - store.starts[rows]
+    # Of an empty text, where no special token is put around it, one token of padding is read.
+    lengths = np.maximum(n_tokens, 1)
+    columns = np.arange(lengths.max())
+    there = columns < n_tokens[:, None]  # (batch, width)
+    input_ids = np.full(there.shape, pad_id, dtype=np.int64)
+    input_ids[there] = store.ids[(store.starts[rows][:, None] + columns)[there]]
+    present = columns < lengths[:, None]
     padded = not present.all()
     return TokenBatch(
         to_device(input_ids, device),
@@ -195,7 +197,7 @@ def prediction_batches(
     order = np.argsort(-lengths, kind="stable")
     begin = 0
     while begin < len(order):
-        size = max(1, min(max_documents, max_tokens // int(lengths[order[begin]])))
+        size = max(1, min(max_documents, max_tokens // max(1, int(lengths[order[begin]]))))
         yield order[begin : begin + size]
         begin += size
 

@@ -9,28 +9,34 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PretrainedConfig
 from transformers.utils import cached_file
+from transformers.utils.hub import extract_commit_hash
 
 from lightxml.exceptions import EncoderUnavailableError
+from lightxml.network.own_files import (
+    NOTHING,
+    OwnFiles,
+    pooling_of,
+    prompt_of,
+    read_own_files,
+)
+from lightxml.network.reading import Place, Reading
+from lightxml.network.static import StaticConfig, StaticEncoder, read_static
+from lightxml.network.vocabulary import learn_vocabulary
 
 EncoderConfig = PretrainedConfig  # the name that the rest of the package knows it by
 
 TINY_VOCABULARY = 8_000
-_MOST_CHARACTERS = 1_000  # of the vocabulary; rarer ones are unknown, as in BERT's own
-_LONG_WORD = re.compile(r"\w{101,}")
-_SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @dataclass(frozen=True)
@@ -40,38 +46,42 @@ class TextEncoder:
     Attributes
     ----------
     model : torch.nn.Module
-        A transformers model without a pooling layer, weights in float32.
+        A transformers model without a pooling layer, or static embeddings; weights in float32.
     tokenizer : tokenizers.Tokenizer
         Cuts documents at `max_length` tokens, keeping the special ones; does not pad.
-    pad_id : int
-        The token number for padding.
-    summary : {"first", "last"}
-        Where the tokenizer puts the token that stands for the whole document ([CLS]).
     max_length : int
         Tokens a document; at most the encoder's number of positions.
-    pooling : {"mean", "cls"}
-        What of the last layer is its vector of a document, as one that was trained for comparisons
-        gives it: the mean of all tokens, or the summary token.
+    reading : Reading
+        How it is fed, and what stands for a text.
     """
 
     model: Any
     tokenizer: Tokenizer
-    pad_id: int
-    summary: Literal["first", "last"]
     max_length: int
-    pooling: Literal["mean", "cls"] = "mean"
+    reading: Reading
+
+    @property
+    def pad_id(self) -> int:
+        """The token number for padding."""
+        return self.reading.pad_id
 
 
-# Architectures that read a whole document, in both directions, into a summary token. A saved model
-# that names anything else is refused. Written down by hand, each tested: of transformers' own list
-# of such architectures, some (MRA, YOSO) fetch code from the hub as they are built, and run it.
-TEXT_ENCODERS = frozenset(
+# The architectures that are taken, by what stands for a whole document. A saved model that names
+# anything else is refused. Written down by hand, each tested: of transformers' own list of text
+# encoders, some (MRA, YOSO) fetch code from the hub as they are built, and run it.
+# A summary token ([CLS]), which reads in both directions.
+_SUMMARY_TOKEN = frozenset(
     {"albert", "bert", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2",
      "distilbert", "electra", "ernie", "eurobert", "flaubert", "gte", "jina_embeddings_v3",
      "longformer", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nomic_bert",
      "nystromformer", "rembert", "roberta", "roberta-prelayernorm", "roformer", "xlm",
      "xlm-roberta", "xlm-roberta-xl", "xlnet"}
 )  # fmt: skip
+# The last token, which alone has read all others.
+_DECODERS = frozenset({"gemma3_text", "llama", "mistral", "qwen2", "qwen3"})
+# The mean of all tokens: no token is made for the whole. Of these models the encoder half is taken.
+_HALVES = {"mt5": "MT5EncoderModel", "t5": "T5EncoderModel", "umt5": "UMT5EncoderModel"}
+TEXT_ENCODERS = _SUMMARY_TOKEN | _DECODERS | _HALVES.keys()
 
 # Fields that name code, kernels or weights to fetch rather than an architecture.
 _UNSAFE_FIELDS = ("auto_map", "attn_implementation", "experts_implementation", "backbone",
@@ -88,7 +98,12 @@ _MOST = {
 
 
 def build_encoder(
-    encoder: str | os.PathLike[str] | PretrainedConfig, texts: list[str], max_length: int
+    encoder: str | os.PathLike[str] | PretrainedConfig,
+    texts: list[str],
+    max_length: int,
+    *,
+    pooling: str = "auto",
+    prompt: str | None = None,
 ) -> TextEncoder:
     """Make the encoder that the argument of the same name asks for.
 
@@ -101,6 +116,10 @@ def build_encoder(
     texts : list of str
         The training documents; ``"tiny"`` and a config learn their vocabulary from them.
     max_length : int
+    pooling : {"auto", "cls", "mean", "last"}
+        ``"auto"``: as a pretrained encoder's own files say; else the mean.
+    prompt : str or None
+        None: the default prompt of a pretrained encoder's own files, if they have one.
 
     Returns
     -------
@@ -111,7 +130,13 @@ def build_encoder(
     EncoderUnavailableError
         If the name or folder cannot be loaded.
     ValueError
-        If the encoder has no summary token, or its tokenizer cannot be used.
+        If the encoder has no summary token, its tokenizer cannot be used, or its files do not
+        pool the prompt.
+
+    Warns
+    -----
+    UserWarning
+        If its own files pool in a way, or have a step behind it, that is not built here.
     """
     if isinstance(encoder, PretrainedConfig):
         config = copy.deepcopy(encoder)
@@ -124,14 +149,17 @@ def build_encoder(
             intermediate_size=1024,
         )
     else:
-        return _load_pretrained(os.fspath(encoder), max_length)
+        return _load_pretrained(os.fspath(encoder), max_length, pooling, prompt)
     tokenizer = learn_vocabulary(texts, config.vocab_size)
     config.vocab_size = tokenizer.get_vocab_size()
     # Not all of these are fields of every architecture; the learnt vocabulary decides them all.
     config.pad_token_id, config.cls_token_id, config.sep_token_id = 0, 2, 3
     config.bos_token_id, config.eos_token_id = 2, 3
     model = model_from_config(config)
-    return assemble(model, tokenizer, pad_id=0, summary="first", max_length=max_length)
+    summary = _summary_of(config, "first")
+    way = pooling_of(config.model_type, NOTHING, pooling, **_of_architecture(config))
+    reading = Reading(0, summary, way, prompt=prompt or "")
+    return assemble(model, tokenizer, reading, max_length)
 
 
 def check_encoder(encoder: str | os.PathLike[str] | PretrainedConfig | None) -> None:
@@ -143,21 +171,15 @@ def check_encoder(encoder: str | os.PathLike[str] | PretrainedConfig | None) -> 
         As `build_encoder`.
     """
     if encoder is not None and not isinstance(encoder, PretrainedConfig) and encoder != "tiny":
-        _find_config(os.fspath(encoder))
+        name = os.fspath(encoder)
+        if _own_files_of(name).static is None:
+            _find_config(name)
 
 
-def assemble(
-    model: Any,
-    tokenizer: Tokenizer,
-    *,
-    pad_id: int,
-    summary: Literal["first", "last"],
-    max_length: int,
-    pooling: Literal["mean", "cls"] = "mean",
-) -> TextEncoder:
+def assemble(model: Any, tokenizer: Tokenizer, reading: Reading, max_length: int) -> TextEncoder:
     """Join a model and its tokenizer, with documents cut to what both can take."""
     rows = model.get_input_embeddings().num_embeddings
-    last = max(*tokenizer.get_vocab(with_added_tokens=True).values(), pad_id)
+    last = max(*tokenizer.get_vocab(with_added_tokens=True).values(), reading.pad_id)
     if last >= rows:
         raise ValueError(
             f"encoder: its tokenizer has a token number {last} but its model only {rows} "
@@ -172,61 +194,20 @@ def assemble(
             f"special tokens; pass at least {n_special + 1}."
         )
     tokenizer.enable_truncation(max_length)
-    return TextEncoder(model, tokenizer, pad_id, summary, max_length, pooling)
+    return TextEncoder(model, tokenizer, max_length, reading)
 
 
-def learn_vocabulary(texts: list[str], vocabulary_size: int) -> Tokenizer:
-    """Learn a lower-cased WordPiece vocabulary (Wu et al., 2016) of at most this size.
-
-    The same texts give the same vocabulary. The trainer alone does not see to that: it numbers
-    the pieces ``##x`` in the order of a hash map, and breaks ties by those numbers. So they are
-    numbered for it, which it allows for special tokens only, and a tokenizer in which they are
-    ordinary is made of what it learnt.
-    """
-    # BERT's own way strips accents: in Japanese, Thai or Hindi they make another word.
-    normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.BertNormalizer(lowercase=True, strip_accents=False)]
-    )
-    pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    # A word of over 100 characters is [UNK] in any case, and learning from it takes a time that
-    # grows faster than its length.
-    normal = [_LONG_WORD.sub(" ", normalizer.normalize_str(text)) for text in texts]
-    characters: Counter[str] = Counter()
-    for text in normal:
-        characters.update(text)
-    room = min(_MOST_CHARACTERS, (vocabulary_size - len(_SPECIAL_TOKENS)) // 3)
-    ranked = sorted((c for c in characters if not c.isspace()), key=lambda c: (-characters[c], c))
-    alphabet = sorted(ranked[: max(1, room)])
-    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    learner.pre_tokenizer = pre_tokenizer
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary_size,
-        special_tokens=_SPECIAL_TOKENS + [f"##{c}" for c in alphabet],
-        initial_alphabet=alphabet,
-        limit_alphabet=len(alphabet),
-        show_progress=False,
-    )
-    learner.train_from_iterator(normal, trainer)
-    tokenizer = Tokenizer(
-        models.WordPiece(learner.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=100)
-    )
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
-    tokenizer.add_special_tokens(_SPECIAL_TOKENS)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return tokenizer
-
-
-def config_to_dict(config: PretrainedConfig) -> dict[str, Any]:
+def config_to_dict(config: PretrainedConfig | StaticConfig) -> dict[str, Any]:
     """Return the architecture as plain JSON values, without paths, names or code references."""
+    if isinstance(config, StaticConfig):
+        return config.to_dict()
     values = json.loads(config.to_json_string(use_diff=True))
     # The labels are those that the encoder was trained for elsewhere: no part of it here.
     dropped = (*_UNSAFE_FIELDS, "transformers_version", "architectures", "id2label", "label2id")
     return {k: v for k, v in values.items() if k not in dropped and not k.startswith("_")}
 
 
-def config_from_dict(values: dict[str, Any]) -> PretrainedConfig:
+def config_from_dict(values: dict[str, Any]) -> PretrainedConfig | StaticConfig:
     """Return the config that `config_to_dict` wrote.
 
     Raises
@@ -236,6 +217,8 @@ def config_from_dict(values: dict[str, Any]) -> PretrainedConfig:
         no machine could build.
     """
     model_type = values.get("model_type")
+    if model_type == StaticConfig.model_type:
+        return StaticConfig.from_dict(values)
     if model_type not in TEXT_ENCODERS:
         raise ValueError(f"model_type is {model_type!r}; expected a text encoder's")
     for key in values:
@@ -258,96 +241,183 @@ def choose_attention(model: Any, max_length: int, device: torch.device, bf16: bo
     Measured on CPUs with AVX-512 BF16: ``eager`` beats ``sdpa`` at 64 to 128 tokens and loses
     at 512; in float32 the two are within 10 % of each other.
     """
-    if device.type == "cpu" and bf16 and max_length <= 128:
+    attends = not isinstance(model, StaticEncoder)
+    if attends and device.type == "cpu" and bf16 and max_length <= 128:
         model.set_attn_implementation("eager")
 
 
-def n_layers_built(config: PretrainedConfig) -> int:
+def n_layers_built(config: PretrainedConfig | StaticConfig) -> int:
     """Return the least number of layers with weights of their own that are built of a config."""
+    if isinstance(config, StaticConfig):
+        return config.num_hidden_layers
     if config.model_type == "albert":  # all its layers share those of a few groups
         return config.num_hidden_groups * config.inner_group_num
     return config.num_hidden_layers * getattr(config, "num_feedforward_networks", 1)
 
 
-def model_from_config(config: PretrainedConfig) -> Any:
-    """Build the architecture with random weights, in float32.
+def model_from_config(config: PretrainedConfig | StaticConfig) -> Any:
+    """Build the architecture with random weights, static embeddings with zeros, in float32.
 
     Raises
     ------
     ValueError
         If it is no text encoder.
     """
+    if isinstance(config, StaticConfig):
+        return StaticEncoder(config)
     _check_architecture(config)
-    model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    return _without_pooler(model)
+    if config.model_type in _HALVES:
+        return _prepared(_half_of(config)(config).float())
+    return _prepared(AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False))
 
 
 def _check_architecture(config: PretrainedConfig) -> None:
-    if config.model_type not in TEXT_ENCODERS or getattr(config, "is_encoder_decoder", False):
+    is_whole = getattr(config, "is_encoder_decoder", False) and config.model_type not in _HALVES
+    if config.model_type not in TEXT_ENCODERS or is_whole:
         raise ValueError(
-            f"encoder: {config.model_type!r} is not an architecture that reads a document into "
-            "a summary token; choose one such as BERT, RoBERTa, XLNet, DistilBERT or ModernBERT."
+            f"encoder: {config.model_type!r} is not one of the architectures that are read here; "
+            "choose one such as BERT, RoBERTa, XLNet, DistilBERT, ModernBERT, T5 or Qwen3."
         )
 
 
-def _without_pooler(model: Any) -> Any:
-    """Drop the pooling layer: nothing reads it, and an unused weight costs memory and DDP care."""
+def _prepared(model: Any) -> Any:
+    """Return what of a model is read: an unused weight costs memory and DDP care.
+
+    Without the pooling layer; of T5 the stack of layers, which holds the embeddings once; of a
+    decoder no keys and values are kept for more tokens.
+    """
+    if model.config.model_type in _HALVES:
+        return model.encoder
+    if model.config.model_type in _DECODERS:
+        model.config.use_cache = False
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model
 
 
-def _find_config(name: str) -> None:
+def _of_architecture(config: PretrainedConfig) -> dict[str, Any]:
+    """Return what `pooling_of` asks of an architecture."""
+    return {
+        "else_by": "last" if config.model_type in _DECODERS else "mean",
+        "has_summary_token": config.model_type in _SUMMARY_TOKEN,
+    }
+
+
+def _half_of(config: PretrainedConfig) -> Any:
+    """Return the class of the encoder half, imported where it is wanted."""
+    return getattr(transformers, _HALVES[config.model_type])
+
+
+def _summary_of(config: PretrainedConfig, place_of_token: Place) -> Place:
+    """Return what stands for a document; the summary token, where there is one, is in its place."""
+    if config.model_type in _DECODERS:
+        return "last"
+    return "mean" if config.model_type in _HALVES else place_of_token
+
+
+def _find_config(name: str) -> PretrainedConfig:
     # transformers raises ValueError for a folder without a model that it knows, OSError for the
     # rest.
     with _unavailable(name):
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     _check_architecture(config)
+    return config
 
 
-def _load_pretrained(name: str, max_length: int) -> TextEncoder:
-    _find_config(name)
+def _load_pretrained(name: str, max_length: int, pooling: str, prompt: str | None) -> TextEncoder:
+    own = _own_files_of(name)
+    if own.static is not None:
+        return _load_static(name, own, max_length, pooling, prompt)
+    config = _find_config(name)
     with _unavailable(name), _no_loading_bar():
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+        if config.model_type in _HALVES:
+            model = _half_of(config).from_pretrained(name, dtype=torch.float32)
+        else:
+            model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise ValueError(
             f"encoder={name!r} has a tokenizer written in Python only; expected one backed by "
             "the tokenizers library (a tokenizer.json in its folder)."
         )
-    sample = tokenizer("text")["input_ids"]
-    if tokenizer.pad_token_id is None or tokenizer.cls_token_id not in (sample[0], sample[-1]):
+    sample, pad_id = tokenizer("text")["input_ids"], tokenizer.pad_token_id
+    if config.model_type in _DECODERS and pad_id is None:
+        pad_id = tokenizer.eos_token_id or 0  # any will do: it is masked, and later than all text
+    has_token = tokenizer.cls_token_id in (sample[0], sample[-1])
+    if pad_id is None or (config.model_type in _SUMMARY_TOKEN and not has_token):
         raise ValueError(
             f"encoder={name!r} has no padding token, or puts no summary token ([CLS]) at either "
             "end of a document; choose one such as BERT, RoBERTa, XLNet, DistilBERT or ModernBERT."
         )
+    summary = _summary_of(config, "first" if sample[0] == tokenizer.cls_token_id else "last")
+    reading = Reading(
+        pad_id=pad_id,
+        summary=summary,
+        pooling=pooling_of(name, own, pooling, **_of_architecture(config)),
+        normalize=own.normalize,
+        prompt=prompt_of(name, own, pooling, prompt),
+    )
     return assemble(
-        _without_pooler(model),
-        copy.deepcopy(tokenizer.backend_tokenizer),
-        pad_id=tokenizer.pad_token_id,
-        summary="first" if sample[0] == tokenizer.cls_token_id else "last",
-        max_length=max_length,
-        pooling=_pooling_of(name),
+        _prepared(model), copy.deepcopy(tokenizer.backend_tokenizer), reading, max_length
     )
 
 
-def _pooling_of(name: str) -> Literal["mean", "cls"]:
-    """Return how the model's own files pool, as sentence-transformers writes them; else the mean.
-
-    Whoever pools in a third way is pooled by the mean.
-    """
-    with _unavailable(name):
-        file = cached_file(
-            name,
-            "1_Pooling/config.json",
-            _raise_exceptions_for_gated_repo=False,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
+def _load_static(
+    name: str, own: OwnFiles, max_length: int, pooling: str, prompt: str | None
+) -> TextEncoder:
+    if pooling not in ("auto", "mean"):
+        raise ValueError(
+            f"pooling={pooling!r}, but encoder={name!r} has static embeddings, of which there is "
+            "only the mean. Leave pooling out."
         )
-        if file is None:
-            return "mean"
-        values = json.loads(Path(file).read_text(encoding="utf-8"))
-    return "cls" if values.get("pooling_mode_cls_token") is True else "mean"
+    assert own.static is not None
+    with _unavailable(name), _damaged("model.safetensors or tokenizer.json"):
+        model, tokenizer = read_static(partial(_find, name, None), own.static)
+    reading = Reading(
+        pad_id=model.config.vocab_size - 1,
+        summary="mean",
+        pooling="mean",
+        normalize=own.normalize,
+        prompt=own.prompt if prompt is None else prompt,
+    )
+    return assemble(model, tokenizer, reading, max_length)
+
+
+def _own_files_of(name: str) -> OwnFiles:
+    """Return what the model's own files say of its vectors."""
+    with _unavailable(name), _damaged("modules.json or config_sentence_transformers.json"):
+        commit = None
+        if not os.path.isdir(name):
+            # A hub that cannot be reached is an error here, and not tried for each file. One of
+            # the two every model has.
+            first = _find(name, None, "config.json") or cached_file(name, "modules.json")
+            commit = extract_commit_hash(first, None)
+        return read_own_files(partial(_find, name, commit))
+
+
+def _find(name: str, commit: str | None, file: str) -> str | None:
+    """Return the place of a file of a folder, or of a model of the hub; None if it has none.
+
+    Of a known commit the hub is asked only once.
+    """
+    found: str | None = cached_file(
+        name,
+        file,
+        revision=commit,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return found
+
+
+@contextmanager
+def _damaged(files: str) -> Iterator[None]:
+    """Say that a file is damaged, where what is in it was taken for something else."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"its {files} is damaged ({error!r})") from error
 
 
 @contextmanager

@@ -149,7 +149,7 @@ class FittedModel:
             tokens = features = None
             if self.tokenizer is not None:
                 assert inputs.texts is not None
-                tokens = tokenize(inputs.texts, self.tokenizer)
+                tokens = tokenize(inputs.texts, self.tokenizer, self.text_reader.reading.prompt)
             if self.network is not None and self.network.features is not None:
                 assert inputs.matrix is not None
                 features = self.network.features.prepare(inputs.matrix)

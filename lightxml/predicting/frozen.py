@@ -114,8 +114,7 @@ def encoder_digest(reader: TextReader) -> str:
     how = {
         "config": config_to_dict(reader.encoder.config),
         "n_feature_layers": reader.n_feature_layers,
-        "summary": reader.summary,
-        "pooling": reader.pooling,
+        **reader.reading.describe(),
         "dtype": str(reader.autocast_dtype),
         "device": reader.device.type,
     }

@@ -83,7 +83,7 @@ def _rows(
         "model": _plain(manifest["estimator"]),
         "format": f"{format_number}, saved by lightxml {_plain(version)}",
         "libraries": libraries or "unknown",
-        "encoder": "none" if network is None else _encoder(network, shapes),
+        "encoder": _encoder(network or manifest["encoder"], shapes),
         "features": _features(manifest),
     }
     if (panel := manifest["panel"]) is None:
@@ -107,17 +107,24 @@ def _rows(
     return rows
 
 
-def _encoder(network: dict[str, Any], shapes: dict[str, list[int]]) -> str:
-    if network["encoder"] is None:
+def _encoder(reader: dict[str, Any] | None, shapes: dict[str, list[int]]) -> str:
+    """Say what reads texts: a network, or a frozen encoder alone."""
+    if reader is None or reader["encoder"] is None:
         return "none"
     names = [name for name in shapes if name.startswith("encoder.")]
-    layers = [int(n) for name in names for n in re.findall(r"\.layers?\.(\d{1,6})\.", name)]
+    numbers = [re.findall(r"\.(?:layers?|block)\.(\d{1,6})\.", name) for name in names]
+    layers = [int(found[0]) for found in numbers if found]
     n_weights = sum(math.prod(shapes[name]) for name in names)
+    text = (
+        f"{_plain(reader['encoder']['model_type'])}, {max(layers, default=-1) + 1} layers,"
+        f" {n_weights:,} weights"
+    )
+    if "n_feature_layers" not in reader:
+        return f"{text}; frozen, for its vectors"
     return (
-        f"{_plain(network['encoder']['model_type'])}, {max(layers, default=-1) + 1} layers,"
-        f" {n_weights:,} weights; {_count(network['n_feature_layers'])} layers are read"
-        f"{'; frozen' if network.get('frozen') else ''}"
-        f"{'; SE block' if network['se_block'] else ''}"
+        f"{text}; {_count(reader['n_feature_layers'])} layers are read"
+        f"{'; frozen' if reader.get('frozen') else ''}"
+        f"{'; SE block' if reader['se_block'] else ''}"
     )
 
 
@@ -187,7 +194,7 @@ def _shapes_of(
 ) -> dict[str, list[int]]:
     """Return the shapes of a model's arrays, from the headers of the blobs that it must have."""
     is_there = {
-        WEIGHTS: manifest["network"] is not None,
+        WEIGHTS: manifest["network"] is not None or manifest["encoder"] is not None,
         RANKERS: manifest["panel"] is not None,
         LABEL_TEXTS: bool(manifest["has_label_texts"]),
     }

@@ -17,9 +17,10 @@ from lightxml.files.strict_json import parse_json
 from lightxml.network import encoders
 from lightxml.network.batches import collate
 from lightxml.network.config import NetworkConfig
-from lightxml.network.described import check_counts
 from lightxml.network.encoders import EncoderConfig, TextEncoder
 from lightxml.network.network import LightXMLNetwork
+from lightxml.network.reading import Reading
+from lightxml.network.static import StaticConfig
 from lightxml.network.text_reader import TextReader, frozen_encoder
 from lightxml.runtime.devices import seeded
 from lightxml.runtime.forks import use_one_thread_if_forked
@@ -46,11 +47,7 @@ def pack_encoder(network: TextReader, tokenizer: Tokenizer | None) -> Bundle:
     }
     blobs = {WEIGHTS: encode_arrays(weights)}
     if tokenizer is not None:
-        manifest |= {
-            "pad_id": network.pad_id,
-            "summary": network.summary,
-            "pooling": network.pooling,
-        }
+        manifest |= network.reading.describe()
         blobs[_TOKENIZER] = tokenizer.to_str().encode()
     return Bundle(manifest, blobs)
 
@@ -156,26 +153,15 @@ def _try(network: TextReader, tokenizer: Tokenizer) -> None:
 
 
 def _build_encoder(
-    values: dict[str, Any], config: EncoderConfig, tokenizer: Tokenizer
+    values: dict[str, Any], config: EncoderConfig | StaticConfig, tokenizer: Tokenizer
 ) -> TextEncoder:
-    check_counts(values, pad_id=0)
-    if values["summary"] not in ("first", "last"):
-        raise ValueError(f"summary is {values['summary']!r}")
-    if values["pooling"] not in ("mean", "cls"):
-        raise ValueError(f"pooling is {values['pooling']!r}")
+    reading = Reading.made_of(values)
     try:
         model = encoders.model_from_config(config)
     except Exception as error:  # asserts are among what a config's numbers lead to
         what = " ".join(str(error).split())
         raise ValueError(f"its encoder cannot be built ({what})") from error
-    return encoders.assemble(
-        model,
-        tokenizer,
-        pad_id=values["pad_id"],
-        summary=values["summary"],
-        max_length=max_length_of(tokenizer),
-        pooling=values["pooling"],
-    )
+    return encoders.assemble(model, tokenizer, reading, max_length_of(tokenizer))
 
 
 def _unpack_tokenizer(blob: bytes) -> Tokenizer:

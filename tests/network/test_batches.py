@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from lightxml.data.documents import EncodedDocuments, TokenStore, tokenize
 from lightxml.network.batches import collate, prediction_batches, training_batches
-from lightxml.network.encoders import learn_vocabulary
+from lightxml.network.vocabulary import learn_vocabulary
 
 CPU = torch.device("cpu")
 

@@ -104,7 +104,7 @@ def test_a_frozen_encoders_vectors_and_the_network_among_rankers(
     assert [ranker.name for ranker in loaded._model.panel.rankers] == [
         "vectors", "label_texts", "label_vectors", "network"
     ]  # fmt: skip
-    assert loaded.network_.pooling == "mean"
+    assert loaded.network_.reading.pooling == "mean"
 
 
 def test_an_encoder_alone_that_is_damaged_is_refused(documents: Documents, tmp_path: Path) -> None:

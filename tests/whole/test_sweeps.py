@@ -44,6 +44,8 @@ FORMS: dict[str, list[Any]] = {
     "features": [None, TfidfVectorizer(), HashingVectorizer(n_features=8)],
     "freeze_encoder": [False, True, np.bool_(False)],
     "max_length": [32, np.int64(32)],
+    "pooling": ["auto", "cls", "mean", "last"],
+    "prompt": [None, "", "passage: "],
     "n_feature_layers": [2],
     "feature_dim": [8, "auto"],
     "se_block": [False, True],
