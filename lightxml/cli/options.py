@@ -197,10 +197,20 @@ def _labels_of_file(
 
 
 def known_label(label: str, option: str, classes: list[Any], names: dict[str, str]) -> Any:
-    """Return a label as the model has it, which may be a number."""
-    for known in classes:
-        if str(known) == label:
-            return known
+    """Return a label, which may be a number, by itself or by its name as it is shown.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or the name of several.
+    """
+    by_itself = [known for known in classes if str(known) == label]
+    found = by_itself or [known for known in classes if names.get(str(known)) == label]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = ", ".join(str(known) for known in found[:5])
+        raise ValueError(f"{option} {label} is the name of {len(found)} labels: {some}. Give one.")
     from lightxml.data.label_lists import not_among
 
     raise ValueError(f"{option} {label} is {not_among(label, classes, names, str)}")

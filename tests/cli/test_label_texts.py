@@ -66,6 +66,15 @@ def test_explain_names_the_label_and_each_rankers_best(named: Path):
     opinion = shown[shown.index("    label_texts ") :].splitlines()
     assert "coverage 1.00" in opinion[0]
     assert opinion[1].split("best: ")[1] == "zebra crossing"
+    by_name = run("explain", named, "a zebra crossing", "--label", "zebra crossing")
+    assert by_name.stdout == shown
+
+
+def test_a_name_of_several_labels_is_not_enough(named: Path, tmp_path: Path):
+    names = tmp_path / "names.tsv"
+    names.write_text("L01\tboth\nL02\tboth\n")
+    result = run("explain", named, "text", "--label", "both", "--names", names)
+    assert is_one_line(result, "--label both is the name of 2 labels: L01, L02. Give one.")
 
 
 def test_a_thesaurus_names_labels_by_the_ends_of_its_uris(data: Path, tmp_path: Path):
