@@ -137,7 +137,9 @@ def names_of(
     known = estimator._first_model.label_texts
     if known is None:
         return {}
-    return {str(label): some[0] for label, some in zip(classes, known, strict=True) if some}
+    named = zip(map(str, classes), known, strict=True)
+    # Where labels are words, and were read as such, they need no names.
+    return {label: some[0] for label, some in named if some and some[0] != label}
 
 
 def listed_labels(

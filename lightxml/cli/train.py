@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,8 @@ from lightxml.runtime.terminal import peak_memory, sizes
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
+_WORD = re.compile(r"[^\W\d_]{3,}")
+
 _TFIDF: dict[str, dict[str, Any]] = {
     "words": {},
     "pairs": {"ngram_range": (1, 2), "max_features": 100_000},
@@ -31,7 +34,8 @@ LabelTextsFile = Annotated[
     typer.Option(
         metavar="FILE",
         help="What labels mean: lines of label, tab, text; CSV or JSON lines with label and"
-        " text; a SKOS thesaurus (.ttl, .rdf). Labels without a document can be predicted too.",
+        " text; a SKOS thesaurus (.ttl, .rdf). Labels without a document can be predicted too."
+        " Default: the labels themselves, where they are words; 'none': nothing.",
     ),
 ]
 Tfidf = Annotated[
@@ -81,6 +85,9 @@ def train(
     check_data(data, reading)
     if not data.is_dir():
         _check_reader(params, tfidf, data, has_texts=True)
+    asks_for_none = label_texts == Path("none")
+    if asks_for_none:
+        label_texts = None
     texts = read_label_texts(label_texts, language, "--label-texts")
     bunch, known, told = read_data(data, reading)
     told = told or [sizes(bunch)]
@@ -93,6 +100,9 @@ def train(
         from lightxml.datasets.label_texts import for_labels
 
         texts = for_labels(texts, bunch.labels, label_texts)
+    elif has_texts and not asks_for_none and _are_words(bunch.labels.tolist()):
+        texts = {label: [label] for label in bunch.labels.tolist()}
+        told.append("The labels are words, and read as such (--label-texts none: not).")
     if bunch.y_train.nnz == 0:
         raise ValueError(f"{data}: no document has a label; nothing can be learnt from it.")
     if has_texts and params["encoder"] is None and tfidf is None and "features" not in params:
@@ -105,7 +115,7 @@ def train(
 
         params["features"] = FieldsVectorizer(params["features"])
         told.append(f"Each of the {len(known.text_column)} text columns has features of its own.")
-    _announce(bunch, texts, told)
+    _announce(bunch, texts, told, has_file=label_texts is not None)
     saved = None if known is None else known.as_arguments()
     if test_size is not None:
         bunch = with_test_part(bunch, test_size, params.get("random_state"))
@@ -118,7 +128,9 @@ def train(
     _finish(model, saved, output, seconds)
 
 
-def _announce(bunch: Bunch, texts: dict[str, list[str]] | None, told: list[str]) -> None:
+def _announce(
+    bunch: Bunch, texts: dict[str, list[str]] | None, told: list[str], *, has_file: bool
+) -> None:
     """Say what there is to learn from, and how it was understood."""
     from lightxml.runtime.ranks import is_first_process
 
@@ -126,7 +138,7 @@ def _announce(bunch: Bunch, texts: dict[str, list[str]] | None, told: list[str])
         return
     for line in told:
         typer.echo(line)
-    if texts is not None:
+    if texts is not None and has_file:
         n_new = len(texts.keys() - set(bunch.labels.tolist()))
         typer.echo(f"{len(texts):,} labels have a text, {n_new:,} of them no document")
 
@@ -226,6 +238,14 @@ def _is_path(encoder: Any) -> bool:
     return isinstance(encoder, str) and (
         encoder.startswith((".", "~")) or Path(encoder).is_absolute()
     )
+
+
+def _are_words(labels: list[str]) -> bool:
+    """Tell whether most labels hold a word, and are no codes or numbers."""
+    from lightxml.rankers.words import is_of_characters
+
+    n_words = sum(_WORD.search(label) is not None or is_of_characters(label) for label in labels)
+    return 2 * n_words > len(labels)
 
 
 def _kind_for(texts: list[str]) -> str:

@@ -70,6 +70,31 @@ def test_explain_names_the_label_and_each_rankers_best(named: Path):
     assert by_name.stdout == shown
 
 
+@pytest.mark.parametrize(
+    ("labels", "options", "expected"),
+    [
+        (["red car", "apple"], [], [("apple",), ("red car",)]),
+        (["好评", "差评"], [], [("好评",), ("差评",)]),
+        (["red car", "apple"], ["--label-texts", "none"], None),
+        (["L0104", "4472"], [], None),
+    ],
+)
+def test_labels_that_are_words_are_read_as_such(
+    labels: list[str], options: list[str], expected: list[tuple[str]] | None, tmp_path: Path
+):
+    table = tmp_path / "table.csv"
+    rows = [f"words of number {i % 2},{labels[i % 2]}\n" for i in range(12)]
+    table.write_text("text,labels\n" + "".join(rows), encoding="utf-8")
+    columns = ["--text-column", "text", "--label-column", "labels"]
+    result = run("train", table, "--output", tmp_path / "m", *columns, *WORDS, *options)
+    assert result.exit_code == 0, result.output
+    assert ("The labels are words" in result.stdout) == (expected is not None)
+    found = lightxml.load(tmp_path / "m").label_texts_
+    assert found == expected if expected is None else sorted(found) == sorted(expected)
+    shown = json.loads(run("predict", tmp_path / "m", "-", "--jsonl", stdin="words\n").stdout)
+    assert shown.keys() == {"labels", "scores"}
+
+
 def test_a_name_of_several_labels_is_not_enough(named: Path, tmp_path: Path):
     names = tmp_path / "names.tsv"
     names.write_text("L01\tboth\nL02\tboth\n")
