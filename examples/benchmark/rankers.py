@@ -135,9 +135,7 @@ def fitted(
     texts = None if not names or "label_texts" in options.without else names
     logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     final = {"auto": "auto", "mean": None, "logistic": logistic}[options.final_ranker]
-    features: Any = vectorizer(pairs=options.pairs)
-    if options.title_ends:
-        features = FieldsVectorizer(features)
+    features = tfidf_of(options)
     of_encoder: dict[str, Any] = {}
     if options.encoder:
         of_encoder = {"max_length": options.max_length, "memory": options.memory}
@@ -151,6 +149,12 @@ def fitted(
         **of_encoder,
         **options.set,
     ).fit(X, y, label_texts=texts)
+
+
+def tfidf_of(options: Any) -> Any:
+    """Return the vectorizer of ``--pairs`` and ``--title-ends``, which peers read too."""
+    of_texts = vectorizer(pairs=options.pairs)
+    return FieldsVectorizer(of_texts) if options.title_ends else of_texts
 
 
 def ours(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
@@ -169,7 +173,7 @@ def bonsai(X: list[str], y: list[list[str]], names: dict[str, str], options: Any
     import omikuji
 
     X, y = [*X, *names.values()], [*y, *([label] for label in names)]
-    tfidf = vectorizer(pairs=options.pairs)
+    tfidf = tfidf_of(options)
     rows = sp.csr_array(tfidf.fit_transform(X))
     classes = sorted({label for of in y for label in of})
     place = {label: i for i, label in enumerate(classes)}
