@@ -33,7 +33,7 @@ from lightxml.cli.options import (
 from lightxml.cli.outputs import Answer, Draft, check_output, check_resume, writer
 from lightxml.cli.reading import OF_TEXTS, as_in_training, check_data, is_table, opened_table
 from lightxml.cli.signature import taking
-from lightxml.datasets.tables.load import document_of
+from lightxml.datasets.tables.rows import document_of
 from lightxml.datasets.tables.streams import STANDARD_INPUT
 from lightxml.runtime.terminal import answer
 
