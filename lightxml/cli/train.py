@@ -100,8 +100,8 @@ def train(
         from lightxml.datasets.label_texts import for_labels
 
         texts = for_labels(texts, bunch.labels, label_texts)
-    elif has_texts and not asks_for_none and _are_words(bunch.labels.tolist()):
-        texts = {label: [label] for label in bunch.labels.tolist()}
+    are_texts = texts is None and has_texts and not asks_for_none
+    if are_texts := are_texts and _are_words(bunch.labels.tolist()):
         told.append("The labels are words, and read as such (--label-texts none: not).")
     if bunch.y_train.nnz == 0:
         raise ValueError(f"{data}: no document has a label; nothing can be learnt from it.")
@@ -115,22 +115,29 @@ def train(
 
         params["features"] = FieldsVectorizer(params["features"])
         told.append(f"Each of the {len(known.text_column)} text columns has features of its own.")
-    _announce(bunch, texts, told, has_file=label_texts is not None)
+    _announce(bunch, texts, told)
     saved = None if known is None else known.as_arguments()
     if test_size is not None:
         bunch = with_test_part(bunch, test_size, params.get("random_state"))
-    model, seconds = _fitted(params, bunch, texts)
+    model, seconds = _fitted(params, bunch, _own_texts(bunch) if are_texts else texts)
     if test_size is not None:
         _show_test_part(model, bunch)
         if refit:
-            whole = {"X_train": bunch.X_whole, "y_train": bunch.y_whole}
-            model, seconds = _fitted(params, {**bunch, **whole}, texts)
+            bunch = {**bunch, "X_train": bunch.X_whole, "y_train": bunch.y_whole}
+            model, seconds = _fitted(params, bunch, _own_texts(bunch) if are_texts else texts)
     _finish(model, saved, output, seconds)
 
 
-def _announce(
-    bunch: Bunch, texts: dict[str, list[str]] | None, told: list[str], *, has_file: bool
-) -> None:
+def _own_texts(bunch: Any) -> dict[str, list[str]]:
+    """Return the labels of the documents that are learned from, each as its own text.
+
+    Not those of the test part: who knew them would know a part of the answers.
+    """
+    used = sorted(set(bunch["y_train"].indices.tolist()))
+    return {label: [label] for label in bunch["labels"][used].tolist()}
+
+
+def _announce(bunch: Bunch, texts: dict[str, list[str]] | None, told: list[str]) -> None:
     """Say what there is to learn from, and how it was understood."""
     from lightxml.runtime.ranks import is_first_process
 
@@ -138,7 +145,7 @@ def _announce(
         return
     for line in told:
         typer.echo(line)
-    if texts is not None and has_file:
+    if texts is not None:
         n_new = len(texts.keys() - set(bunch.labels.tolist()))
         typer.echo(f"{len(texts):,} labels have a text, {n_new:,} of them no document")
 
@@ -173,6 +180,8 @@ def _show_test_part(model: Any, bunch: Bunch) -> None:
     )
     figures = measured(model, bunch.X_test, y_true, y_train=y_train)
     typer.echo(f"\n{figures.n_documents:,} documents that were not learnt from:")
+    if unknown := bunch.y_test.nnz - y_true.nnz:
+        typer.echo(f"{unknown:,} uses of labels that the model does not know are left out")
     typer.echo(f"\n{as_text(figures, model)}\n")
 
 

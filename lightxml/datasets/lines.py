@@ -85,7 +85,7 @@ def byte_lines(path: Path) -> Iterator[bytes]:
             ) from error
 
 
-def text_lines(path: Path, *, keep_ends: bool = False) -> Iterator[str]:
+def text_lines(path: Path) -> Iterator[str]:
     r"""Yield the lines of a UTF-8 file, as `byte_lines` gives them, without "\n" or "\r\n".
 
     Raises
@@ -101,7 +101,7 @@ def text_lines(path: Path, *, keep_ends: bool = False) -> Iterator[str]:
                 f"{path}, line {number:,}: not UTF-8 (byte 0x{line[error.start]:02x}"
                 f" at position {error.start:,}). Convert the file to UTF-8 first."
             ) from error
-        yield text if keep_ends else text.removesuffix("\n").removesuffix("\r")
+        yield text.removesuffix("\n").removesuffix("\r")
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

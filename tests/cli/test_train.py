@@ -190,6 +190,21 @@ def test_without_an_encoder_words_are_read_or_characters_where_there_are_no_blan
         assert (load(tmp_path / "m").vectorizer_.analyzer == "char_wb") == (kind == "chars")
 
 
+def test_labels_of_the_test_part_alone_are_not_known(tmp_path: Path):
+    table = tmp_path / "table.csv"
+    rows = [f"document number {i},common;label {'abcdefghijklmnopqrst'[i]}{i}\n" for i in range(20)]
+    table.write_text("text,labels\n" + "".join(rows).replace("label ", "word"))
+    arguments = ["train", table, "--output", tmp_path / "m", "--encoder", "none", "--quiet"]
+    arguments += [*COLUMNS, "--label-separator", ";", "--random-state", 0, "--test-size", 5]
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "The labels are words" in result.stdout
+    assert "5 uses of labels that the model does not know are left out" in result.stdout
+    assert len(load(tmp_path / "m").classes_) == 16
+    assert run(*arguments, "--refit").exit_code == 0
+    assert len(load(tmp_path / "m").classes_) == 21
+
+
 def test_a_part_is_measured_and_learned_from_only_if_that_is_asked_for(tmp_path: Path):
     texts, y = make_xmc(100, 6, n_labels_per_document=2, random_state=0)
     table = tmp_path / "table.csv"
