@@ -1,6 +1,6 @@
 """Words, label texts and a final ranker on a data set, and peers that are given the same.
 
-    python rankers.py FOLDER [--learner ours|bonsai|names] [--texts none|trained|closed|open]
+    python rankers.py FOLDER [--learner ours|bonsai|omikuji|names] [--texts none|trained|closed|open]
         [--others FOLDER ...] [--without RANKER ...] [--final-ranker auto|mean|logistic]
         [--encoder FOLDER [--freeze] [--max-length N] [--memory FOLDER]] [--set NAME=VALUE ...]
         [--most N] [--pairs] [--title-ends PATTERN] [--punctuation] [--seed N] [--validation]
@@ -10,8 +10,8 @@
 `--texts`: of no label; of labels with a training document; `labels.txt` whole (a closed list);
 and with up to 100,000 names of other sets, `labels.txt` of `--others` (an open list). `--most`: an
 open list of so many, with all names of `--others`, and pairs of its names where they are too few.
-Learners: ``ours``; ``bonsai``, Omikuji as its README calls Bonsai-like, where each text is one more
-training document; ``names``, the labels whose text stands in the document, longest first. One
+Learners: ``ours``; ``omikuji``, its default, and ``bonsai``, as its README calls Bonsai-like, where
+each text is one more training document; ``names``, the labels whose text stands in the document, longest first. One
 process, one row of results: peak memory is that of one learner. `--encoder`: a transformer for
 ``ours``, trained unless there is `--freeze`; what its pass takes is not in the time where
 `--memory` has its vectors. `--set`: other arguments of ``ours``, their values as JSON.
@@ -168,8 +168,8 @@ def ours(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) 
     return rank, model.save
 
 
-def bonsai(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
-    """Fit Omikuji's Bonsai-like trees, each label's text one more document."""
+def omikuji_trees(X: list[str], y: list[list[str]], names: dict[str, str], options: Any) -> Any:
+    """Fit Omikuji's trees, each label's text one more document."""
     import omikuji
 
     X, y = [*X, *names.values()], [*y, *([label] for label in names)]
@@ -184,7 +184,8 @@ def bonsai(X: list[str], y: list[list[str]], names: dict[str, str], options: Any
     with tempfile.TemporaryDirectory() as folder:
         write_features(Path(folder) / "train.txt", rows, truth)
         hyper = omikuji.Model.default_hyper_param()
-        hyper.cluster_balanced, hyper.cluster_k, hyper.max_depth = False, 100, 3
+        if options.learner == "bonsai":
+            hyper.cluster_balanced, hyper.cluster_k, hyper.max_depth = False, 100, 3
         model = omikuji.Model.train_on_data(str(Path(folder) / "train.txt"), hyper, 1)
 
     def rank(new: list[str]) -> Scores:
@@ -221,7 +222,12 @@ def named(X: list[str], y: list[list[str]], names: dict[str, str], options: Any)
     return rank, None
 
 
-LEARNERS: dict[str, Callable[..., Any]] = {"ours": ours, "bonsai": bonsai, "names": named}
+LEARNERS: dict[str, Callable[..., Any]] = {
+    "ours": ours,
+    "omikuji": omikuji_trees,
+    "bonsai": omikuji_trees,
+    "names": named,
+}
 
 
 def calibration_error(said: np.ndarray, right: np.ndarray) -> float:
