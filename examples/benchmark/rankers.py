@@ -1,7 +1,8 @@
 """Words, label texts and a final ranker on a data set, and peers that are given the same.
 
-    python rankers.py FOLDER [--learner ours|bonsai|omikuji|names] [--texts none|trained|closed|open]
-        [--others FOLDER ...] [--without RANKER ...] [--final-ranker auto|mean|logistic]
+    python rankers.py FOLDER [--learner ours|bonsai|omikuji|names]
+        [--texts none|trained|closed|open] [--others FOLDER ...] [--without RANKER ...]
+        [--final-ranker auto|mean|logistic]
         [--encoder FOLDER [--freeze] [--max-length N] [--memory FOLDER]] [--set NAME=VALUE ...]
         [--most N] [--pairs] [--title-ends PATTERN] [--punctuation] [--seed N] [--validation]
         [--results FILE]
@@ -11,10 +12,10 @@
 and with up to 100,000 names of other sets, `labels.txt` of `--others` (an open list). `--most`: an
 open list of so many, with all names of `--others`, and pairs of its names where they are too few.
 Learners: ``ours``; ``omikuji``, its default, and ``bonsai``, as its README calls Bonsai-like, where
-each text is one more training document; ``names``, the labels whose text stands in the document, longest first. One
-process, one row of results: peak memory is that of one learner. `--encoder`: a transformer for
-``ours``, trained unless there is `--freeze`; what its pass takes is not in the time where
-`--memory` has its vectors. `--set`: other arguments of ``ours``, their values as JSON.
+each text is one more training document; ``names``, the labels whose text stands in the document,
+longest first. One process, one row of results: peak memory is that of one learner. `--encoder`: a
+transformer for ``ours``, trained unless there is `--freeze`; what its pass takes is not in the time
+where `--memory` has its vectors. `--set`: other arguments of ``ours``, their values as JSON.
 `--title-ends`: what stands before the first match of this regular expression is a field of its own.
 `--validation` measures on a tenth of the training part. P@k are over all true labels, those without
 a training document too. `--table` prints the rows of a file of results in Markdown.
