@@ -83,6 +83,7 @@ def main() -> None:
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     options.without, options.final_ranker, options.set = [], "auto", {}
+    options.title_ends = None
     (X, y), (X_new, y_new) = parts(options.folder, validation=options.validation)
     names = texts_of(options, {label for of in y for label in of})
     row = {

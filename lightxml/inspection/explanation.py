@@ -98,7 +98,7 @@ class Opinion:
         Which of an ensemble's members asked it, from 0.
     features : tuple of Feature, default=()
         What in the text makes it say so, what speaks most for the label first: of "linear" all
-        that add to the margin (the rest of it is the label's bias), of "centroids" to the cosine.
+        that add to the margin (the rest of it is the label's bias).
     """
 
     ranker: str

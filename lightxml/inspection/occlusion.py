@@ -30,12 +30,10 @@ from lightxml.metrics.pipelines import before_last_step, last_step
 from lightxml.predicting import averaging
 from lightxml.predicting.fitted import FittedModel, represented
 from lightxml.rankers.base import Documents, Ranker
-from lightxml.rankers.centroids import Centroids
 from lightxml.rankers.label_texts import LabelTexts
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.neighbors import Neighbors
 from lightxml.rankers.panel import N_PROPOSALS
-from lightxml.rankers.sparse import contributions
 from lightxml.rankers.vectors import Vectors
 
 __all__ = ["Explanation", "Feature", "Mention", "Neighbor", "Opinion", "Word", "explain"]
@@ -283,20 +281,16 @@ def _features(
     model: FittedModel, ranker: Ranker, document: Documents, column: int
 ) -> tuple[Feature, ...]:
     """Return what each feature of the document adds to what a ranker says, if it is such a sum."""
-    if isinstance(ranker, Linear):
-        said = ranker.explain(document, column)
-        columns, added = said.columns, said.contributions
-    elif isinstance(ranker, Centroids):
-        columns, added = contributions(document.rows, ranker.centroids, column)
-    else:
+    if not isinstance(ranker, Linear):
         return ()
+    said = ranker.explain(document, column)
     names = model.feature_names
     # Some vectorizers have no names; a Pipeline or a FeatureUnion of one says so when it is asked.
     with suppress(AttributeError):
         names = model.vectorizer.get_feature_names_out()
     return tuple(
         Feature(f"column {number}" if names is None else str(names[number]), value)
-        for number, value in zip(columns.tolist(), added.tolist(), strict=True)
+        for number, value in zip(said.columns.tolist(), said.contributions.tolist(), strict=True)
     )
 
 

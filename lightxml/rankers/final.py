@@ -27,7 +27,6 @@ _PROBABILITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "label_tree": lambda said: np.exp(said[:, 0]),
     "neighbors": lambda said: said.mean(axis=1),
     "vectors": lambda said: said.mean(axis=1),
-    "centroids": lambda said: said[:, 0].clip(0, 1),
     "label_texts": lambda said: said[:, 0].clip(0, 1),
     "label_vectors": lambda said: said[:, 0].clip(0, 1),
     "network": lambda said: expit(said[:, 0]),
@@ -81,8 +80,8 @@ class Mean:
     """The plain mean of the rankers' probabilities, where nothing is learned.
 
     A margin m of "linear" counts as the logit ``4 m``, a path p of "label_tree" as the probability
-    ``exp(p)``; "neighbors" and "vectors" say the mean of their shares, "label_texts",
-    "label_vectors" and "centroids" the cosine.
+    ``exp(p)``; "neighbors" and "vectors" say the mean of their shares, "label_texts" and
+    "label_vectors" the cosine.
 
     Attributes
     ----------

@@ -14,14 +14,13 @@ import scipy.sparse as sp
 
 from lightxml.rankers import held_out as drawn
 from lightxml.rankers.base import Documents, Ranker
-from lightxml.rankers.centroids import MOST_NEIGHBORS, Centroids, fit_centroids
 from lightxml.rankers.final import FinalRanker, mean_of
 from lightxml.rankers.fit_final import choose_final, judge
 from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_texts
 from lightxml.rankers.label_tree import FEWEST_LABELS, LabelTree, fit_label_tree
 from lightxml.rankers.label_vectors import fit_label_vectors
 from lightxml.rankers.linear import Linear, fit_linear
-from lightxml.rankers.neighbors import N_LIKELY, Neighbors, fit_neighbors
+from lightxml.rankers.neighbors import N_LIKELY, fit_neighbors
 from lightxml.rankers.opinions import Opinions, opinions
 from lightxml.rankers.panel import N_PROPOSALS, Panel, counts_of
 from lightxml.rankers.sparse import ones_of, stacked
@@ -45,8 +44,7 @@ class Training:
         An entry is a label of a document. Labels may have none.
     weights : ndarray of float, shape (n_documents,)
     names : tuple of str
-        The rankers. Above 200,000 documents "neighbors" are the labels' centroids;
-        where documents have vectors, neighbors by these join them.
+        The rankers. Where documents have vectors, neighbors by these join "neighbors".
     label_texts : sequence of sequences of str, csr_array or None
         As `fit_label_texts` or, where X is numeric, `fit_label_rows` takes them.
     seed : int
@@ -227,20 +225,13 @@ def _join(
     """Return the rankers of all the documents; linear classifiers of other `labels` stay."""
     documents, y, weights = training.documents, training.y, training.weights
     rankers: list[Ranker] = []
-    neighbors: Neighbors | Centroids
     if not documents.rows.shape[1]:  # vectors alone, or a network
         return tuple(_others(training))
     training.say(f"Neighbors of {len(documents):,} documents")
-    if len(documents) > MOST_NEIGHBORS:
-        neighbors = fit_centroids(documents, y, sample_weight=weights)
-    else:
-        neighbors = fit_neighbors(documents, y, sample_weight=weights)
+    neighbors = fit_neighbors(documents, y, sample_weight=weights)
     if "linear" in training.names:
-        if isinstance(neighbors, Neighbors):
-            likely = neighbors.likely(N_LIKELY)
-            neighbors = replace(neighbors, told=ones_of(likely))
-        else:
-            likely = neighbors.propose(documents, N_LIKELY)
+        likely = neighbors.likely(N_LIKELY, training.n_jobs)
+        neighbors = replace(neighbors, told=ones_of(likely))
         more: dict[str, Any] = {
             "seed": training.seed,
             "sample_weight": weights,

@@ -215,7 +215,9 @@ def transposed(matrix: sp.csr_array) -> sp.csr_array:
     return narrow(sp.csr_array(matrix.T))
 
 
-def largest_of_product(a: sp.csr_array, b: sp.csr_array, k: int) -> sp.csr_array:
+def largest_of_product(
+    a: sp.csr_array, b: sp.csr_array, k: int, n_threads: int | None = None
+) -> sp.csr_array:
     """Return the `k` largest entries above 0 of each row of ``a @ b``, without the product.
 
     Parameters
@@ -223,6 +225,8 @@ def largest_of_product(a: sp.csr_array, b: sp.csr_array, k: int) -> sp.csr_array
     a, b : csr_array of float32
         With indices of the same width (`narrow`).
     k : int
+    n_threads : int or None
+        None for one; the result is the same for any number.
 
     Returns
     -------
@@ -233,7 +237,9 @@ def largest_of_product(a: sp.csr_array, b: sp.csr_array, k: int) -> sp.csr_array
     if a.nnz == 0 or b.nnz == 0 or k == 0:
         return sp.csr_array((a.shape[0], b.shape[1]), dtype=np.float32)
     # It knows the older classes alone.
-    found = sp_matmul_topn(sp.csr_matrix(a), sp.csr_matrix(b), top_n=k, threshold=0.0)
+    found = sp_matmul_topn(
+        sp.csr_matrix(a), sp.csr_matrix(b), top_n=k, threshold=0.0, n_threads=n_threads
+    )
     found = sp.csr_array(found)
     found.sort_indices()
     return found
@@ -301,13 +307,9 @@ def products_at(
         row = np.repeat(np.cumsum(is_long) - 1, np.diff(candidates.indptr))[pair]
         products[pair] = of_used[np.searchsorted(used, candidates.indices[pair]), row]
     else:
-        x = np.zeros(weights.shape[1], dtype=np.float32)
-        for i in np.flatnonzero(is_long).tolist():
-            own = slice(rows.indptr[i], rows.indptr[i + 1])
-            some = slice(candidates.indptr[i], candidates.indptr[i + 1])
-            x[rows.indices[own]] = rows.data[own]
-            products[some] = weights[candidates.indices[some]] @ x
-            x[rows.indices[own]] = 0
+        long = np.flatnonzero(is_long)
+        pair = np.repeat(is_long, np.diff(candidates.indptr))
+        products[pair] = products_one_by_one(rows[long], weights, candidates[long])
     # Of short texts with all labels: that is less work than to pick the labels' rows.
     short = np.flatnonzero(~is_long)
     found = sp.csr_array(rows[short] @ by_feature)
@@ -318,6 +320,21 @@ def products_at(
         of_all[found.indices[own]] = found.data[own]
         products[some] = of_all[candidates.indices[some]]
         of_all[found.indices[own]] = 0
+    return products
+
+
+def products_one_by_one(
+    rows: sp.csr_array, weights: sp.csr_array, candidates: sp.csr_array
+) -> np.ndarray:
+    """Return what `products_at` returns, each row with the picked rows of its own candidates."""
+    products = np.empty(candidates.nnz, dtype=np.float32)
+    x = np.zeros(weights.shape[1], dtype=np.float32)
+    for i in range(rows.shape[0]):
+        own = slice(rows.indptr[i], rows.indptr[i + 1])
+        some = slice(candidates.indptr[i], candidates.indptr[i + 1])
+        x[rows.indices[own]] = rows.data[own]
+        products[some] = weights[candidates.indices[some]] @ x
+        x[rows.indices[own]] = 0
     return products
 
 

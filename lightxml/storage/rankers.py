@@ -11,7 +11,6 @@ from lightxml.files.arrays import decode_all, encode_arrays
 from lightxml.files.bundle import Bundle
 from lightxml.rankers import final
 from lightxml.rankers.base import Ranker
-from lightxml.rankers.centroids import Centroids
 from lightxml.rankers.final import FinalRanker, OfScikitLearn
 from lightxml.rankers.label_texts import LabelTexts
 from lightxml.rankers.label_tree import LabelTree
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 
 # By their names; the network's ranker is made of the network.
 _KINDS = {
-    kind.name: kind
-    for kind in (Linear, LabelTree, Neighbors, Centroids, Vectors, LabelTexts, LabelVectors)
+    kind.name: kind for kind in (Linear, LabelTree, Neighbors, Vectors, LabelTexts, LabelVectors)
 }
 _NETWORK = "network"
 _OF_PANEL, _OF_FINAL = "panel", "final"

@@ -181,7 +181,7 @@ def test_it_predicts_without_numba(ranker: Linear) -> None:
         "import numpy as np, scipy.sparse as sp\n"
         "from lightxml.rankers.base import Documents\n"
         "from lightxml.rankers.linear import Linear\n"
-        "import lightxml.rankers.neighbors, lightxml.rankers.centroids\n"
+        "import lightxml.rankers.neighbors\n"
         "one = sp.csr_array(np.ones((1, 1), dtype=np.float32))\n"
         "made = Linear(one, np.zeros(1, dtype=np.float32))\n"
         "assert made.score(Documents(one), made.propose(Documents(one), 1))[0, 0] == 1\n"

@@ -1,4 +1,4 @@
-"""The rankers "neighbors" and "centroids": shares of labels, cosines, that they are kept."""
+"""The ranker "neighbors": shares of labels, what a search finds, that it is kept."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 import scipy.sparse as sp
 
 from lightxml.rankers.base import Documents
-from lightxml.rankers.centroids import Centroids, fit_centroids
 from lightxml.rankers.neighbors import Neighbors, fit_neighbors
-from lightxml.rankers.sparse import normalized, values_at
+from lightxml.rankers.sparse import normalized
 from tests.rankers.tasks import Task, topics
 
 
@@ -82,6 +81,24 @@ def test_it_proposes_the_largest_shares(ranker: Neighbors, task: Task, new: Docu
     np.testing.assert_allclose(found.data, ranker.score(new, found).mean(axis=1), atol=1e-6)
     whole = ranker.score(new, every(len(new), y.shape[1])).mean(axis=1).reshape(len(new), -1)
     np.testing.assert_allclose(np.sort(whole)[:, -3:].sum(), found.data.sum(), rtol=1e-5)
+
+
+def test_where_documents_are_many_a_search_finds_the_nearest_by_their_rarer_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All have a word in common, and two of each kind another; of a word 20 postings are kept."""
+    monkeypatch.setattr("lightxml.rankers.neighbors._N_POSTINGS", 20)
+    n, rng = 400, np.random.default_rng(0)
+    kind = np.repeat(np.arange(n // 2), 2)
+    words = np.eye(n // 2, dtype=np.float32)[kind] * rng.uniform(1, 2, (n, 1))
+    rows = normalized(sp.csr_array(np.hstack([np.ones((n, 1)), words]).astype(np.float32)))
+    ranker = fit_neighbors(Documents(rows), sp.csr_array(np.eye(n, dtype=np.float32)))
+    found = ranker.nearest(np.arange(n))
+    expected = (rows @ rows.T).toarray()
+    np.testing.assert_allclose(found.data, expected[found.nonzero()], atol=1e-3)  # whole cosines
+    same = kind[:, None] == kind
+    assert (found.toarray() > 0)[same].all()
+    assert np.diff(found.indptr).max() == 22  # the other 20 are those with the common word heaviest
 
 
 def test_a_known_document_is_left_out_where_it_learns_what_is_likely(task: Task) -> None:
@@ -209,40 +226,9 @@ def test_nothing_of_documents_times_labels_is_made() -> None:
     tracemalloc.start()
     try:
         documents = Documents(rows)
-        for ranker in (fit_neighbors(documents, y), fit_centroids(documents, y)):
-            ranker.score(documents, ranker.propose(documents, 50))
+        ranker = fit_neighbors(documents, y)
+        ranker.score(documents, ranker.propose(documents, 50))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 60e6
-
-
-def test_a_centroid_is_the_sum_of_a_labels_documents(task: Task, new: Documents) -> None:
-    documents, y = task
-    ranker = fit_centroids(documents, y)
-    sums = (y.T @ documents.rows).toarray()
-    expected = new.rows @ (sums / np.linalg.norm(sums, axis=1, keepdims=True)).T
-    found = ranker.score(new, every(len(new), y.shape[1])).reshape(len(new), -1)
-    np.testing.assert_allclose(found, expected, atol=2e-3)
-    proposed = ranker.propose(new, 3)
-    np.testing.assert_allclose(values_at(proposed, proposed), ranker.score(new, proposed)[:, 0],
-                               atol=1e-6)  # fmt: skip
-
-
-def test_a_centroids_documents_may_have_weights(task: Task) -> None:
-    documents, y = task
-    weight = np.ones(200)
-    weight[100:] = 0
-    found = fit_centroids(documents, y, sample_weight=weight).centroids
-    alone = fit_centroids(documents.part(0, 100), y[:100]).centroids
-    np.testing.assert_allclose(found.toarray(), alone.toarray(), atol=1e-3)
-
-
-def test_centroids_are_kept(task: Task, new: Documents) -> None:
-    ranker = fit_centroids(*task)
-    settings, arrays = ranker.describe()
-    other = Centroids.made_of(settings, arrays)
-    assert (other.propose(new, 4) != ranker.propose(new, 4)).nnz == 0
-    columns = arrays["centroids_columns"] + 10_000
-    with pytest.raises(ValueError, match="out of range"):
-        Centroids.made_of(settings, {**arrays, "centroids_columns": columns})

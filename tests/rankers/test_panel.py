@@ -132,15 +132,6 @@ def test_held_out_documents_join_the_rankers(large: tuple[Task, Fitted]) -> None
     assert isinstance(fitted.panel.final, Trees)
 
 
-def test_many_documents_are_summed_up_by_centroids(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lightxml.rankers.fit_panel.MOST_NEIGHBORS", 100)
-    panel = task.fit().panel
-    assert [ranker.name for ranker in panel.rankers] == ["linear", "centroids", "label_texts"]
-    assert hits(panel.rank(task.documents, 2)[0], task.y).mean() > 0.8
-
-
 def test_where_all_is_noise_one_ranker_is_kept_and_calibrated() -> None:
     rng = np.random.default_rng(0)
     rows = normalized(sp.csr_array(sp.random_array((60, 30), density=0.2, random_state=rng)))

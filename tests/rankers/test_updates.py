@@ -11,7 +11,6 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, 
 
 from lightxml.data.vocabulary import with_new_words
 from lightxml.rankers.base import Documents
-from lightxml.rankers.centroids import fit_centroids
 from lightxml.rankers.label_texts import fit_label_rows, fit_label_texts
 from lightxml.rankers.label_tree import fit_label_tree
 from lightxml.rankers.label_vectors import fit_label_vectors
@@ -31,7 +30,6 @@ RANKERS = {
     "linear": lambda: fit_linear(DOCUMENTS, Y, EVERY, seed=0),
     "label_tree": lambda: fit_label_tree(DOCUMENTS, Y, seed=0),
     "neighbors": lambda: fit_neighbors(DOCUMENTS, Y),
-    "centroids": lambda: fit_centroids(DOCUMENTS, Y),
     "vectors": lambda: fit_vectors(DOCUMENTS, Y),
     "label_texts": lambda: fit_label_texts(NAMES, DOCUMENTS),
     "label_rows": lambda: fit_label_rows(sp.csr_array((Y.T @ READ.rows).astype(np.float32))),

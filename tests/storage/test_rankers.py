@@ -21,8 +21,6 @@ from lightxml.exceptions import BundleError
 from lightxml.files.bundle import Bundle
 from lightxml.files.load import load_bundle
 from lightxml.files.save import save_bundle
-from lightxml.rankers.base import Documents as Read
-from lightxml.rankers.centroids import fit_centroids
 from lightxml.rankers.final import Logistic, OfScikitLearn, mean_of, n_columns_of
 from lightxml.rankers.fit_final import fit_trees
 from lightxml.storage.reading import joined, split
@@ -130,15 +128,10 @@ def test_an_encoder_alone_that_is_damaged_is_refused(documents: Documents, tmp_p
             load(tmp_path / str(number), "cpu")
 
 
-def test_numbers_with_rows_for_labels_and_centroids(tmp_path: Path) -> None:
+def test_numbers_with_rows_for_labels(tmp_path: Path) -> None:
     X, y = sp.csr_array(np.eye(40, 8) + 0.1), np.tile(np.eye(4, dtype=int), (10, 1))
     model = LightXMLClassifier(rankers=("neighbors", "label_texts"), device="cpu")
     model.fit(X, y, label_texts=X[:4])
-    panel = model._model.panel
-    of_X = Read(model._model.read(X).rows)
-    rankers = (fit_centroids(of_X, sp.csr_array(y)), panel.rankers[-1])
-    panel = replace(panel, rankers=rankers, final=mean_of(rankers))
-    model._model = replace(model._model, panel=panel)
     assert_same(model, tmp_path, X)
 
 

@@ -32,11 +32,8 @@ from lightxml.files.arrays import encode_arrays
 from lightxml.files.bundle import RECORD, Bundle
 from lightxml.files.load import load_bundle
 from lightxml.files.save import save_bundle
-from lightxml.rankers.base import Documents as Read
-from lightxml.rankers.centroids import fit_centroids
 from lightxml.rankers.final import Logistic, n_columns_of
 from lightxml.rankers.fit_final import fit_trees
-from lightxml.rankers.sparse import normalized
 from lightxml.storage.reading import joined
 from tests.network.test_encoders import save_pretrained
 
@@ -506,7 +503,7 @@ WORD_TAMPERINGS: dict[str, tuple[Change, str]] = {
         RECORD,
     ),
     "a ranker without arrays": (
-        lambda manifest, blobs: manifest["panel"]["rankers"].append({"name": "centroids"}),
+        lambda manifest, blobs: manifest["panel"]["rankers"].append({"name": "label_tree"}),
         RANKERS,
     ),
     "no rankers' arrays": (with_blob(RANKERS, None), RECORD),
@@ -573,7 +570,7 @@ WORD_TAMPERINGS: dict[str, tuple[Change, str]] = {
     ),
 }
 
-# Of a model with a frozen encoder and all rankers but centroids.
+# Of a model with a frozen encoder and all rankers.
 RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "vectors: another width": (with_ranker("vectors", width=5), RECORD),
     "vectors: a label out of range": (with_number("vectors.y_columns", 0, 12), RANKERS),
@@ -592,9 +589,8 @@ RANKER_TAMPERINGS: dict[str, tuple[Change, str]] = {
     "network: an output twice": (with_number("network.outputs", 0, 5), RANKERS),
 }
 
-# Of a model of numbers whose labels are described by rows, with centroids.
+# Of a model of numbers whose labels are described by rows.
 ROW_TAMPERINGS: dict[str, tuple[Change, str]] = {
-    "centroids: other labels": (with_ranker("centroids", n_labels=3), RECORD),
     "rows: other features": (with_ranker("label_texts", n_features=3), RECORD),
     "rows: values of another length": (with_number("label_texts.values", 0, 1e30), RANKERS),
     "10^12 columns of X": (with_manifest("n_features", value=HUGE), RECORD),
@@ -675,10 +671,8 @@ def saved_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = LightXMLClassifier(rankers=("neighbors", "label_texts"), device="cpu")
     model.fit(X, y, label_texts=X[:4])
     panel = model._model.panel
-    of_rows = Read(normalized(X))
-    rankers = (fit_centroids(of_rows, sp.csr_array(y)), panel.rankers[-1])
     final = Logistic(np.array([0, 1], np.int32), np.ones(2), 0.0)
-    model._model = replace(model._model, panel=replace(panel, rankers=rankers, final=final))
+    model._model = replace(model._model, panel=replace(panel, final=final))
     return save(model, tmp_path_factory)
 
 
