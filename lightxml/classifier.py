@@ -53,7 +53,7 @@ class LightXMLClassifier(TopKEstimator):
       without `features`.
     - ``LightXMLClassifier(FOLDER, freeze_encoder=True, features=...)`` reads each document once
       with a pretrained encoder too: some minutes more.
-    - ``LightXMLClassifier("bert-base-uncased", features=...)`` trains the encoder: on a GPU.
+    - ``LightXMLClassifier(features=...)`` trains the encoder: on a GPU.
 
     Where labels have names, give them to each: ``fit(X, y, label_texts=...)``.
 
@@ -67,8 +67,9 @@ class LightXMLClassifier(TopKEstimator):
         A hub name, a local folder saved with ``save_pretrained``, by model2vec too, a transformers
         config (trained from scratch), or ``"tiny"``: a BERT of 4 layers, width 256 and 4 heads
         with a vocabulary of up to 8,000 word pieces, both learnt from the training documents
-        alone; it needs no download. None: no encoder, features alone. ``"auto"`` is
-        ``"bert-base-uncased"`` for documents, and None for a numeric `X`.
+        alone; it needs no download, and is for trials and tests: words alone rank better. None:
+        no encoder, features alone. ``"auto"`` is ``"Alibaba-NLP/gte-modernbert-base"`` for
+        documents, and None for a numeric `X`.
     features : scikit-learn vectorizer or None, default=None
         Such as ``TfidfVectorizer(sublinear_tf=True, min_df=2)``, or a ``FeatureUnion`` of
         several: cloned and fitted on the training documents. It reads whole documents, however

@@ -428,9 +428,9 @@ def _unavailable(name: str) -> Iterator[None]:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EncoderUnavailableError(
             f"encoder={name!r} could not be loaded: it is no local folder with a model, and the "
-            "hub did not give it (no connection, or no such name). Pass the path of a folder "
-            "saved with save_pretrained, or encoder='tiny', which needs no download. "
-            f"Cause: {cause}"
+            "hub did not give it (no connection, or no such name). Begin with words alone, which "
+            "need no download: encoder=None, features=TfidfVectorizer(); or pass the path of a "
+            f"folder saved with save_pretrained. Cause: {cause}"
         ) from error
 
 

@@ -134,7 +134,8 @@ class Progress:
             smaller = "fewer max_epochs, a smaller feature_dim"
             if self._reads_tokens:
                 smaller = (
-                    "encoder='tiny', a smaller pretrained encoder, max_length=128, fewer max_epochs"
+                    "words alone (encoder=None, features=TfidfVectorizer()), freeze_encoder=True, "
+                    "max_length=128, fewer max_epochs"
                 )
             warn(
                 f"This fit takes {estimate} on this CPU ({self._what}). Quick instead: {smaller}; "

@@ -252,7 +252,9 @@ def test_a_maximum_length_without_room_for_text_is_refused() -> None:
 
 
 def test_a_folder_without_a_model_names_the_ways_on(tmp_path: Path) -> None:
-    with pytest.raises(EncoderUnavailableError, match=r"save_pretrained.*encoder='tiny'"):
+    with pytest.raises(
+        EncoderUnavailableError, match=r"words alone.*encoder=None.*save_pretrained"
+    ):
         build_encoder(str(tmp_path), TEXTS, 32)
 
 
@@ -274,7 +276,7 @@ def test_a_hub_that_cannot_be_reached_names_the_ways_on(tmp_path: Path) -> None:
         check=False,
     )
     assert "encoder='nobody/no-such-model' could not be loaded" in done.stdout, done.stderr
-    assert "save_pretrained, or encoder='tiny'" in done.stdout
+    assert "encoder=None, features=TfidfVectorizer()" in done.stdout
 
 
 def test_a_saved_config_says_nothing_but_the_architecture(tmp_path: Path) -> None:

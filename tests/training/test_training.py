@@ -161,7 +161,7 @@ def test_a_fit_of_weeks_says_so_and_what_would_be_quick(monkeypatch: pytest.Monk
     assert warning.category is LongFitWarning
     assert "about 3 weeks in all on this CPU" in str(warning.message)
     assert "20 epochs" in str(warning.message)
-    assert "encoder='tiny'" in str(warning.message)
+    assert "words alone (encoder=None" in str(warning.message)
 
 
 def test_a_long_fit_without_an_encoder_is_told_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
