@@ -1,7 +1,7 @@
 """All that is owed on a GPU, in one command of under nine minutes, with a table at its end.
 
     python examples/benchmark/gpu.py OUT [--part tests agree step memory train nccl compiled]
-        [--data FOLDER] [--encoder FOLDER] [--seconds 530] [--dry]
+        [--data FOLDER] [--encoder FOLDER] [--title-ends PATTERN] [--seconds 530] [--dry]
 
 - ``tests``: ``pytest -m gpu``;
 - ``agree``: a model trained on the GPU ranks alike there and, saved and loaded, on the CPU (fp32);
@@ -10,7 +10,8 @@
 - ``memory``: peak memory and documents a second at 670,091 labels, by many_labels.py, for the shape
   of BERT-base in batches of 64: label clusters, all labels in chunks, one layer over all;
 - ``train``: a trained encoder with features, label texts and all rankers, by rankers.py, on the
-  data set of `--data` (EURLEX57K, with its labels.txt), for as many epochs as fit;
+  data set of `--data` (EURLEX57K, with its labels.txt), for as many epochs as fit; with
+  `--title-ends`, titles are a field of their own;
 - ``nccl``: a training over nccl in a group of one, and two processes on one card;
 - ``compiled``: ``step`` under ``torch.compile``.
 
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--data", help="a folder that lightxml.datasets.load_xmc reads")
     parser.add_argument("--encoder", help="a folder")
+    parser.add_argument("--title-ends", metavar="PATTERN", help="as of rankers.py")
     parser.add_argument("--seconds", type=float, default=530, help="for all parts")
     parser.add_argument("--dry", action="store_true", help="tiny sizes")
     arguments = parser.parse_args()
@@ -150,7 +152,7 @@ def memory_job(head: str, *, dry: bool) -> Job:
 
 
 def training_job(arguments: argparse.Namespace, rows: list[Row], left: float) -> Job:
-    """Return the run of run.py, with as many tokens and epochs as there is time for."""
+    """Return the run of rankers.py, with as many tokens and epochs as there is time for."""
     seconds = left if arguments.part == ["train"] else left - KEPT
     tokens, n_epochs = (16, 1) if arguments.dry else plan(arguments.data, rows, seconds)
     command = [
@@ -158,6 +160,8 @@ def training_job(arguments: argparse.Namespace, rows: list[Row], left: float) ->
         "--max-length", str(tokens), "--set", f"batch_size={BATCH_SIZE}", f"learning_rate={RATE}",
         f"max_epochs={n_epochs}", "n_jobs=-1",
     ]  # fmt: skip
+    if arguments.title_ends:
+        command += ["--title-ends", arguments.title_ends]
     return Job("train", "all rankers", command, seconds)
 
 

@@ -231,12 +231,14 @@ def test_what_a_gpu_has_to_show_can_be_tried_on_a_cpu_and_goes_on_where_it_was(
 ) -> None:
     encoder = save_pretrained(tmp_path / "encoder", "bert")
     options = [tmp_path / "out", "--dry", "--data", data, "--encoder", encoder]
+    options += ["--title-ends", r"(?<=\w) "]  # the first word
     first = call("gpu.py", *options, "--part", "memory", "train", "--seconds", 400)
     assert first.returncode == 0, first.stderr
     found = rows(tmp_path / "out" / "gpu.jsonl")
     assert [r["head"] for r in found if "head" in r] == ["clustered", "dense", "one_vs_all"]
     (training,) = (r for r in found if "P" in r)
     assert training["P"][0] > 30
+    assert training["title_ends"] == r"(?<=\w) "
     ends = [(r["part"], r["how"]) for r in found if "ended" in r]
     assert ends == [*[("memory", "well")] * 3, ("train", "well")]
     assert (tmp_path / "out" / "gpu.md").read_text() in first.stdout
