@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 
 from lightxml.rankers.base import Documents
 from lightxml.rankers.sparse import (
@@ -141,7 +141,8 @@ class Neighbors:
         csr_array of float32, shape (n_documents, n_labels)
             At most `k` entries a row.
         """
-        found, n_threads = [], effective_n_jobs(n_jobs)
+        # The caller's joblib backend may have more workers than this machine has cores.
+        found, n_threads = [], min(effective_n_jobs(n_jobs), cpu_count())
         for begin, end in blocks(self.rows.shape[0], _DOCUMENTS_AT_ONCE):
             nearest = self._nearest(self.rows[begin:end], _MANY + 1, n_threads)
             rows = np.repeat(np.arange(begin, end), np.diff(nearest.indptr))
