@@ -20,10 +20,10 @@ from lightxml.rankers.label_texts import LabelTexts, fit_label_rows, fit_label_t
 from lightxml.rankers.label_tree import FEWEST_LABELS, LabelTree, fit_label_tree
 from lightxml.rankers.label_vectors import fit_label_vectors
 from lightxml.rankers.linear import Linear, fit_linear
-from lightxml.rankers.neighbors import N_LIKELY, fit_neighbors
+from lightxml.rankers.neighbors import N_LIKELY, Neighbors, fit_neighbors
 from lightxml.rankers.opinions import Opinions, opinions
 from lightxml.rankers.panel import N_PROPOSALS, Panel, counts_of
-from lightxml.rankers.sparse import ones_of, stacked
+from lightxml.rankers.sparse import narrow, ones_of, stacked
 from lightxml.rankers.vectors import fit_vectors
 
 _N_FOLDS = 5  # where documents are few
@@ -209,20 +209,33 @@ def fit_panel(
     rankers = fit_rankers(learned)
     counts = counts_of(learned.y)
     final, scored = judge(final_ranker, rankers, new, y_new, counts, weights_new, rng, seed, say)
-    joined = hidden if validation else np.union1d(hidden, np.unique(y_new.indices))
-    rankers = _join(rankers, training, joined)
+    held = np.empty(0, dtype=np.int64) if validation else held
+    rankers = _join(rankers, training, hidden, held)
     return Fitted(_panel(training, rankers, final), scored, y_new)
 
 
 def fit_rankers(training: Training) -> tuple[Ranker, ...]:
     """Fit the rankers of these names on all the documents."""
-    return _join((), training, np.arange(training.y.shape[1]))
+    nothing = np.empty(0, dtype=np.int64)
+    return _join((), training, nothing, nothing)
 
 
 def _join(
-    earlier: tuple[Ranker, ...], training: Training, labels: np.ndarray
+    earlier: tuple[Ranker, ...], training: Training, hidden: np.ndarray, held: np.ndarray
 ) -> tuple[Ranker, ...]:
-    """Return the rankers of all the documents; linear classifiers of other `labels` stay."""
+    """Return the rankers of all the documents.
+
+    Parameters
+    ----------
+    earlier : tuple of Ranker
+        Fitted without `hidden` and `held`, if at all: then only the classifiers of labels that
+        these concern are fitted.
+    training : Training
+    hidden : ndarray of int64
+        Labels.
+    held : ndarray of int64
+        The numbers of documents, rising.
+    """
     documents, y, weights = training.documents, training.y, training.weights
     rankers: list[Ranker] = []
     if not documents.rows.shape[1]:  # vectors alone, or a network
@@ -230,13 +243,18 @@ def _join(
     training.say(f"Neighbors of {len(documents):,} documents")
     neighbors = fit_neighbors(documents, y, sample_weight=weights)
     if "linear" in training.names:
-        likely = neighbors.likely(N_LIKELY, training.n_jobs)
+        nearby = next((each for each in earlier if isinstance(each, Neighbors)), None)
+        if nearby is None:
+            likely = neighbors.likely(N_LIKELY, training.n_jobs)
+        else:
+            likely = _likely_for_more(nearby, neighbors, documents, hidden, held)
         neighbors = replace(neighbors, told=ones_of(likely))
         more: dict[str, Any] = {
             "seed": training.seed,
             "sample_weight": weights,
             "n_jobs": training.n_jobs,
         }
+        labels = np.union1d(hidden, y[held].indices)  # whose classifiers are fitted anew
         before = next((each for each in earlier if isinstance(each, Linear)), None)
         if before is None:
             training.say(f"Linear classifiers of {y.shape[1]:,} labels")
@@ -255,6 +273,26 @@ def _join(
     if "neighbors" in training.names:
         rankers.append(neighbors)
     return (*rankers, *_others(training))
+
+
+def _likely_for_more(
+    earlier: Neighbors,
+    neighbors: Neighbors,
+    documents: Documents,
+    hidden: np.ndarray,
+    held: np.ndarray,
+) -> sp.csr_array:
+    """Return the likely labels of all documents, without a new search for most of them.
+
+    Those that `earlier` found; of the documents held out what it says of them; and a label that was
+    hidden for the documents near its own. The arguments are those of `_join`.
+    """
+    assert earlier.told is not None  # made beside linear classifiers
+    order = np.argsort(np.append(np.setdiff1d(np.arange(len(documents)), held), held))
+    new = earlier.propose(some(documents, held), N_LIKELY)
+    told = stacked([earlier.told, new], neighbors.y.shape[1])[order]
+    likely: sp.csr_array = narrow(sp.csr_array(told + neighbors.near(hidden)))
+    return likely
 
 
 def _others(training: Training) -> list[Ranker]:

@@ -151,6 +151,28 @@ class Neighbors:
             found.append(self._likeliest(largest(nearest, _MANY), k))
         return stacked(found, self.y.shape[1])
 
+    def near(self, labels: np.ndarray) -> sp.csr_array:
+        """Return which documents are among the 50 nearest of a label's own, for some labels.
+
+        Parameters
+        ----------
+        labels : ndarray of int64
+
+        Returns
+        -------
+        csr_array of float32, shape (n_documents, n_labels)
+            Entries in the columns of these labels alone.
+        """
+        is_asked = np.zeros(self.y.shape[1], dtype=bool)
+        is_asked[labels] = True
+        members = sp.coo_array(self.y)
+        of_asked = is_asked[members.col]
+        numbers, place = np.unique(members.row[of_asked], return_inverse=True)
+        ones = np.ones(len(place), dtype=np.float32)
+        shape = (self.y.shape[1], len(numbers))
+        pairs = sp.csr_array((ones, (members.col[of_asked], place)), shape=shape)
+        return sp.csr_array((pairs @ ones_of(self.nearest(numbers))).T)
+
     def nearest(self, numbers: np.ndarray) -> sp.csr_array:
         """Return the cosines of the 50 documents nearest to some of them, themselves among these.
 

@@ -18,7 +18,7 @@ from lightxml.rankers.label_vectors import LabelVectors
 from lightxml.rankers.linear import Linear
 from lightxml.rankers.neighbors import N_LIKELY, Neighbors
 from lightxml.rankers.panel import Panel, counts_of
-from lightxml.rankers.sparse import narrow, ones_of
+from lightxml.rankers.sparse import narrow
 from lightxml.rankers.vectors import Vectors
 
 # Chosen on validation documents of tibkat_gnd_en: less is fitted anew, and it ranks as well
@@ -228,17 +228,8 @@ def _likely(neighbors: Neighbors, labels: np.ndarray, counts: np.ndarray) -> sp.
     -------
     csr_array of float32, shape (n_documents, n_labels)
     """
-    n_documents, n_labels = neighbors.y.shape
-    is_new = np.zeros(n_labels, dtype=bool)
-    is_new[labels[counts[labels] == 0]] = True
-    members = sp.coo_array(neighbors.y)
-    of_new = is_new[members.col]
-    rows, of_label = members.row[of_new], members.col[of_new]
-    numbers, place = np.unique(rows, return_inverse=True)
-    ones = np.ones(len(rows), dtype=np.float32)
-    pairs = sp.csr_array((ones, (of_label, place)), shape=(n_labels, len(numbers)))
-    near = sp.csr_array((pairs @ ones_of(neighbors.nearest(numbers))).T)
-    told = sp.csr_array((n_documents, n_labels), dtype=np.float32)
+    near = neighbors.near(labels[counts[labels] == 0])
+    told = sp.csr_array(neighbors.y.shape, dtype=np.float32)
     if neighbors.told is not None:
         told = neighbors.told
     found: sp.csr_array = narrow(sp.csr_array(told + near))
