@@ -30,6 +30,7 @@ from lightxml.network.network import LightXMLNetwork
 from lightxml.network.ranker import ranker_of as ranker_of_network
 from lightxml.predicting.fitted import FittedModel, place
 from lightxml.predicting.frozen import cache_folder, summarise_all
+from lightxml.predicting.measured import KS, Measured
 from lightxml.rankers.base import Ranker
 from lightxml.runtime.devices import choose_device, seeded
 from lightxml.runtime.forks import use_one_thread_if_forked
@@ -58,6 +59,7 @@ class Trained:
 
 def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) -> FittedModel:
     """Learn what LightXML's network alone is to rank."""
+    is_given = task.validation is not None
     task = with_held_out(task, seed)
     task, inputs = task.read()
     weight = float(task.params["propensity_weight"])
@@ -68,7 +70,21 @@ def fit_network_alone(task: Task, seed: int, checkpoints: Checkpoints | None) ->
     if preferred is not None:
         assert model.network is not None
         lift(model.network.head, preferred)
-    return model
+    return replace(model, measured=_measured(model, task, is_given))
+
+
+def _measured(model: FittedModel, task: Task, is_given: bool) -> Measured | None:
+    """Return what the history says of the epoch whose weights are kept, if it was measured."""
+    # A network that goes on may have learned from documents that are held out now.
+    if task.validation is None or not (is_given or task.start is None):
+        return None
+    y, history = task.validation[1], model.history
+    kept = history[-1]
+    if task.params["early_stopping"]:
+        name = f"precision_at_{decisions.stopping_k(y.shape[1])}"
+        kept = max(history, key=lambda epoch: epoch[name])  # of equal ones the first
+    figures = {k: kept[f"precision_at_{k}"] for k in KS if f"precision_at_{k}" in kept}
+    return Measured("X_val" if is_given else "held out", y.shape[0], figures)
 
 
 def fit_network(

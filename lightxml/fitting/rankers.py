@@ -16,13 +16,15 @@ from lightxml.fitting import decisions
 from lightxml.fitting.panel_footprint import warn_if_rankers_are_short
 from lightxml.fitting.rare_labels import preference
 from lightxml.fitting.task import Task
+from lightxml.metrics.measures import precision_at_k
 from lightxml.predicting.fitted import FittedModel, place, represented, rows_of
+from lightxml.predicting.measured import KS, Measured, Source
 from lightxml.rankers.base import Documents
 from lightxml.rankers.final import Logistic
 from lightxml.rankers.fit_panel import Fitted, Keep, fit_panel
 from lightxml.rankers.held_out import draw_held_out, n_held_out
 from lightxml.rankers.linear import Linear
-from lightxml.rankers.panel import Panel
+from lightxml.rankers.panel import Panel, best
 from lightxml.rankers.thresholds import HALF, best_threshold
 from lightxml.rankers.trees import Trees
 from lightxml.runtime.progress import say
@@ -73,7 +75,7 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
     weight = float(params["propensity_weight"])
     raised = preference(y, weight, unseen_as_one=True) if weight else None
 
-    def fit() -> tuple[Panel, float | np.ndarray]:
+    def fit() -> tuple[Panel, float | np.ndarray, Measured | None]:
         fitted = fit_panel(
             documents,
             y,
@@ -90,14 +92,18 @@ def fit_rankers(task: Task, seed: int, checkpoints: Checkpoints | None) -> Fitte
             seed=seed,
             n_jobs=params["n_jobs"],
         )
-        return without_network(fitted.panel), threshold_of(params["threshold"], fitted, raised)
+        threshold = threshold_of(params["threshold"], fitted, raised)
+        # A network that goes on may have learned from documents that are held out now.
+        is_new = validation is not None or task.start is None
+        figures = measured_of(fitted, raised, validation is not None) if is_new else None
+        return without_network(fitted.panel), threshold, figures
 
-    panel, threshold = task.ranks.from_first(fit)
+    panel, threshold, measured = task.ranks.from_first(fit)
     panel = replace(panel, raised=raised)
     if make_network is not None:
         panel = replace(panel, rankers=(*panel.rankers, make_network(panel.counts > 0)))
     texts = task.label_texts if isinstance(task.label_texts, tuple) else None
-    return replace(model, panel=panel, label_texts=texts, threshold=threshold)
+    return replace(model, panel=panel, label_texts=texts, threshold=threshold, measured=measured)
 
 
 def threshold_of(
@@ -117,6 +123,31 @@ def threshold_of(
     scored.data = expit(scored.data)
     is_ours = isinstance(fitted.panel.final, Trees | Logistic)  # which are calibrated
     return best_threshold(given, scored, fitted.y, calibrated=is_ours and raised is None)
+
+
+def measured_of(fitted: Fitted, raised: np.ndarray | None, is_given: bool) -> Measured | None:
+    """Return how well documents were ranked that rankers and final ranker had not learned from.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    raised : ndarray of float32, shape (n_labels,), or None
+        What is added to the labels' logits.
+    is_given : bool
+        Whether they are those of `X_val`.
+    """
+    if fitted.scored is None or fitted.y is None:
+        return None
+    scored = fitted.scored.copy()
+    if raised is not None:
+        scored.data += raised[scored.indices]
+    n_documents, n_labels = scored.shape
+    source: Source = "X_val" if is_given else "held out"
+    if not is_given and n_documents == fitted.panel.n_documents:  # each was held out once
+        source = "folds"
+    ks = [k for k in KS if k <= n_labels]
+    topk, _ = best(scored, ks[-1])
+    return Measured(source, n_documents, {k: precision_at_k(fitted.y, topk, k) for k in ks})
 
 
 def as_read(inputs: Inputs) -> Documents:

@@ -304,12 +304,15 @@ def _none(words: Sequence[str]) -> np.ndarray:
 
 
 def _finished(model: FittedModel, panel: Panel, params: dict[str, Any]) -> FittedModel:
-    """Return the model with this panel; a new label's threshold is the median of the others'."""
+    """Return the model with this panel; a new label's threshold is the median of the others'.
+
+    What `fit` measured is of another model.
+    """
     threshold = model.threshold
     if isinstance(threshold, np.ndarray):
         n_new = len(model.classes) - len(threshold)
         threshold = np.append(threshold, np.full(n_new, np.median(threshold), np.float32))
-    return replace(model, panel=_preferring(panel, params), threshold=threshold)
+    return replace(model, panel=_preferring(panel, params), threshold=threshold, measured=None)
 
 
 def _preferring(panel: Panel, params: dict[str, Any]) -> Panel:

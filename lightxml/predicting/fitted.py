@@ -14,6 +14,7 @@ from lightxml.data.documents import EncodedDocuments, max_length_of, tokenize
 from lightxml.data.inputs import Inputs, Reader
 from lightxml.data.labels import LabelForm
 from lightxml.data.matrices import FeatureMatrix
+from lightxml.predicting.measured import Measured
 from lightxml.rankers.base import Documents
 from lightxml.rankers.final import LOWEST
 from lightxml.rankers.label_vectors import LabelVectors
@@ -56,6 +57,9 @@ class FittedModel:
         A frozen one where no network is trained, for its vectors.
     threshold : float, or ndarray of float32, shape (n_labels,)
         From which probability on `predict` gives a label: one number, or each label's.
+    measured : Measured or None
+        What `fit` found on documents that it had not learned from. None where there were none, and
+        once the model has gone on (`partial_fit`, `add_labels`, `remove_labels`).
     given : mapping of str
         The arguments that the fit had and that show in none of these: `encoder`, `label_clusters`
         and `propensity_weight`. Of a saved model, as they were saved.
@@ -71,6 +75,7 @@ class FittedModel:
     label_texts: tuple[tuple[str, ...], ...] | None = None
     encoder: TextReader | None = None
     threshold: float | np.ndarray = 0.5
+    measured: Measured | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
 
     @property

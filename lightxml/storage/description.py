@@ -15,6 +15,7 @@ from lightxml.exceptions import BundleError
 from lightxml.files.arrays import MAX_HEADER_BYTES, read_header, shape_of
 from lightxml.files.bundle import RECORD
 from lightxml.files.load import peek_bundle
+from lightxml.predicting.measured import Measured
 from lightxml.storage.reading import LABEL_TEXTS, RANKERS, WEIGHTS
 
 _MARGIN = 12  # columns for the names at the left
@@ -92,6 +93,8 @@ def _rows(
         rows["rankers"] = "; ".join(_ranker(each, shapes) for each in panel["rankers"])
         rows["final"] = _final(panel["final"], shapes)
     rows["threshold"] = _threshold(manifest)
+    if (measured := manifest.get("measured")) is not None:
+        rows["measured"] = _measured(Measured.from_json(measured))
     if manifest["has_label_texts"]:
         rows["label texts"] = f"{_length(shapes, 'lengths'):,}, kept as they were given"
     rows["labels"] = f"{_count(manifest['classes']['n_labels'])}{_head(network)}"
@@ -182,6 +185,11 @@ def _final(described: dict[str, Any], shapes: dict[str, list[int]]) -> str:
 def _threshold(manifest: dict[str, Any]) -> str:
     threshold = manifest["threshold"]
     return "one for each label" if threshold is None else _number(threshold)
+
+
+def _measured(measured: Measured) -> str:
+    figures = ", ".join(f"P@{k} {value:.3f}" for k, value in measured.precision.items())
+    return f"{figures} on {measured.n_documents:,} documents {measured.which}"
 
 
 def _length(shapes: dict[str, list[int]], name: str) -> int:

@@ -12,6 +12,7 @@ from lightxml.data.inputs import Reader
 from lightxml.files.arrays import decode_all, encode_arrays
 from lightxml.files.bundle import Bundle
 from lightxml.predicting.fitted import FittedModel
+from lightxml.predicting.measured import Measured
 from lightxml.rankers.final import OfScikitLearn
 from lightxml.rankers.stored import checked, count
 from lightxml.storage import rankers
@@ -37,6 +38,8 @@ def pack_model(fitted: FittedModel) -> Bundle:
         "threshold": None,  # each label has its own
     }
     blobs: dict[str, bytes] = {}
+    if fitted.measured is not None:
+        manifest["measured"] = fitted.measured.as_json()
     if fitted.network is not None:
         from lightxml.storage.network import pack_network
 
@@ -138,6 +141,8 @@ def unpack_model(
             threshold = _thresholds(blob_of(bundle, THRESHOLDS), len(classes))
         else:
             PROBABILITY.check("threshold", threshold)
+        measured = manifest.get("measured")
+        measured = None if measured is None else Measured.from_json(measured)
     reader = Reader(reads_texts, vectorizer, n_columns, feature_names)
     return FittedModel(
         reader,
@@ -150,6 +155,7 @@ def unpack_model(
         label_texts=texts,
         encoder=encoder,
         threshold=threshold,
+        measured=measured,
     )
 
 
