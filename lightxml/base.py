@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,12 +17,14 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from lightxml.arguments import PROBABILITY, whole
 from lightxml.data.labels import decode, encode_known, has_known
 from lightxml.files.bundle import Bundle
+from lightxml.files.hub import CARD, check_repo, folder_of, push_folder
 from lightxml.files.load import load_bundle
 from lightxml.files.save import save_bundle
 from lightxml.metrics.measures import precision_at_k
 from lightxml.predicting.allowed import NONE, allowed_labels, topk_allowed
 from lightxml.predicting.averaging import Members, mean_threshold
 from lightxml.predicting.fitted import FittedModel
+from lightxml.storage.card import card_of, check_license
 
 if TYPE_CHECKING:
     import torch
@@ -253,17 +257,92 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         save_bundle(self._pack(), path)
 
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        revision: str | None = None,
+        private: bool | None = None,
+        token: str | None = None,
+        license: str | None = None,
+        message: str = "Upload a model of lightxml",
+    ) -> str:
+        """Save the fitted estimator to a repository on the Hugging Face Hub, with a model card.
+
+        It is one commit: killed anywhere, the repository has the earlier model or this one, whole.
+        The card, `lightxml.storage.card.model_card`, takes the place of ``README.md``; files of an
+        earlier model go, all others stay. What a model reveals is then seen by all who may see
+        the repository (docs/saving.md).
+
+        Parameters
+        ----------
+        repo : str
+            ``"user/name"``; made if missing.
+        revision : str or None, default=None
+            The branch; made if missing. None: the main one.
+        private : bool or None, default=None
+            Whether only you, and whom you let, may see the repository. None: as it is, or as the
+            hub makes new ones, which is public for most users.
+        token : str or None, default=None
+            None: that of ``hf auth login``, or of the environment variable ``HF_TOKEN``.
+        license : str or None, default=None
+            Of the model, such as ``"cc-by-4.0"``, for the card.
+        message : str
+            Of the commit.
+
+        Returns
+        -------
+        str
+            The commit, which `load` takes as its revision.
+
+        Raises
+        ------
+        TypeError
+            If `save` would refuse the model.
+        ValueError
+            If `repo` or `license` is malformed, or the repository is there, and not as private as
+            `private` says.
+        HubError
+            If the hub cannot be reached or refuses.
+        NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        check_repo(repo)
+        check_license(license)
+        bundle = self._pack()
+        card = card_of(bundle, self._models, repo=repo, license=license)
+        with tempfile.TemporaryDirectory(prefix="lightxml-") as name:
+            folder = Path(name)
+            save_bundle(bundle, folder)
+            (folder / CARD).write_text(card, "utf-8")
+            return push_folder(
+                folder, repo, revision=revision, private=private, token=token, message=message
+            )
+
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto") -> Self:
-        """Load what `save` wrote. Nothing in the folder is run, and no network is used.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        device: str | torch.device = "auto",
+        *,
+        revision: str | None = None,
+    ) -> Self:
+        """Load what `save` or `push_to_hub` wrote. Nothing of it is run.
 
         A pickle, in contrast, runs code when it is loaded: unpickle only what you wrote yourself.
 
         Parameters
         ----------
         path : str or path
+            A folder, for which no network is used; or ``"hf://user/name"``, a repository on the
+            Hugging Face Hub, of which the model's files are downloaded, once. Log in
+            (``hf auth login``, or ``HF_TOKEN``) for a private one.
         device : str or torch.device, default="auto"
             Where the model is put; it becomes the `device` of the estimator, or its members.
+        revision : str or None, default=None
+            A branch, a tag or a commit of the repository; None: its main branch, as it is now. A
+            commit is always the same model.
 
         Returns
         -------
@@ -272,9 +351,13 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
         Raises
         ------
         BundleError
-            If the folder is no whole, unchanged model of a known format.
+            If the folder, or the repository, is no whole, unchanged model of a known format.
+        ValueError
+            If the name is malformed, or a folder is given a revision.
+        HubError
+            If the hub cannot be reached, or does not give the repository.
         """
-        return cls._unpack(load_bundle(path), device)
+        return cls._unpack(load_bundle(folder_of(path, revision)), device)
 
     @property
     def classes_(self) -> np.ndarray:

@@ -23,6 +23,7 @@ from lightxml.classifier import LightXMLClassifier
 from lightxml.data.random import RandomState, draw_seed
 from lightxml.exceptions import BundleError, CheckpointError, warn
 from lightxml.files.bundle import RECORD, Bundle, join, split
+from lightxml.files.hub import folder_of
 from lightxml.files.load import load_bundle
 from lightxml.files.strict_json import parse_json
 from lightxml.fitting.decisions import check_params
@@ -303,10 +304,13 @@ def kept_seed(file: Path) -> int:
 
 
 def load(
-    path: str | os.PathLike[str], device: str | torch.device = "auto"
+    path: str | os.PathLike[str],
+    device: str | torch.device = "auto",
+    *,
+    revision: str | None = None,
 ) -> LightXMLClassifier | LightXMLEnsemble:
     """Load a saved classifier or ensemble; as `LightXMLClassifier.load`."""
-    bundle = load_bundle(path)
+    bundle = load_bundle(folder_of(path, revision))
     if bundle.manifest.get("estimator") == LightXMLEnsemble.__name__:
         return LightXMLEnsemble._unpack(bundle, device)
     return LightXMLClassifier._unpack(bundle, device)

@@ -23,6 +23,10 @@ class EncoderUnavailableError(OSError):
     """The encoder is neither a readable local folder nor to be had from the hub."""
 
 
+class HubError(OSError):
+    """The hub cannot be reached, has no such model, or does not let you read or write it."""
+
+
 class NonFiniteLossError(RuntimeError):
     """The training loss became NaN or infinite; the estimator keeps its previous fit.
 

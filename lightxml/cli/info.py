@@ -10,6 +10,7 @@ from lightxml.runtime.terminal import WIDTH
 
 def info(model: Model) -> None:
     """Say what a saved model is, without loading its weights."""
+    from lightxml.files.hub import folder_of
     from lightxml.storage.description import describe
 
-    typer.echo(describe(model, width=WIDTH))
+    typer.echo(describe(folder_of(model), width=WIDTH))

@@ -26,7 +26,10 @@ Data = Annotated[
         " test and dev, or in another layout of the field."
     ),
 ]
-Model = Annotated[Path, typer.Argument(help="A folder that train has written.")]
+Model = Annotated[
+    str,
+    typer.Argument(help="A folder that train has written; or hf://user/name, a model on the hub."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 JSONLines = Annotated[bool, typer.Option("--jsonl", help="JSON lines instead of a table.")]
 Names = Annotated[
@@ -81,11 +84,12 @@ def check_device(device: str) -> None:
         raise ValueError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.")
 
 
-def check_model(model: Path) -> dict[str, Any]:
-    """Refuse a folder that holds no model; return its record."""
+def check_model(model: str) -> dict[str, Any]:
+    """Refuse a folder, or a repository, that holds no model; return its record."""
+    from lightxml.files.hub import folder_of
     from lightxml.files.load import read_record
 
-    return read_record(model)
+    return read_record(folder_of(model, whole=False))
 
 
 def warn_of(what: str) -> None:
@@ -218,7 +222,7 @@ def known_label(label: str, option: str, classes: list[Any], names: dict[str, st
     raise ValueError(f"{option} {label} is {not_among(label, classes, names, str)}")
 
 
-def load_model(model: Path, device: str) -> Any:
+def load_model(model: str, device: str) -> Any:
     """Load a classifier or an ensemble; errors name options."""
     from lightxml.ensemble import load
 
@@ -226,7 +230,7 @@ def load_model(model: Path, device: str) -> Any:
         return load(model, device)
 
 
-def check_reads(estimator: Any, X: Any, model: Path) -> None:
+def check_reads(estimator: Any, X: Any, model: str) -> None:
     """Refuse texts for a model of features, and features for a model of texts."""
     n_features = getattr(estimator, "n_features_in_", None)
     is_text = isinstance(X, list)

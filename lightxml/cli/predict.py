@@ -178,7 +178,7 @@ def _threshold(text: str) -> float | None:
 
 def _asked(
     estimator: Any,
-    model: Path,
+    model: str,
     k: int | None,
     only: list[str] | None,
     not_: list[str] | None,
@@ -198,7 +198,7 @@ def _asked(
 
 def _answers(
     estimator: Any,
-    model: Path,
+    model: str,
     batches: Iterable[_Batch],
     asked: dict[str, Any],
     least: Any,

@@ -29,7 +29,7 @@ OLDEST = 3
 
 MAX_RECORD_BYTES = 2 * 2**20  # a manifest of a few kilobytes is usual; large things are blobs
 
-_BLOB_FILE = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}")
+BLOB_FILE = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}")
 _BLOB_NAME = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*", re.ASCII)
 
 
@@ -119,7 +119,7 @@ def _is_entry(name: str, entry: Any) -> bool:
         and entry.keys() == {"file", "size", "sha256"}
         and isinstance(entry["sha256"], str)
         and entry["file"] == entry["sha256"] + _suffix(name)
-        and _BLOB_FILE.fullmatch(entry["file"]) is not None
+        and BLOB_FILE.fullmatch(entry["file"]) is not None
         and type(entry["size"]) is int
         and entry["size"] >= 0
     )

@@ -47,20 +47,10 @@ def describe(path: str | os.PathLike[str], *, width: int = 80) -> str:
     BundleError
         The folder holds no whole model, or its record does not describe one.
     """
-    blobs = (WEIGHTS, RANKERS, LABEL_TEXTS)
-    names = [prefix + name for prefix in ("", "0/") for name in blobs]
+    names = [prefix + name for prefix in ("", "0/") for name in (WEIGHTS, RANKERS, LABEL_TEXTS)]
     record, beginnings = peek_bundle(path, names, 8 + MAX_HEADER_BYTES)
     try:
-        manifest = record["manifest"]
-        members = manifest.get("members")
-        one, prefix = (manifest, "") if members is None else (members[0], "0/")
-        shapes = _shapes_of(beginnings, prefix, one)
-        rows = _rows(one, record["format"], shapes)
-        if members is not None:
-            rows["model"] = (
-                f"{_plain(manifest['estimator'])} of {len(members):,}, the first of them a"
-                f" {rows['model']}:"
-            )
+        rows = rows_of(record["manifest"], beginnings, record["format"])
     except BundleError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
@@ -72,6 +62,30 @@ def describe(path: str | os.PathLike[str], *, width: int = 80) -> str:
     size += (Path(path) / RECORD).stat().st_size
     rows["size"] = f"{_in_bytes(size)} in {len(record['blobs']) + 1} files"
     return "\n".join(_wrap(name, text, width) for name, text in rows.items())
+
+
+def rows_of(
+    manifest: dict[str, Any], blobs: Mapping[str, bytes], format_number: int
+) -> dict[str, str]:
+    """Return what `describe` says but for the size, by what it is about.
+
+    Parameters
+    ----------
+    manifest : dict
+        Of a classifier, or of an ensemble, of which the first member is described.
+    blobs : mapping of str to bytes
+        The model's, of which the beginnings are enough.
+    format_number : int
+    """
+    members = manifest.get("members")
+    one, prefix = (manifest, "") if members is None else (members[0], "0/")
+    rows = _rows(one, format_number, _shapes_of(blobs, prefix, one))
+    if members is not None:
+        rows["model"] = (
+            f"{_plain(manifest['estimator'])} of {len(members):,}, the first of them a"
+            f" {rows['model']}:"
+        )
+    return rows
 
 
 def _rows(
@@ -198,7 +212,7 @@ def _length(shapes: dict[str, list[int]], name: str) -> int:
 
 
 def _shapes_of(
-    beginnings: dict[str, bytes], prefix: str, manifest: dict[str, Any]
+    beginnings: Mapping[str, bytes], prefix: str, manifest: dict[str, Any]
 ) -> dict[str, list[int]]:
     """Return the shapes of a model's arrays, from the headers of the blobs that it must have."""
     is_there = {
