@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from lightxml.arguments import PROBABILITY, whole
 from lightxml.data.labels import decode, encode_known, has_known
 from lightxml.files.bundle import Bundle
 from lightxml.files.hub import CARD, check_repo, folder_of, push_folder
@@ -23,14 +22,13 @@ from lightxml.files.save import save_bundle
 from lightxml.metrics.measures import precision_at_k
 from lightxml.predicting.allowed import NONE, allowed_labels, topk_allowed
 from lightxml.predicting.averaging import Members, mean_threshold
+from lightxml.predicting.checks import check_dense, check_k, check_threshold
 from lightxml.predicting.fitted import FittedModel
 from lightxml.storage.card import card_of, check_license
 
 if TYPE_CHECKING:
     import torch
 
-# The largest dense array of documents x labels that is made when asked for: 1 GiB of float32.
-MAX_DENSE_SCORES = 2**28
 DEFAULT_K = 5
 
 
@@ -424,54 +422,3 @@ class TopKEstimator(ClassifierMixin, BaseEstimator, ABC):
 def _linked(table: Any) -> Any:
     table.doc_link = getattr(table, "doc_link", "") or "#"
     return table
-
-
-def check_k(k: Any, n_labels: int) -> None:
-    """Check the number of labels asked for.
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
-    whole(1).check("k", k)
-    if k > n_labels:
-        raise ValueError(f"k={k} is more than the {n_labels} labels of the model.")
-
-
-def check_threshold(threshold: Any, n_labels: int) -> float | np.ndarray:
-    """Check a threshold, or one for each label.
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
-    if np.ndim(threshold) == 0:
-        PROBABILITY.check("threshold", threshold)
-        return float(threshold)
-    each = np.asarray(threshold)
-    if each.dtype.kind not in "fiu":
-        raise TypeError(f"threshold holds {each.dtype}; expected numbers, one for each label.")
-    if each.shape != (n_labels,):
-        raise ValueError(
-            f"threshold has shape {each.shape}; expected a number, or ({n_labels},), one for each "
-            "label."
-        )
-    wrong = np.flatnonzero(~((each > 0) & (each <= 1)))
-    if len(wrong):
-        raise ValueError(f"threshold[{wrong[0]}] is {each[wrong[0]]}; expected {PROBABILITY.text}.")
-    return each
-
-
-def check_dense(n_documents: int, n_labels: int) -> None:
-    """Refuse an array of documents x labels that is too large.
-
-    Raises
-    ------
-    ValueError
-    """
-    if n_documents * n_labels > MAX_DENSE_SCORES:
-        raise ValueError(
-            f"The scores of {n_documents} documents x {n_labels} labels would pass "
-            f"{MAX_DENSE_SCORES} entries. Use predict_topk(X, k, return_scores=True), or fewer "
-            "documents at a time; predict is sparse where y was."
-        )

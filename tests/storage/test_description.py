@@ -79,7 +79,8 @@ def test_it_says_what_the_model_is(saved: Path):
     model = lightxml.load(saved, "cpu")
     found = rows(saved)
     assert list(found) == ["model", "format", "libraries", "encoder", "features", "rankers",
-                           "threshold", "labels", "arguments", "history", "size"]  # fmt: skip
+                           "threshold", "measured", "labels", "arguments", "history",
+                           "size"]  # fmt: skip
     assert found["model"] == "LightXMLClassifier"
     assert found["format"] == f"3, saved by lightxml {lightxml.__version__}"
     assert f"numpy {np.__version__}" in found["libraries"]
@@ -91,8 +92,10 @@ def test_it_says_what_the_model_is(saved: Path):
     assert found["features"] == f"{n_features} (sparse), from TfidfVectorizer, embedded in 8"
     assert found["rankers"] == "network, alone"
     assert found["threshold"] == "0.5"
-    assert found["labels"] == f"{len(model.classes_)}, given as collections"
     last = model.history_[-1]
+    figures = ", ".join(f"P@{k} {last[f'precision_at_{k}']:.3f}" for k in (1, 3, 5))
+    assert found["measured"] == f"{figures} on 9 documents of X_val"
+    assert found["labels"] == f"{len(model.classes_)}, given as collections"
     assert found["history"] == "last: " + ", ".join(
         f"{name} {value:.4g}" for name, value in last.items()
     )
@@ -117,7 +120,7 @@ def test_a_model_of_words_and_label_texts_tells_its_rankers(
     found = rows(tmp_path)
     linear, *_ = model._model.panel.rankers
     assert list(found) == ["model", "format", "libraries", "encoder", "features", "rankers",
-                           "final", "threshold", "label texts", "labels", "arguments",
+                           "final", "threshold", "measured", "label texts", "labels", "arguments",
                            "size"]  # fmt: skip
     assert found["encoder"] == "none"
     assert found["features"] == f"{linear.weights.shape[1]}, from TfidfVectorizer"

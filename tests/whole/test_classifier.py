@@ -127,7 +127,7 @@ def test_validation_is_measured_with_the_weights_that_predict(
 def test_dense_scores_that_would_not_fit_are_refused(
     fitted: LightXMLClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightxml.base.MAX_DENSE_SCORES", 100)
+    monkeypatch.setattr("lightxml.predicting.checks.MAX_DENSE_SCORES", 100)
     assert fitted.predict_proba(["a"] * 8).shape == (8, 12)
     with pytest.raises(ValueError, match=r"9 documents x 12 labels .* Use predict_topk"):
         fitted.predict_proba(["a"] * 9)

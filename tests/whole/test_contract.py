@@ -323,7 +323,7 @@ def test_a_score_weighs_documents(fitted: LightXMLClassifier, documents: Any) ->
 def test_predict_makes_no_dense_array_without_bound(
     fitted: LightXMLClassifier, documents: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightxml.base.MAX_DENSE_SCORES", 20)
+    monkeypatch.setattr("lightxml.predicting.checks.MAX_DENSE_SCORES", 20)
     X, y = documents
     model = copy.deepcopy(fitted)
     model._model = replace(model._model, label_form="dense")
