@@ -157,7 +157,8 @@ def _figures(bundle: Bundle, models: Sequence[FittedModel]) -> str:
         rows.append((f"{member}{measured.n_documents:,} {measured.which}", *figures))
     notes = [
         "P@k is the share of right ones among the k labels that are ranked first. `fit` measured it"
-        " on documents that no ranker had learned from."
+        " on documents that no ranker had learned from. All their labels are known to the model;"
+        " where new documents have others, these are missed."
     ]
     if any(member["params"]["early_stopping"] for member in _members(bundle)):
         notes.append("The epoch at which the network's training ended was chosen by them.")

@@ -9,16 +9,19 @@ import inspect
 import pkgutil
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import lightxml
 from lightxml.cli import app as cli
 from lightxml.datasets import label_sets, make_xmc
+from lightxml.files.record import FORMAT
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
@@ -95,6 +98,20 @@ def test_the_design_page_names_the_packages_and_files_that_are_there() -> None:
     named = {name for row in rows for name in re.findall(r"`([\w/]+)`", row)}
     there = {path.stem for path in package.iterdir() if not path.name.startswith("_")}
     assert named - {"network/heads"} == there - {"py"}
+
+
+def test_the_page_on_versions_tells_what_is_needed_and_which_formats_are_read() -> None:
+    text = (ROOT / "docs" / "versions.md").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    listed = re.findall(r"^\| ([\w-]+) \| (\d[\d.]*) \|$", text, re.MULTILINE)
+    assert [f"{name}>={version}" for name, version in listed] == project["dependencies"]
+    assert f"Python {project['requires-python'].removeprefix('>=')} or later" in text
+    extras = {name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+              for name in re.findall(r"`(\w+)`", row)}  # fmt: skip
+    assert extras == project["optional-dependencies"].keys()
+    assert f"| {FORMAT} |" in text
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert (cited["version"], cited["license"]) == (lightxml.__version__, project["license"])
 
 
 def test_ci_runs_the_readmes_test_command_to_the_letter() -> None:
