@@ -185,8 +185,6 @@ def _revealed(models: Sequence[FittedModel]) -> Iterator[str]:
         yield "of each training document the weights of its words, or features, and its labels"
     if "vectors" in names:
         yield "of each training document the vector that an encoder made of it, and its labels"
-    if "centroids" in names:
-        yield "the heaviest words, or features, of each label's training documents"
     if "linear" in names:
         yield "which words, or features, speak for each label and against it"
     if any(model.text_reader is not None for model in models):
