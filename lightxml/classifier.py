@@ -206,7 +206,8 @@ class LightXMLClassifier(TopKEstimator):
         out. A ``RandomState`` or ``Generator`` is copied, never changed.
     n_jobs : int or None, default=None
         Threads that make label clusters, with ``label_clusters=True``, and that fit linear
-        classifiers; the result does not depend on it.
+        classifiers; the result does not depend on it. In a `joblib.parallel_config` context that
+        names a backend, such as ``"loky"``, ``"ray"`` or ``"dask"``, they are its processes.
     memory : str, path, joblib.Memory or None, default=None
         A folder that keeps a frozen encoder's vectors across fits, document by document. They
         are read again where encoder, number of layers, precision and tokens are the same.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from numbers import Integral
 from typing import Any, Self
 
@@ -41,9 +42,9 @@ class BalancedKMeans(ClusterMixin, BaseEstimator):
     81 or 82, and 201 rows four of 50 or 51. (With ``max_cluster_size=1``, clusters of one row
     are left as they are.)
 
-    The result does not depend on `n_jobs` nor on the number of threads that BLAS and OpenMP
-    may use: each split runs in one thread, with a seed made of `random_state` and the split's
-    place in the tree.
+    The result does not depend on `n_jobs`, on joblib's backend, nor on the number of threads
+    that BLAS and OpenMP may use: each split runs in one thread, with a seed made of
+    `random_state` and the split's place in the tree.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ class BalancedKMeans(ClusterMixin, BaseEstimator):
     random_state : int, RandomState, Generator or None, default=None
         Seed of the centres. An instance is not advanced: a second fit repeats the first.
     n_jobs : int or None, default=None
-        How many splits are made at the same time, in threads that share `X`; -1 for one on
-        each processor. None is 1 unless in a `joblib.parallel_config` context.
+        How many splits are made at the same time; -1 for one on each processor. None is 1 unless
+        in a `joblib.parallel_config` context. Threads that share `X`, unless such a context
+        names another backend, which sends `X` to each of its processes once.
 
     Attributes
     ----------
@@ -132,18 +134,22 @@ class BalancedKMeans(ClusterMixin, BaseEstimator):
         if sp.issparse(X) and not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()  # KMeans takes repeated entries for different columns
+        parts = _parts_of(X)
         n_halvings = count_halvings(X.shape[0], self.max_cluster_size)
         root = int(own_generator(self.random_state).integers(2**63))
 
         clusters = [np.arange(X.shape[0])]  # the rows of each
-        threads = ThreadpoolController()
-        # Both settings are the whole process's: made here, once, and not by the threads below,
-        # which would put them back in any order. Rows that are all but identical are no news.
-        with threads.limit(limits=1), warnings.catch_warnings():
+        # Both settings are the whole process's: made here, once, so that threads which put them
+        # back in any order change nothing. Rows that are all but identical are no news.
+        with (
+            _thread_pools().limit(limits=1),
+            warnings.catch_warnings(),
+            Parallel(self.n_jobs, prefer="threads") as parallel,
+        ):
             warnings.simplefilter("ignore", ConvergenceWarning)
             for depth in range(n_halvings):
-                halves = Parallel(self.n_jobs, require="sharedmem")(
-                    delayed(_halve)(X, rows, [root, depth, place], threads)
+                halves = parallel(
+                    delayed(_halve)([root, depth, place], rows, X.shape, *parts)
                     for place, rows in enumerate(clusters)
                 )
                 clusters = [half for pair in halves for half in pair if len(half)]
@@ -170,19 +176,41 @@ def count_halvings(n_rows: int, max_cluster_size: int) -> int:
     return n_halvings
 
 
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Return this process's BLAS and OpenMP: the imports above have loaded them."""
+    return ThreadpoolController()
+
+
+def _parts_of(X: Any) -> tuple[np.ndarray, ...]:
+    """Return a matrix as arrays: each backend of joblib's knows how to send an array once."""
+    if not sp.issparse(X):
+        return (X,)
+    indices, indptr = X.indices, X.indptr
+    if max(X.nnz, *X.shape) < 2**31:  # as scipy would have them, for each split anew
+        indices, indptr = (a.astype(np.int32, copy=False) for a in (indices, indptr))
+    return X.data, indices, indptr
+
+
 def _halve(
-    X: Any, rows: np.ndarray, seed: list[int], threads: ThreadpoolController
+    seed: list[int], rows: np.ndarray, shape: tuple[int, int], *parts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut some rows of X into two halves, the first of which may have one row fewer."""
-    n_rows, n_left = len(rows), len(rows) // 2
-    if n_left == 0:
+    """Cut some rows of a matrix into two halves, the first of which may have one row fewer."""
+    if len(rows) < 2:
         return rows[:0], rows
+    X = parts[0] if len(parts) == 1 else sp.csr_array(parts, shape=shape)
     part = X[rows]
     if sp.issparse(part):
         part = _without_unused_columns(part)
-    # OpenMP keeps its limit by thread (BLAS's is the process's, and is set by now).
-    with threads.limit(limits=1, user_api="openmp"):
-        direction = _between_centres(part, np.random.default_rng(seed))
+    # Of a thread, OpenMP's alone: it keeps its limit by thread. Of another process, both.
+    with _thread_pools().limit(limits=1):
+        return _halves(part, rows, np.random.default_rng(seed))
+
+
+def _halves(part: Any, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Cut rows, whose matrix is `part`."""
+    n_rows, n_left = len(rows), len(rows) // 2
+    direction = _between_centres(part, rng)
     left = np.zeros(n_rows, dtype=bool)
     for _ in range(MAX_CUTS):
         # |x - a|^2 - |x - b|^2 is 2 x.(b - a) and a constant: a row's key is x.(b - a).
@@ -192,7 +220,7 @@ def _halve(
         if np.array_equal(is_left, left):
             break
         left = is_left
-        weights = np.where(left, -1 / n_left, 1 / (n_rows - n_left)).astype(X.dtype)
+        weights = np.where(left, -1 / n_left, 1 / (n_rows - n_left)).astype(part.dtype)
         direction = part.T @ weights  # from the mean of the left rows to that of the others
     return rows[left], rows[~left]
 

@@ -162,7 +162,8 @@ def fit_label_tree(
     sample_weight : ndarray of float, shape (n_documents,), or None
         The factor of C for each document; 0 leaves it out.
     n_jobs : int or None
-        Threads, as joblib counts them. The result is the same with any number.
+        Threads, as joblib counts them, or what a `joblib.parallel_config` of the caller's makes.
+        The result is the same with any number and any backend.
 
     References
     ----------

@@ -200,7 +200,8 @@ def fit_linear(
     sample_weight : ndarray of float, shape (n_documents,), or None
         The factor of C for each document; 0 leaves it out.
     n_jobs : int or None
-        Threads, as joblib counts them. The result is the same with any number.
+        Threads, as joblib counts them, or what a `joblib.parallel_config` of the caller's makes.
+        The result is the same with any number and any backend.
 
     Returns
     -------
@@ -263,9 +264,9 @@ def fit_classifiers(
     weights : csr_array of float32, shape (len(labels), n_features)
     bias : ndarray of float32, shape (len(labels),)
     """
-    from lightxml.rankers.solver import compiled
+    from lightxml.rankers.solver import compiled, solve
 
-    solve = compiled()
+    compiled()  # once, before several threads or processes want it
     rows = documents.rows
     of_label, likely_for = sp.csc_array(y), sp.csc_array(likely)
     costs = np.ones(len(documents)) if sample_weight is None else sample_weight.astype(np.float64)
@@ -287,8 +288,9 @@ def fit_classifiers(
     parts = [
         labels[begin:end].astype(np.int64) for begin, end in blocks(len(labels), _LABELS_AT_ONCE)
     ]
-    # Threads, not processes: the solver holds no lock of Python's, and nothing is copied.
-    fitted = Parallel(n_jobs=n_jobs, require="sharedmem")(
+    # Rather threads: the solver holds no lock of Python's, and nothing is copied. Other backends of
+    # the caller's send an array once if it is an argument of its own, and the same in each call.
+    fitted = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(solve)(*shared, part, *how) for part in parts
     )
     if not fitted:

@@ -13,11 +13,13 @@ import numba
 import numpy as np
 
 _DRAWN_ONCE = 0x9E3779B97F4A7C15  # the odd number next to 2**64 divided by the golden ratio
+# Arrays that cannot be written to, as those are that joblib maps from a file: others pass as such.
+_I8, _I4, _F8, _F4 = (f"Array({kind}, 1, 'C', readonly=True)" for kind in ("i8", "i4", "f8", "f4"))
 _SIGNATURE = (
     "Tuple((i8[::1], i4[::1], f8[::1], f8[::1]))"
-    "(i8[::1], i4[::1], f4[::1], f8[::1], i8,"
-    " i8[::1], i4[::1], i8[::1], i4[::1], i8[::1],"
-    " f8[::1], i8[::1], u8, i8, i8, f8, i8, f8)"
+    f"({_I8}, {_I4}, {_F4}, {_F8}, i8,"
+    f" {_I8}, {_I4}, {_I8}, {_I4}, {_I8},"
+    f" {_F8}, {_I8}, u8, i8, i8, f8, i8, f8)"
 )
 
 
@@ -32,6 +34,12 @@ def compiled() -> Callable[..., Any]:
         return numba.njit(_SIGNATURE, cache=True, nogil=True)(_solve)
     except Exception:  # numba passes on what the disk and pickle raise; a flaw in `_solve` recurs
         return numba.njit(_SIGNATURE, nogil=True)(_solve)
+
+
+def solve(*arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Call `compiled`: by its name, so that a process of any kind can be told to."""
+    found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] = compiled()(*arguments)
+    return found
 
 
 @numba.njit(nogil=True)

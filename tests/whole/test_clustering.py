@@ -223,10 +223,10 @@ def test_every_split_finds_its_centres_in_one_thread(
     assert len(n_threads) == 3 * len(threadpool_info())
 
 
-def test_a_joblib_context_chooses_the_jobs_but_the_rows_are_always_shared(
+def test_a_joblib_context_chooses_the_jobs(
     blocks: tuple[sp.csr_array, np.ndarray], expected: np.ndarray
 ) -> None:
-    with parallel_config(backend="loky", n_jobs=2):
+    with parallel_config(n_jobs=2):
         model = BalancedKMeans(25, random_state=0).fit(blocks[0])
     assert np.array_equal(model.labels_, expected)
 
