@@ -47,6 +47,20 @@ def with_final(model: LightXMLClassifier, make: Callable[..., Any]) -> LightXMLC
     return model
 
 
+def test_files_that_change_after_a_load_change_nothing(documents: Documents, tmp_path: Path) -> None:
+    """What was checked is in memory: nothing is mapped from the files."""
+    of_words(documents, [("a",), ("b",)] * 30).save(tmp_path / "model")
+    known = load(tmp_path / "model", "cpu").predict_topk(documents[0], 2, return_scores=True)
+    loaded = load(tmp_path / "model", "cpu")
+    for file in (tmp_path / "model").iterdir():
+        with file.open("r+b") as stream:  # the same file, not another of its name
+            stream.write(b"\xff" * (file.stat().st_size // 2))
+            stream.truncate()
+    found = loaded.predict_topk(documents[0], 2, return_scores=True)
+    for one, other in zip(found, known, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 FINALS: dict[str, Callable[..., Any]] = {
     "trees": lambda rankers, x, y: fit_trees(x, y, np.ones(len(x)), seed=0),
     "mean": lambda rankers, x, y: mean_of(rankers),
