@@ -47,7 +47,7 @@ def with_final(model: LightXMLClassifier, make: Callable[..., Any]) -> LightXMLC
     return model
 
 
-def test_files_that_change_after_a_load_change_nothing(documents: Documents, tmp_path: Path) -> None:
+def test_files_that_change_later_change_nothing(documents: Documents, tmp_path: Path) -> None:
     """What was checked is in memory: nothing is mapped from the files."""
     of_words(documents, [("a",), ("b",)] * 30).save(tmp_path / "model")
     known = load(tmp_path / "model", "cpu").predict_topk(documents[0], 2, return_scores=True)
