@@ -19,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from lightxml.data.matrices import check_indices
 from lightxml.data.random import RandomState, own_generator
+from lightxml.rankers.sent import received, sent_once
 
 # What bounds the cost of a split, whatever its size. The exchange between means and cut, which
 # sees every row, makes up for it: the clusters of 22,625 real labels and of 150,000 synthetic
@@ -134,7 +135,7 @@ class BalancedKMeans(ClusterMixin, BaseEstimator):
         if sp.issparse(X) and not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()  # KMeans takes repeated entries for different columns
-        parts = _parts_of(X)
+        parts = sent_once(_parts_of(X))
         n_halvings = count_halvings(X.shape[0], self.max_cluster_size)
         root = int(own_generator(self.random_state).integers(2**63))
 
@@ -183,7 +184,7 @@ def _thread_pools() -> ThreadpoolController:
 
 
 def _parts_of(X: Any) -> tuple[np.ndarray, ...]:
-    """Return a matrix as arrays: each backend of joblib's knows how to send an array once."""
+    """Return a matrix as arrays."""
     if not sp.issparse(X):
         return (X,)
     indices, indptr = X.indices, X.indptr
@@ -193,11 +194,12 @@ def _parts_of(X: Any) -> tuple[np.ndarray, ...]:
 
 
 def _halve(
-    seed: list[int], rows: np.ndarray, shape: tuple[int, int], *parts: np.ndarray
+    seed: list[int], rows: np.ndarray, shape: tuple[int, int], *parts: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut some rows of a matrix into two halves, the first of which may have one row fewer."""
     if len(rows) < 2:
         return rows[:0], rows
+    parts = received(parts)
     X = parts[0] if len(parts) == 1 else sp.csr_array(parts, shape=shape)
     part = X[rows]
     if sp.issparse(part):

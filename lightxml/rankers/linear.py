@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from joblib import Parallel, delayed
 
 from lightxml.rankers.base import Documents
+from lightxml.rankers.sent import sent_once
 from lightxml.rankers.sparse import (
     blocks,
     contributions,
@@ -288,8 +289,8 @@ def fit_classifiers(
     parts = [
         labels[begin:end].astype(np.int64) for begin, end in blocks(len(labels), _LABELS_AT_ONCE)
     ]
-    # Rather threads: the solver holds no lock of Python's, and nothing is copied. Other backends of
-    # the caller's send an array once if it is an argument of its own, and the same in each call.
+    # Rather threads: the solver holds no lock of Python's, and nothing is copied.
+    shared = sent_once(shared)
     fitted = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(solve)(*shared, part, *how) for part in parts
     )

@@ -12,6 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from lightxml.rankers.sent import received
+
 _DRAWN_ONCE = 0x9E3779B97F4A7C15  # the odd number next to 2**64 divided by the golden ratio
 # Arrays that cannot be written to, as those are that joblib maps from a file: others pass as such.
 _I8, _I4, _F8, _F4 = (f"Array({kind}, 1, 'C', readonly=True)" for kind in ("i8", "i4", "f8", "f4"))
@@ -38,7 +40,7 @@ def compiled() -> Callable[..., Any]:
 
 def solve(*arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Call `compiled`: by its name, so that a process of any kind can be told to."""
-    found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] = compiled()(*arguments)
+    found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] = compiled()(*received(arguments))
     return found
 
 

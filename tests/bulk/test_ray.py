@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from joblib import parallel_config
+from joblib import Parallel, parallel_config
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from lightxml import LightXMLClassifier
+from lightxml import LightXMLClassifier, clustering
 from lightxml.bulk import RayPredictor
 from lightxml.datasets import make_xmc
+from lightxml.rankers import linear
+from tests.whole.test_joblib_backends import (
+    Fitted,
+    a_linear_ranker,
+    assert_same,
+    is_array,
+    label_clusters,
+)
 
 ray: Any = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
+register_ray: Any = pytest.importorskip("ray.util.joblib").register_ray
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,8 +77,6 @@ def assert_as_predicted(found: tuple[np.ndarray, np.ndarray], model: LightXMLCla
 def test_a_fit_is_the_same_to_the_bit(
     cluster: None, model: LightXMLClassifier, tmp_path: Path
 ) -> None:
-    from ray.util.joblib import register_ray
-
     register_ray()
     with parallel_config(backend="ray", n_jobs=2):
         other = clone(WORDS).fit(TEXTS, Y)
@@ -77,6 +84,29 @@ def test_a_fit_is_the_same_to_the_bit(
         fitted.save(tmp_path / name)
     files = [sorted(p.name for p in (tmp_path / name).iterdir()) for name in "ab"]
     assert files[0] == files[1]  # each is named by the digest of what is in it
+
+
+@pytest.mark.parametrize("fit", [a_linear_ranker, label_clusters])
+def test_arrays_are_not_sent_with_each_call(
+    cluster: None, fit: Callable[[], Fitted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_ray()
+    expected = fit()
+    arguments: list[Any] = []
+
+    class Noting(Parallel):
+        def __call__(self, iterable: Any) -> Any:
+            tasks = list(iterable)
+            arguments.extend(argument for _, given, _ in tasks for argument in given)
+            return super().__call__(tasks)
+
+    for module in (linear, clustering):
+        monkeypatch.setattr(module, "Parallel", Noting)
+    with parallel_config(backend="ray", n_jobs=2):
+        found = fit()
+    assert sum(isinstance(argument, ray.ObjectRef) for argument in arguments) > 2
+    assert all(argument.nbytes < 20_000 for argument in arguments if is_array(argument))
+    assert_same(found, expected)
 
 
 def test_two_workers_predict_the_same(
