@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,18 @@ _LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy")
 _NOT_SAVED = {name for name, a in ARGUMENTS.items() if a.saved == "no"} | {"features"}
 # A clusterer, an array of clusters, or a classifier: what was fitted stands for it.
 _AS_FITTED = "as fitted"
+
+
+def _installed() -> dict[str, str]:
+    """Return the versions of the libraries that are there; models of words do without torch.
+
+    As installed: to import them would take long where there is no network.
+    """
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name).split("+")[0]
+    return found
 
 
 def pack(
@@ -76,8 +89,7 @@ def pack(
         "estimator": estimator,
         "versions": {
             "lightxml": __version__,
-            # As installed: to import them would take long where there is no network.
-            **{name: version(name).split("+")[0] for name in _LIBRARIES},
+            **_installed(),
         },
         "params": params_to_json(params),
         "classes": classes,

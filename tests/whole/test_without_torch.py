@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-# Refuses each of them. None in `sys.modules` would do, but scipy takes that for a module.
+# Refuses each of them, as if it were not installed. None in `sys.modules` would do, but scipy
+# takes that for a module.
 BEGIN = """
+import importlib.metadata
 import sys
 
 class Refuse:
@@ -18,6 +20,14 @@ class Refuse:
             raise ImportError(f"{name} was asked for")
 
 sys.meta_path.insert(0, Refuse())
+installed = importlib.metadata.version
+
+def version(name):
+    if name in ("torch", "transformers", "tokenizers"):
+        raise importlib.metadata.PackageNotFoundError(name)
+    return installed(name)
+
+importlib.metadata.version = version
 """
 
 WHOLE_LIFE = """
