@@ -8,11 +8,13 @@ imported. ``annif-lightxml`` is the ``annif`` command with the backend in it; a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import annif
 import annif.backend
+import numpy as np
 from annif.backend.backend import AnnifLearningBackend
 from annif.corpus.types import Document, DocumentCorpus
 from annif.exception import (
@@ -33,19 +35,18 @@ RECORD = "lightxml.json"  # written last: a folder without it holds no model
 
 
 def boolean(text: str) -> bool:
-    """Read true or false, as words that Annif takes for them."""
-    words = {"1": True, "yes": True, "true": True, "on": True}
-    words |= {"0": False, "no": False, "false": False, "off": False}
-    return words[text.lower()]
+    """Read true or false, in the words that Annif takes."""
+    return {
+        **dict.fromkeys(("1", "yes", "true", "on"), True),
+        **dict.fromkeys(("0", "no", "false", "off"), False),
+    }[text.lower()]
 
 
 def number_or_word(text: str) -> str | int | float:
     """Read a number where it is one."""
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            pass
     return text
 
 
@@ -64,8 +65,14 @@ OF_MODEL: dict[str, Callable[[str], Any]] = {
     "random_state": int,
 }
 OF_ANNIF = {
-    *("name", "language", "backend", "analyzer", "transform", "vocab"),
-    *("access", "allow_learn", "input_limit"),
+    "name",
+    "language",
+    "backend",
+    "analyzer",
+    "transform",
+    "vocab",
+    "access",
+    "allow_learn",
 }
 
 
@@ -110,13 +117,8 @@ class LightXMLBackend(AnnifLearningBackend):
             exclude=self._gone or None,
             return_scores=True,
         )
-        rows = [
-            [
-                SubjectSuggestion(self._ids[uri], float(score))
-                for uri, score in zip(*row, strict=True)
-            ]
-            for row in zip(labels, scores, strict=True)
-        ]
+        numbers = np.vectorize(self._ids.__getitem__)(labels)
+        rows = [map(SubjectSuggestion, *row) for row in zip(numbers, scores, strict=True)]
         return SuggestionBatch.from_sequence(rows, self.project.subjects)
 
     def _load(self) -> LightXMLClassifier:
@@ -128,33 +130,30 @@ class LightXMLBackend(AnnifLearningBackend):
         """Keep a model, with the numbers of its subjects; some may be gone from the vocabulary."""
         self._ids = {subject.uri: number for number, subject in self.project.subjects.active}
         self._gone = [uri for uri in model.classes_ if uri not in self._ids]
+        if len(self._gone) == len(model.classes_):
+            raise NotInitializedException(
+                "the vocabulary has none of the model's subjects", backend_id=self.backend_id
+            )
         self._model = model
 
     def _read(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return the settings as values, or say which is wrong."""
         values = {}
         for name, kind in (OWN | OF_MODEL).items():
-            if name in params:
-                try:
-                    values[name] = kind(str(params[name]))
-                except (KeyError, ValueError):
-                    raise ConfigurationException(
-                        f"{name}={params[name]} cannot be read as {kind.__name__}",
-                        project_id=self.project.project_id,
-                    ) from None
-        if values["limit"] < 1 or values["ngram"] < 1:
-            raise ConfigurationException(
-                "limit and ngram are numbers from 1 on", project_id=self.project.project_id
-            )
+            try:
+                values |= {name: kind(str(params[name]))} if name in params else {}
+            except (KeyError, ValueError):
+                self._refuse(f"{name}={params[name]} cannot be read as {kind.__name__}")
+        if values["limit"] < 1:
+            self._refuse(f"limit={values['limit']}; expected 1 or more")
         if "encoder" in values and self.project.analyzer_spec:
-            raise ConfigurationException(
-                "An encoder reads texts as they are: drop analyzer, or encoder",
-                project_id=self.project.project_id,
-            )
-        unknown = set(params) - set(OWN) - set(OF_MODEL) - OF_ANNIF
-        if unknown:
+            self._refuse("an encoder reads texts as they are: drop analyzer, or encoder")
+        if unknown := set(params) - set(OWN) - set(OF_MODEL) - OF_ANNIF:
             self.warning(f"unknown settings, without effect: {', '.join(sorted(unknown))}")
         return values
+
+    def _refuse(self, message: str) -> NoReturn:
+        raise ConfigurationException(message, project_id=self.project.project_id) from None
 
     def _new_model(self, values: dict[str, Any], jobs: int) -> LightXMLClassifier:
         words = {"token_pattern": r"\S+"} if self.project.analyzer_spec else {}
