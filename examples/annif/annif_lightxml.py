@@ -15,65 +15,38 @@ from typing import Any, NoReturn
 import annif
 import annif.backend
 import numpy as np
+from annif import exception
 from annif.backend.backend import AnnifLearningBackend
 from annif.corpus.types import Document, DocumentCorpus
-from annif.exception import (
-    ConfigurationException,
-    NotInitializedException,
-    NotSupportedException,
-    OperationFailedException,
-)
 from annif.suggestion import SubjectSuggestion, SuggestionBatch
 from rdflib import URIRef
 from rdflib.namespace import SKOS
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier
+from lightxml.arguments import ARGUMENTS, whole
 
 MODEL = "lightxml-model"
 RECORD = "lightxml.json"  # written last: a folder without it holds no model
 
+# Settings of this backend's own, of LightXMLClassifier, and of Annif.
+OWN = {"limit": whole(1), "ngram": whole(1), "min_df": whole(1)}
+OF_MODEL = (
+    *("encoder", "freeze_encoder", "max_length", "max_epochs", "batch_size", "learning_rate"),
+    *("propensity_weight", "validation_fraction", "device", "random_state"),
+)
+OF_ANNIF = {
+    *("name", "language", "backend", "analyzer"),
+    *("transform", "vocab", "access", "allow_learn"),
+}
 
-def boolean(text: str) -> bool:
-    """Read true or false, in the words that Annif takes."""
-    return {
-        **dict.fromkeys(("1", "yes", "true", "on"), True),
-        **dict.fromkeys(("0", "no", "false", "off"), False),
-    }[text.lower()]
 
-
-def number_or_word(text: str) -> str | int | float:
-    """Read a number where it is one."""
-    for kind in (int, float):
-        with suppress(ValueError):
+def value(text: str) -> int | float | bool | str:
+    """Read a setting: a number, true or false, or else a word."""
+    for kind in (int, float, {"true": True, "false": False}.__getitem__):
+        with suppress(ValueError, KeyError):
             return kind(text)
     return text
-
-
-# Settings, each with what reads it. Those of the second group are LightXMLClassifier's arguments.
-OWN: dict[str, Callable[[str], Any]] = {"limit": int, "min_df": number_or_word, "ngram": int}
-OF_MODEL: dict[str, Callable[[str], Any]] = {
-    "encoder": str,
-    "freeze_encoder": boolean,
-    "max_length": int,
-    "max_epochs": number_or_word,
-    "batch_size": number_or_word,
-    "learning_rate": float,
-    "propensity_weight": float,
-    "validation_fraction": number_or_word,
-    "device": str,
-    "random_state": int,
-}
-OF_ANNIF = {
-    "name",
-    "language",
-    "backend",
-    "analyzer",
-    "transform",
-    "vocab",
-    "access",
-    "allow_learn",
-}
 
 
 class LightXMLBackend(AnnifLearningBackend):
@@ -101,7 +74,9 @@ class LightXMLBackend(AnnifLearningBackend):
 
     def _train(self, corpus: DocumentCorpus, params: dict[str, Any], jobs: int = 0) -> None:
         if corpus == "cached":
-            raise NotSupportedException("The lightxml backend keeps no training data: no --cached.")
+            raise exception.NotSupportedException(
+                "The lightxml backend keeps no training data: no --cached."
+            )
         model = self._new_model(self._read(params), jobs)
         self._fit(model, model.fit, corpus)
 
@@ -123,7 +98,7 @@ class LightXMLBackend(AnnifLearningBackend):
 
     def _load(self) -> LightXMLClassifier:
         if not self.is_trained:
-            raise NotInitializedException("no model, train it first", backend_id=self.backend_id)
+            raise exception.NotInitializedException("train it first", backend_id=self.backend_id)
         return LightXMLClassifier.load(Path(self.datadir) / MODEL)
 
     def _use(self, model: LightXMLClassifier) -> None:
@@ -131,29 +106,29 @@ class LightXMLBackend(AnnifLearningBackend):
         self._ids = {subject.uri: number for number, subject in self.project.subjects.active}
         self._gone = [uri for uri in model.classes_ if uri not in self._ids]
         if len(self._gone) == len(model.classes_):
-            raise NotInitializedException(
-                "the vocabulary has none of the model's subjects", backend_id=self.backend_id
-            )
+            message = "the vocabulary has none of the model's subjects"
+            raise exception.NotInitializedException(message, backend_id=self.backend_id)
         self._model = model
 
     def _read(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return the settings as values, or say which is wrong."""
-        values = {}
-        for name, kind in (OWN | OF_MODEL).items():
+        kinds = OWN | {name: ARGUMENTS[name].kind for name in OF_MODEL}
+        values = {name: value(str(params[name])) for name in kinds if name in params}
+        for name, found in values.items():
             try:
-                values |= {name: kind(str(params[name]))} if name in params else {}
-            except (KeyError, ValueError):
-                self._refuse(f"{name}={params[name]} cannot be read as {kind.__name__}")
-        if values["limit"] < 1:
-            self._refuse(f"limit={values['limit']}; expected 1 or more")
+                kinds[name].check(name, found)
+            except (TypeError, ValueError) as error:
+                self._refuse(str(error))
         if "encoder" in values and self.project.analyzer_spec:
             self._refuse("an encoder reads texts as they are: drop analyzer, or encoder")
-        if unknown := set(params) - set(OWN) - set(OF_MODEL) - OF_ANNIF:
+        if unknown := params.keys() - kinds.keys() - OF_ANNIF:
             self.warning(f"unknown settings, without effect: {', '.join(sorted(unknown))}")
         return values
 
     def _refuse(self, message: str) -> NoReturn:
-        raise ConfigurationException(message, project_id=self.project.project_id) from None
+        raise exception.ConfigurationException(
+            message, project_id=self.project.project_id
+        ) from None
 
     def _new_model(self, values: dict[str, Any], jobs: int) -> LightXMLClassifier:
         words = {"token_pattern": r"\S+"} if self.project.analyzer_spec else {}
@@ -174,7 +149,9 @@ class LightXMLBackend(AnnifLearningBackend):
                 texts.append(self._text(document.text))
                 labels.append([self.project.subjects[i].uri for i in document.subject_set])
         if not texts:
-            raise NotSupportedException("There is no document with a subject to learn from.")
+            raise exception.NotSupportedException(
+                "There is no document with a subject to learn from."
+            )
         return texts, labels
 
     def _text(self, text: str) -> str:
@@ -204,7 +181,9 @@ class LightXMLBackend(AnnifLearningBackend):
         try:
             fit(texts, labels, label_texts=names or None)
         except (TypeError, ValueError) as error:
-            raise OperationFailedException(str(error), backend_id=self.backend_id) from error
+            raise exception.OperationFailedException(
+                str(error), backend_id=self.backend_id
+            ) from error
         model.save(Path(self.datadir) / MODEL)  # one step: killed before, the earlier model stays
         self._use(model)
 

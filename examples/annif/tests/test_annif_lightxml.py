@@ -118,8 +118,8 @@ def test_a_train_that_fails_leaves_the_earlier_model(open_project: Callable[...,
     for texts in ({}, {"no subject": []}):
         with pytest.raises(NotSupportedException, match="no document with a subject"):
             project.train(corpus(project, texts))
-    with pytest.raises(OperationFailedException, match="max_length is -3"):
-        open_project(encoder="tiny", max_length=-3).train(corpus(project, TEXTS, 30))
+    with pytest.raises(OperationFailedException, match="min_df"):
+        open_project(min_df=1000).train(corpus(project, TEXTS, 30))
     assert suggested(open_project(), "bark")[0] == "dogs"
 
 
@@ -134,9 +134,10 @@ def test_a_save_that_was_killed_is_no_model(open_project: Callable[..., Any]) ->
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"limit": "many"}, "limit=many cannot be read as int"),
-        ({"limit": "0"}, "limit=0; expected 1 or more"),
-        ({"encoder": "tiny", "freeze_encoder": "maybe"}, "freeze_encoder=maybe cannot be read"),
+        ({"limit": "many"}, "limit is 'many'; expected an int of at least 1"),
+        ({"limit": "0"}, "limit is 0; expected"),
+        ({"encoder": "tiny", "freeze_encoder": "maybe"}, "freeze_encoder is 'maybe'; expected"),
+        ({"encoder": "tiny", "max_length": "-3"}, "max_length is -3; expected"),
         ({"encoder": "tiny", "analyzer": "simple"}, "drop analyzer, or encoder"),
     ],
 )
