@@ -1,16 +1,16 @@
 """Annif's own backends and ours, trained and asked by Annif itself.
 
     python annif_backends.py FOLDER WORK --learner lightxml|bonsai|mllm|ensemble [--punctuation]
-        [--mllm-documents N] [--first N] [--results FILE]
+        [--learn N | --trained] [--ask N] [--results FILE]
 
 Needs Annif with omikuji, nltk's punkt_tab, and `examples/annif` installed. `WORK` is a folder for
 Annif's data: the vocabulary as SKOS (a preferred label for each line of `labels.txt`), documents,
 and models; ``ensemble`` finds there what ``bonsai`` and ``mllm`` have left. The settings are those
 of Annif's documentation: the Bonsai-like one of its page on Omikuji, defaults for MLLM, and an
 ensemble of both with equal weights. `--learn`: so many documents of the training part, drawn with
-seed 0; Annif's documentation names 100 to 10,000 for MLLM. `--first`: only the first documents of
-the test part. P@k are over all true labels; Annif's
-own figures, as ``annif eval`` prints them, stand beside them.
+seed 0; Annif's documentation names 100 to 10,000 for MLLM. `--trained`: ask the model that an
+earlier run left in `WORK`. `--ask`: so many documents of the test part, drawn with seed 0. P@k are
+over all true labels; Annif's own figures, as ``annif eval`` prints them, stand beside them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import annif_lightxml  # noqa: F401  (makes the backend known)
 import numpy as np
-from annif.corpus.document import DocumentFileTSV, DocumentList, LimitingDocumentCorpus
+from annif.corpus.document import DocumentFileTSV, DocumentList
 from annif.eval import EvaluationBatch
 from annif.registry import AnnifRegistry
 from annif.vocab import VocabFileSKOS
@@ -97,6 +97,13 @@ def prepare(options: Any) -> tuple[Any, dict[str, str], Any, Any]:
     return projects, uris, train, test
 
 
+def some_documents(path: Path, project: Any, n_documents: int) -> tuple[DocumentList, np.ndarray]:
+    """Return so many documents of a file, drawn with seed 0, in their order, and their places."""
+    every = list(DocumentFileTSV(str(path), project.subjects).documents)
+    places = np.sort(np.random.RandomState(0).permutation(len(every))[:n_documents])
+    return DocumentList([every[i] for i in places]), places
+
+
 def main() -> None:
     """Train and ask one backend, and print and append its row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -105,24 +112,23 @@ def main() -> None:
     parser.add_argument("--learner", choices=("lightxml", "bonsai", "mllm", "ensemble"))
     parser.add_argument("--punctuation", action="store_true")
     parser.add_argument("--learn", type=int)
-    parser.add_argument("--first", type=int)
+    parser.add_argument("--trained", action="store_true")
+    parser.add_argument("--ask", type=int)
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
     logging.getLogger("annif").setLevel(logging.WARNING)
     projects, uris, (_, y), (_, y_new) = prepare(options)
     project = projects.get_project(options.learner)
-    corpus = DocumentFileTSV(str(options.work / "train.tsv"), project.subjects)
     learned = options.learn or len(y)
-    if options.learn is not None:
-        documents, drawn = list(corpus.documents), np.random.RandomState(0).permutation(len(y))
-        corpus = DocumentList([documents[i] for i in drawn[:learned]])
-    cpu, wall = time.process_time(), time.perf_counter()
-    if options.learner != "ensemble":
+    corpus = some_documents(options.work / "train.tsv", project, learned)[0]
+    fit = None  # of a model that is there, and of an ensemble, which learns nothing
+    if options.learner != "ensemble" and not options.trained:
+        cpu = time.process_time()
         project.train(corpus, jobs=1)
-    fit = time.process_time() - cpu, time.perf_counter() - wall
-    new = DocumentFileTSV(str(options.work / "test.tsv"), project.subjects)
-    if options.first is not None:
-        new, y_new = LimitingDocumentCorpus(new, options.first), y_new[: options.first]
+        fit = round(time.process_time() - cpu, 1)
+    asked = options.ask or len(y_new)
+    new, places = some_documents(options.work / "test.tsv", project, asked)
+    y_new = [y_new[i] for i in places]
     of_uri = {uri: label for label, uri in uris.items()}
     found: list[list[str]] = []
     own = EvaluationBatch(project.subjects)
@@ -138,11 +144,11 @@ def main() -> None:
     measured = figures(found, None, y_new, trained)
     row = {
         "folder": options.folder.name, "learner": options.learner, "names": len(uris),
-        "punctuation": options.punctuation, "documents learned": learned, "first": options.first,
+        "punctuation": options.punctuation, "documents learned": learned, "asked": len(y_new),
         **measured,
         "without a suggestion": round(100 * float(np.mean([not of for of in found])), 2),
         "as Annif counts": {name: round(100 * float(of_annif[name]), 2) for name in OF_ANNIF},
-        "fit, CPU s": round(fit[0], 1), "fit, s": round(fit[1], 1),
+        "fit, CPU s": fit,
         "documents a CPU s": round(len(y_new) / predict, 1), "peak GiB": round(peak_gib(), 2),
         "model MB": round(size_in_bytes(Path(project.datadir)) / 1e6, 1),
         "machine": machine() | {"annif": installed(["annif", "omikuji", "nltk"])},
