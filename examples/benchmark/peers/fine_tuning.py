@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from data import Part, size_in_bytes
+from scipy.special import expit
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -15,7 +16,7 @@ from transformers import (
 )
 
 from lightxml.runtime.devices import choose_autocast, choose_device
-from peers.outcome import Options, Outcome, best_columns, timed
+from peers.outcome import Options, Outcome, Seconds, best_columns, timed
 
 MAX_EPOCHS = 3
 
@@ -38,10 +39,12 @@ def run(train: Part, texts: list[str], options: Options) -> Outcome:
     """Fine-tune with binary cross-entropy over all labels, the Trainer's defaults otherwise."""
     if options.encoder is None:
         raise ValueError("fine_tuning needs --encoder.")
+    classes = train.classes
+    y = train.y(classes)
     tokenizer = AutoTokenizer.from_pretrained(options.encoder)
     model = AutoModelForSequenceClassification.from_pretrained(
         options.encoder,
-        num_labels=train.y.shape[1],
+        num_labels=len(classes),
         problem_type="multi_label_classification",
     )
 
@@ -64,18 +67,22 @@ def run(train: Part, texts: list[str], options: Options) -> Outcome:
         disable_tqdm=True,
     )
     trainer = Trainer(
-        model, arguments, train_dataset=_Documents(tokens(train.texts), train.y),
+        model, arguments, train_dataset=_Documents(tokens(train.texts), y),
         processing_class=tokenizer,
     )  # fmt: skip
     _, train_s = timed(trainer.train)
 
-    def predict() -> np.ndarray:
-        blocks = []
+    def predict() -> tuple[list[list[str]], list[list[float]]]:
+        ranked, said = [], []
         for begin in range(0, len(texts), 1_000):  # never documents x labels of all
             part = _Documents(tokens(texts[begin : begin + 1_000]), None)
-            blocks.append(best_columns(np.asarray(trainer.predict(part).predictions)))
-        return np.concatenate(blocks)
+            logits = np.asarray(trainer.predict(part).predictions)
+            columns = best_columns(logits)
+            ranked += [[classes[j] for j in row] for row in columns]
+            said += expit(np.take_along_axis(logits, columns, axis=1)).tolist()
+        return ranked, said
 
-    topk, predict_s = timed(predict)
+    (ranked, said), predict_s = timed(predict)
     model.save_pretrained(options.scratch / "model")
-    return Outcome(topk, 0.0, train_s, predict_s, size_in_bytes(options.scratch / "model"))
+    size = size_in_bytes(options.scratch / "model")
+    return Outcome(ranked, Seconds(), train_s, predict_s, size, said)
