@@ -1,18 +1,16 @@
 """How many true labels the rankers propose: recall of 50, 100 and 200 candidates.
 
-    python candidates.py FOLDER [--texts none|trained|closed] [--punctuation] [--pairs]
-        [--encoder FOLDER --freeze [--max-length N] [--memory FOLDER]] [--seed N] [--validation]
-        [--results FILE]
+    python candidates.py DATA [DATA ...] [--settings features+names] [--results FILE]
 
-What nobody proposes cannot be ranked, so this bounds all else. One fit; a line for each ranker that
-proposes, and one for all of them together: of all true labels of the measured documents, those
-without a training document too, the share (per cent) among the ranker's k best, and of the labels
-without a training document. The last column is how many candidates a document has.
+What nobody proposes cannot be ranked, so this bounds all else. Data, settings of ours and what they
+read are as of run.py. One fit each; a line for each ranker that proposes, and one for all of them
+together: of all true labels of the measured documents, those without a training document too, the
+share (per cent) among the ranker's k best, and of the labels without a training document. The last
+column is how many candidates a document has.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from data import machine
-from rankers import fitted, parts, texts_of
+from jobs import jobs, parser, prepared, told
+from peers.ours import estimator
 
 from lightxml import LightXMLClassifier
 from lightxml.predicting.fitted import represented
@@ -70,32 +69,18 @@ def measured(model: LightXMLClassifier, X: list[str], y: list[list[str]]) -> dic
 
 
 def main() -> None:
-    """Fit, and print and append a line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--texts", choices=("none", "trained", "closed"), default="closed")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path)
-    parser.add_argument("--encoder")
-    parser.add_argument("--max-length", type=int, default=128)
-    parser.add_argument("--memory")
-    for flag in ("--validation", "--punctuation", "--pairs", "--freeze"):
-        parser.add_argument(flag, action="store_true")
-    options = parser.parse_args()
-    options.without, options.final_ranker, options.set = [], "auto", {}
-    options.title_ends = None
-    (X, y), (X_new, y_new) = parts(options.folder, validation=options.validation)
-    names = texts_of(options, {label for of in y for label in of})
-    row = {
-        "folder": options.folder.name, "texts": options.texts, "names": len(names),
-        "encoder": bool(options.encoder), "pairs": options.pairs, "seed": options.seed,
-        "validation": options.validation, "sizes": SIZES,
-        "rankers": measured(fitted(X, y, names, options), X_new, y_new), "machine": machine(),
-    }  # fmt: skip
-    print(json.dumps({name: value for name, value in row.items() if name != "machine"}))
-    if options.results is not None:
-        with options.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+    """Fit, and print and append a line of JSON for each job."""
+    arguments = parser(__doc__.splitlines()[0]).parse_args()
+    for job in jobs(arguments):
+        train, new, options = prepared(told(job, arguments), Path())
+        model = estimator(options)
+        model.fit(train.texts, train.labels, label_texts=dict(options.names) or None)
+        row = {"job": job, "names": len(options.names), "sizes": SIZES}
+        row["rankers"] = measured(model, new.texts, new.labels)
+        print(json.dumps(row), flush=True)
+        if arguments.results is not None:
+            with arguments.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row | {"machine": machine()}) + "\n")
 
 
 if __name__ == "__main__":

@@ -39,11 +39,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     train, test = read(arguments.data, validation=arguments.validation)
-    X, y, X_new, y_new = train.texts, train.y, test.texts, test.y
+    X, X_new, classes = train.texts, test.texts, train.classes
+    y, y_new = train.y(classes), test.y(classes)
     tfidf = vectorizer(pairs=arguments.pairs)
     features, new = tfidf.fit_transform(X), tfidf.transform(X_new)
     ensemble = LightXMLEnsemble(n_estimators=arguments.members, random_state=arguments.seed)
-    _, train_seconds = timed(lambda: ensemble.fit(features, y))
+    _, seconds = timed(lambda: ensemble.fit(features, y))
     began = time.perf_counter()
     topk = ensemble.predict_topk(new, K)
     predict_seconds = time.perf_counter() - began
@@ -67,12 +68,12 @@ def main() -> None:
         "pairs": arguments.pairs,
         "seed": arguments.seed,
         "figures": rows,
-        "train": train_seconds,
+        "train": seconds.wall,
         "predict_documents_per_second": len(X_new) / predict_seconds,
         "peak_gib": peak_gib(),
     }
     print(
-        f"train {train_seconds:.1f} s, predict {result['predict_documents_per_second']:,.0f} "
+        f"train {seconds.wall:.1f} s, predict {result['predict_documents_per_second']:,.0f} "
         f"documents/s, peak {result['peak_gib']:.2f} GiB"
     )
     if arguments.jsonl:

@@ -55,8 +55,7 @@ def figures(
     found = rank_metrics(truth, topk, propensities(train.y(wide)))
 
     rows = np.arange(len(new))[:, None]
-    right = truth[rows, topk].astype(bool)
-    right = np.asarray(right.todense() if hasattr(right, "todense") else right)
+    right = truth[rows, topk].toarray().astype(bool)
     is_trained = np.array([label in trained for label in wide])[topk]
     is_label = topk < len(classes)
     for k in CUTS:
@@ -76,8 +75,9 @@ def figures(
         chance = [_calibration_error(p, rng.random(p.size) < p) for _ in range(10)]
         found["ECE"] = _calibration_error(p, right[is_label])
         found["ECE_by_chance"] = float(np.mean(chance))
-        found["ECE_unseen"] = _calibration_error(said[unseen], right[unseen])
-        found["unseen_pairs"] = int(unseen.sum())
+        if unseen.any():
+            found["ECE_unseen"] = _calibration_error(said[unseen], right[unseen])
+            found["unseen_pairs"] = int(unseen.sum())
     return found
 
 

@@ -121,12 +121,13 @@ def sums_by_column(batch: SparseBatch, gradient: torch.Tensor) -> None:
 def measure(source: str, *, pairs: bool, rounds: int) -> dict[str, Any]:
     """Return the shapes, and the seconds of each round."""
     train, _ = read(source)
+    y = train.y(train.classes)
     features = sp.csr_array(vectorizer(pairs=pairs).fit_transform(train.texts))
     seconds: dict[str, list[float]] = {"fit_s": [], "sparse_s": [], "dense_s": []}
     for number in range(rounds):
         model = LightXMLClassifier(rankers=("network",), random_state=number)
-        seconds["fit_s"].append(timed(lambda model=model: model.fit(features, train.y))[1])
-        shapes = shapes_of(model, features, train.y)
+        seconds["fit_s"].append(timed(lambda model=model: model.fit(features, y))[1].wall)
+        shapes = shapes_of(model, features, y)
         sparse_s, dense_s = products(shapes)
         seconds["sparse_s"].append(sparse_s * model.n_iter_)
         seconds["dense_s"].append(dense_s * model.n_iter_)
@@ -136,7 +137,7 @@ def measure(source: str, *, pairs: bool, rounds: int) -> dict[str, Any]:
         "documents": len(train),
         "entries_a_document": shapes.documents.nnz / len(train),
         "table": list(shapes.table.shape),
-        "labels": train.y.shape[1],
+        "labels": y.shape[1],
         "batch_size": len(shapes.batches[0]),
         "precision": str(shapes.weight.dtype).removeprefix("torch."),
         "steps": len(shapes.batches) * model.n_iter_,

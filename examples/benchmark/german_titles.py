@@ -11,7 +11,7 @@ document among so few. One row for each way to read titles and names:
   as the same characters (a numeric X, and a matrix of names beside it);
 - no names; names; for half of the labels a code in the place of the name; and there code and name.
 
-P@k and the expected calibration error (ECE) as in `rankers.py`, over all true labels.
+P@k and the expected calibration error (ECE) as in `run.py`, over all true labels.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from data import K, machine
-from rankers import Scores, figures, names_of, part
+from data import K, Part, machine, part
+from figures import figures
+from label_texts import names_of
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml import LightXMLClassifier
@@ -35,47 +36,40 @@ from lightxml import LightXMLClassifier
 _GERMAN = re.compile(r"\b(und|der|zur|zum|für|einer|eine|über|vom|durch)\b")
 _WORDS = {"sublinear_tf": True}
 _CHARACTERS = {"sublinear_tf": True, "analyzer": "char_wb", "ngram_range": (3, 5)}
-Titles = tuple[list[str], list[list[str]]]
+Ranked = tuple[list[list[str]], list[list[float]]]
 
 
-def titles(folder: Path, name: str, without: set[str]) -> Titles:
+def titles(folder: Path, name: str, without: set[str]) -> Part:
     """Return the German titles of a part with their labels, but for some."""
     found: dict[str, list[str]] = {}
-    for text, labels in zip(*part(folder, name), strict=True):
+    whole = part(folder, name)
+    for text, labels in zip(whole.texts, whole.labels, strict=True):
         title = text.split(". ")[0]
         if _GERMAN.search(title) and title not in without:
             found[title] = labels
-    return list(found), list(found.values())
+    return Part(list(found), list(found.values()))
 
 
-def of_texts(
-    settings: dict[str, Any], old: Titles, names: Any, seed: int, new: list[str]
-) -> Scores:
+def of_texts(settings: dict[str, Any], old: Part, names: Any, seed: int, new: list[str]) -> Ranked:
     """Rank with the titles as these features, and label texts as the package reads them."""
     features = TfidfVectorizer(**settings)
     model = LightXMLClassifier(None, features=features, random_state=seed)
-    model.fit(*old, label_texts=names)
+    model.fit(old.texts, old.labels, label_texts=names)
     labels, scores = model.predict_topk(new, K, return_scores=True)
-    return labels.tolist(), scores
+    return labels.tolist(), scores.tolist()
 
 
-def of_characters(old: Titles, names: dict[str, str], seed: int, new: list[str]) -> Scores:
+def of_characters(old: Part, names: dict[str, str], seed: int, new: list[str]) -> Ranked:
     """Rank with titles and names as rows of characters."""
-    X, y = old
-    features = TfidfVectorizer(**_CHARACTERS).fit([*X, *names.values()])
+    features = TfidfVectorizer(**_CHARACTERS).fit([*old.texts, *names.values()])
     labels = list(names)
-    place = {label: j for j, label in enumerate(labels)}
-    columns = [place[label] for of in y for label in of]
-    pointers = np.cumsum([0, *map(len, y)])
-    shape = (len(X), len(labels))
-    truth = sp.csr_array((np.ones(len(columns), np.int8), columns, pointers), shape=shape)
     rows = sp.csr_array(features.transform(names.values()))
     model = LightXMLClassifier(None, random_state=seed)
-    model.fit(sp.csr_array(features.transform(X)), truth, label_texts=rows)
+    model.fit(sp.csr_array(features.transform(old.texts)), old.y(labels), label_texts=rows)
     ranked, scores = model.predict_topk(
         sp.csr_array(features.transform(new)), K, return_scores=True
     )
-    return [[labels[j] for j in row] for row in ranked.tolist()], scores
+    return [[labels[j] for j in row] for row in ranked.tolist()], scores.tolist()
 
 
 def main() -> None:
@@ -86,9 +80,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
     old = titles(given.folder, "train", set())
-    new, truth = titles(given.folder, "dev", set(old[0]))
-    trained = {label for of in old[1] for label in of}
-    names = names_of(given.folder, punctuation=False)
+    new = titles(given.folder, "dev", set(old.texts))
+    names = names_of(given.folder)
     is_coded = dict(zip(names, np.random.RandomState(0).rand(len(names)) < 0.5, strict=True))
     texts: dict[str, Any] = {
         "none": None,
@@ -96,7 +89,7 @@ def main() -> None:
         "a code for half": {a: f"x{a}" if is_coded[a] else name for a, name in names.items()},
         "code and name": {a: [f"x{a}", name] if is_coded[a] else name for a, name in names.items()},
     }
-    told = {"titles": len(old[0]), "measured": len(new), "labels": len(trained)}
+    told = {"titles": len(old), "measured": len(new), "labels": len(old.classes)}
     ways = {
         f"{way}, {kind}": partial(of_texts, settings, old, given_texts)
         for way, settings in (("words", _WORDS), ("characters", _CHARACTERS))
@@ -106,7 +99,8 @@ def main() -> None:
     for seed in range(given.seeds):
         for way, rank in ways.items():
             begun = time.process_time()
-            row = {**told, "way": way, "seed": seed, **figures(*rank(seed, new), truth, trained)}
+            row = {**told, "way": way, "seed": seed}
+            row["figures"] = figures(old, new, *rank(seed, new.texts))
             row["CPU s"] = round(time.process_time() - begun, 1)
             print(json.dumps(row), flush=True)
             if given.results is not None:

@@ -9,7 +9,7 @@
   random weights, 128 and 512 tokens; torch's own choice of attention, and flash attention alone;
 - ``memory``: peak memory and documents a second at 670,091 labels, by many_labels.py, for the shape
   of BERT-base in batches of 64: label clusters, all labels in chunks, one layer over all;
-- ``train``: a trained encoder with features, label texts and all rankers, by rankers.py, on the
+- ``train``: a trained encoder with features, label texts and all rankers, by run.py, on the
   data set of `--data` (EURLEX57K, with its labels.txt), for as many epochs as fit; with
   `--title-ends`, titles are a field of their own;
 - ``nccl``: a training over nccl in a group of one, and two processes on one card;
@@ -48,6 +48,7 @@ BATCH_SIZE, RATE = 64, 2e-4
 AROUND, MORE, FEWEST, MOST = 200, 1.4, 2, 10
 KEPT = 110  # seconds for what comes after the training
 LEAST = 15  # seconds, with less no job begins
+TRAININGS = "trainings.jsonl"  # in OUT, what run.py wrote
 
 Row = dict[str, Any]
 
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--data", help="a folder that lightxml.datasets.load_xmc reads")
     parser.add_argument("--encoder", help="a folder")
-    parser.add_argument("--title-ends", metavar="PATTERN", help="as of rankers.py")
+    parser.add_argument("--title-ends", metavar="PATTERN", help="as of run.py")
     parser.add_argument("--seconds", type=float, default=530, help="for all parts")
     parser.add_argument("--dry", action="store_true", help="tiny sizes")
     arguments = parser.parse_args()
@@ -152,13 +153,15 @@ def memory_job(head: str, *, dry: bool) -> Job:
 
 
 def training_job(arguments: argparse.Namespace, rows: list[Row], left: float) -> Job:
-    """Return the run of rankers.py, with as many tokens and epochs as there is time for."""
+    """Return the run of run.py, with as many tokens and epochs as there is time for."""
     seconds = left if arguments.part == ["train"] else left - KEPT
     tokens, n_epochs = (16, 1) if arguments.dry else plan(arguments.data, rows, seconds)
+    setting = "trained+names+titles" if arguments.title_ends else "trained+names"
     command = [
-        str(HERE / "rankers.py"), arguments.data, "--encoder", arguments.encoder,
-        "--max-length", str(tokens), "--set", f"batch_size={BATCH_SIZE}", f"learning_rate={RATE}",
-        f"max_epochs={n_epochs}", "n_jobs=-1",
+        str(HERE / "run.py"), arguments.data, "--results", str(arguments.out / TRAININGS),
+        "--settings", setting, "--encoder", arguments.encoder, "--max-length", str(tokens),
+        "--max-epochs", str(n_epochs), "--set", f"batch_size={BATCH_SIZE}",
+        f"learning_rate={RATE}", "--budget", f"{seconds - LEAST / 3:.0f}",
     ]  # fmt: skip
     if arguments.title_ends:
         command += ["--title-ends", arguments.title_ends]
@@ -221,7 +224,12 @@ def of_pytest(output: str, out: Path) -> list[Row]:
     return [{"tests": lines[-1].strip("= "), "failed": failed}] if lines else []
 
 
-READ: dict[str, Callable[[str, Path], list[Row]]] = {"tests": of_pytest}
+def of_runner(output: str, out: Path) -> list[Row]:
+    """Return the last run that run.py wrote down, if it has a result."""
+    return [row for row in rows_of(out / TRAININGS)[-1:] if "figures" in row]
+
+
+READ: dict[str, Callable[[str, Path], list[Row]]] = {"tests": of_pytest, "train": of_runner}
 
 
 def add(results: Path, row: Row) -> None:

@@ -77,11 +77,13 @@ def memory(row: Row) -> list[str]:
 
 
 def training(row: Row) -> list[str]:
-    """Return the cells of a run of rankers.py."""
-    what = [f"{row['max_length']} tokens", *(f"{name}={v}" for name, v in row["set"].items())]
-    figures = " / ".join(f"{value:.2f}" for value in row["P"])
-    unseen = f"{row['recall at 5 of unseen labels']:.1f}"
-    return [f"{row['folder']}, {', '.join(what)}", figures, unseen, f"{row['fit, s']:,.0f}"]
+    """Return the cells of a run of run.py."""
+    job, found = row["job"], row["figures"]
+    what = [job["data"], f"{job['max_length']} tokens", f"{job['max_epochs']} epochs"]
+    what += [f"{name}={value}" for name, value in job["set"].items()]
+    figures = " / ".join(f"{100 * found[f'P@{k}']:.2f}" for k in (1, 3, 5))
+    seconds = row["vectorize_s"] + row["train_s"]
+    return [", ".join(what), figures, f"{100 * found['unseen_R@5']:.1f}", f"{seconds:,.0f}"]
 
 
 def together(row: Row) -> list[str]:

@@ -29,10 +29,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from data import Part, peak_gib, read, vectorizer
+from data import Part, part, peak_gib, read, vectorizer
 
 from lightxml import LightXMLClassifier
-from lightxml.datasets import load_xmc
 from lightxml.metrics import propensities
 from lightxml.metrics.tables import rank_metrics
 from lightxml.network.heads.clustered import ClusteredHead
@@ -61,16 +60,16 @@ SETTINGS = {
 
 def split(folder: str, validation: bool) -> tuple[Part, Part]:
     """Return the documents to learn from and those to measure on."""
-    data = load_xmc(folder)
-    if validation and "X_validation" in data:
-        return Part(data.X_train, data.y_train), Part(data.X_validation, data.y_validation)
+    if validation and (Path(folder) / "dev_texts.txt").exists():
+        return part(Path(folder), "train"), part(Path(folder), "dev")
     return read(folder, validation=validation)
 
 
 def run(arguments: argparse.Namespace, setting: str, seed: int) -> dict[str, Any]:
     """Train and measure one setting in this process."""
     train, new = split(arguments.data, arguments.validation)
-    X, y, X_new, y_new = train.texts, train.y, new.texts, new.y
+    X, X_new, classes = train.texts, new.texts, train.classes
+    y, y_new = train.y(classes), new.y(classes)
     model = LightXMLClassifier(
         arguments.encoder,
         features=vectorizer(),

@@ -4,7 +4,7 @@
 
 Measured on a tenth of the training part, with the names in `labels.txt` (a closed list) as they
 are, made odd, or left out. One process, one row for each kind; P@k and the expected calibration
-error (ECE) as in `rankers.py`, over all true labels.
+error (ECE) as in `run.py`, over all true labels.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from data import machine
-from rankers import figures, names_of, ours, part
+from data import K, machine, read, vectorizer
+from figures import figures
+from label_texts import names_of
+
+from lightxml import LightXMLClassifier
 
 Names = dict[str, str]
 LONGEST = 10_000_000
@@ -90,28 +93,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
-    X, y = part(given.folder, "train")
-    order = np.random.RandomState(0).permutation(len(X))
-    new, old = np.sort(order[: len(X) // 10]), np.sort(order[len(X) // 10 :])
-    X_new, y_new = [X[i] for i in new], [y[i] for i in new]
-    X, y = [X[i] for i in old], [y[i] for i in old]
-    trained = {label for of in y for label in of}
+    train, new = read(str(given.folder), validation=True)
     names = names_of(given.folder, punctuation=given.punctuation)
     for seed in range(given.seeds):
-        options = argparse.Namespace(
-            without=[], final_ranker="auto", encoder=None, pairs=False, seed=seed
-        )
         for kind in KINDS:
-            texts = kind(names, X, np.random.RandomState(seed))
+            texts = kind(names, train.texts, np.random.RandomState(seed))
             row = {"folder": given.folder.name, "kind": kind.__name__, "seed": seed}
             begun = time.process_time()
             try:
-                rank, _ = ours(X, y, texts, options)
+                model = LightXMLClassifier(None, features=vectorizer(), random_state=seed)
+                model.fit(train.texts, train.labels, label_texts=texts or None)
             except ValueError as error:
                 row["error"] = str(error)
             else:
                 row["fit, CPU s"] = round(time.process_time() - begun, 1)
-                row |= figures(*rank(X_new), y_new, trained)
+                ranked, said = model.predict_topk(new.texts, K, return_scores=True)
+                row["figures"] = figures(train, new, ranked.tolist(), said.tolist())
             print(json.dumps(row), flush=True)
             if given.results is not None:
                 with given.results.open("a", encoding="utf-8") as file:

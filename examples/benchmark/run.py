@@ -33,51 +33,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import processes
-from data import machine, peak_gib, read
-from label_texts import names_of, open_list, trained_names, with_title
-from settings import LEARNERS, OURS, PEERS, WITH_ENCODER, mistake, texts_of
+from data import machine, peak_gib
+from figures import figures
+from jobs import jobs, parser, prepared, told
+from settings import LEARNERS, OURS, PEERS, mistake
 
 QUICK = ["features", "omikuji", "napkinxc", "nearest", "features+network+clusters"]
-# What a job's process is told beside the job: where things are changes no result.
-WHERE = ("encoder", "others", "memory", "checkpoints", "environments")
 
 
 def main() -> None:
     """Run what is not there yet, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="*")
-    parser.add_argument("--results", type=Path, help="JSON lines; each run is appended")
-    parser.add_argument("--settings", nargs="+", default=["features", "omikuji"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--others", nargs="+", default=[], help="folders of other sets, for +open")
-    parser.add_argument("--most", type=int, metavar="N", help="names of the open list, in the end")
-    parser.add_argument("--punctuation", action="store_true", help="split names at it")
-    parser.add_argument("--title-ends", metavar="PATTERN", help="for +titles")
-    parser.add_argument("--encoder", help="a folder or hub name")
-    parser.add_argument("--max-length", type=int, default=128)
-    parser.add_argument("--max-epochs", type=int, help="of trained encoders")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="of ours")
-    parser.add_argument("--memory", help="a folder for a frozen encoder's vectors")
-    parser.add_argument("--checkpoints", help="a folder for those of trained encoders")
-    parser.add_argument(
-        "--environments", default="build/environments", help="a folder for those of peers"
-    )
-    parser.add_argument("--budget", type=float, default=3600, help="seconds a run")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--validation", action="store_true")
-    parser.add_argument("--quick", action="store_true", help=f"pydocs with {', '.join(QUICK)}")
-    parser.add_argument("--list", action="store_true", help="show learners and variants")
-    parser.add_argument("--one", metavar="JOB", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    line = parser(__doc__.splitlines()[0])
+    line.add_argument("--budget", type=float, default=3600, help="seconds a run")
+    line.add_argument("--quick", action="store_true", help=f"pydocs with {', '.join(QUICK)}")
+    line.add_argument("--list", action="store_true", help="show learners and variants")
+    line.add_argument("--one", metavar="JOB", help=argparse.SUPPRESS)
+    arguments = line.parse_args()
     if arguments.one:
         print(json.dumps(run_one(json.loads(arguments.one))))
         return
@@ -89,10 +67,10 @@ def main() -> None:
     if arguments.quick:
         arguments.data, arguments.settings = arguments.data or ["pydocs"], QUICK
     if not arguments.data or arguments.results is None:
-        parser.error("expected DATA and --results FILE.jsonl (or --list)")
+        line.error("expected DATA and --results FILE.jsonl (or --list)")
     for setting in arguments.settings:
         if (message := mistake(setting, arguments)) is not None:
-            parser.error(message)
+            line.error(message)
     for job in jobs(arguments):
         if any(
             row["job"] == job and is_final(row, arguments) for row in rows_of(arguments.results)
@@ -115,53 +93,9 @@ def is_final(row: dict[str, Any], arguments: argparse.Namespace) -> bool:
     return "figures" in row or row.get("over_budget_s", 0) >= arguments.budget
 
 
-def jobs(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return what is to be run, in turns: data by data, seed by seed, setting by setting."""
-    return [
-        job_of(arguments, Path(data).name, setting, seed)
-        for data in arguments.data
-        for seed in arguments.seeds
-        for setting in arguments.settings
-    ]
-
-
-def job_of(arguments: argparse.Namespace, data: str, setting: str, seed: int) -> dict[str, Any]:
-    """Return all that changes the result of a run; what is of no effect on it is absent."""
-    name, *variants = setting.split("+")
-    texts = texts_of(setting)
-    uses_encoder = name in WITH_ENCODER
-    more = {
-        "punctuation": bool(texts) and arguments.punctuation,
-        "others": sorted(Path(other).name for other in arguments.others) * (texts == "open"),
-        "most": arguments.most if texts == "open" else None,
-        "title_ends": arguments.title_ends if "titles" in variants else None,
-        "set": dict(map(argument_of, arguments.set)) if name in LEARNERS else None,
-    }
-    return {
-        "data": data,
-        "part": "validation" if arguments.validation else "test",
-        "setting": setting,
-        "seed": seed,
-        "encoder": Path(arguments.encoder).name if uses_encoder else None,
-        "max_length": arguments.max_length if uses_encoder else None,
-        "max_epochs": arguments.max_epochs if uses_encoder else None,
-        "threads": arguments.threads,
-        **{name: value for name, value in more.items() if value},
-    }
-
-
-def argument_of(text: str) -> tuple[str, Any]:
-    """Return name and value of ``NAME=VALUE``."""
-    name, value = text.split("=", 1)
-    return name, json.loads(value)
-
-
 def in_a_process(job: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     """Run a job in a process of its own; its result, or why there is none."""
-    source = next(d for d in arguments.data if Path(d).name == job["data"])
-    more = {name: getattr(arguments, name) for name in WHERE}
-    told = {"job": job, "source": source, **more}
-    command = [sys.executable, __file__, "--one", json.dumps(told)]
+    command = [sys.executable, __file__, "--one", json.dumps(told(job, arguments))]
     threads = {"OMP_NUM_THREADS": str(job["threads"]), "MKL_NUM_THREADS": str(job["threads"])}
     ended = processes.run(command, arguments.budget, threads)
     if ended.over_budget:
@@ -173,62 +107,23 @@ def in_a_process(job: dict[str, Any], arguments: argparse.Namespace) -> dict[str
 
 def run_one(told: dict[str, Any]) -> dict[str, Any]:
     """Train and measure one setting in this process."""
-    from figures import figures
-    from peers.outcome import Options
-
-    job = told["job"]
-    setting = job["setting"]
-    train, new = read(told["source"], validation=job["part"] == "validation")
-    names = given_names(told, train.classes)
-    if "title_ends" in job:
-        train, new = (
-            replace(part, texts=with_title(part.texts, job["title_ends"])) for part in (train, new)
-        )
-    name = setting.split("+")[0]
+    name = told["job"]["setting"].split("+")[0]
     module, function = ("peers.ours", "run") if name in LEARNERS else PEERS[name][:2]
     with tempfile.TemporaryDirectory() as folder:
-        options = Options(
-            setting=setting,
-            names=names,
-            seed=job["seed"],
-            encoder=told["encoder"],
-            max_length=job["max_length"],
-            max_epochs=job["max_epochs"],
-            arguments=job.get("set", {}),
-            memory=told["memory"],
-            checkpoints=told["checkpoints"],
-            environments=told["environments"],
-            scratch=Path(folder),
-            threads=job["threads"],
-        )
+        train, new, options = prepared(told, Path(folder))
         outcome = getattr(import_module(module), function)(train, new.texts, options)
-    fit = outcome.vectorize + outcome.train
     return {
         "documents": [len(train), len(new)],
-        "names": len(names),
+        "names": len(options.names),
         "figures": figures(train, new, outcome.ranked, outcome.probabilities, outcome.given),
         "vectorize_s": outcome.vectorize.wall,
         "train_s": outcome.train.wall,
-        "cpu_s": fit.cpu,
+        "cpu_s": (outcome.vectorize + outcome.train).cpu,
         "documents_a_second": len(new) / outcome.predict.wall,
         "documents_a_cpu_second": len(new) / outcome.predict.cpu,
         "model_bytes": outcome.model_bytes,
         "peak_gib": peak_gib(),
     }
-
-
-def given_names(told: dict[str, Any], trained: list[str]) -> dict[str, str]:
-    """Return the label texts that a job's setting is given."""
-    job = told["job"]
-    kind = texts_of(job["setting"])
-    if kind is None:
-        return {}
-    names = names_of(Path(told["source"]), punctuation="punctuation" in job)
-    if kind == "trained_names":
-        return trained_names(names, set(trained))
-    if kind == "open":
-        return open_list(names, [Path(other) for other in told["others"]], job.get("most"))
-    return names
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

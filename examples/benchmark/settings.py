@@ -1,4 +1,4 @@
-"""What the names of settings mean: ours as arguments of `LightXMLClassifier`, and other learners."""
+"""What the names of settings mean: arguments of `LightXMLClassifier`, and other learners."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 LEFT_OUT = {"no_linear": "linear", "no_neighbors": "neighbors"}
 MEMBERS = {"three": 3}  # of an ensemble of seeds
-# What is read: pairs of words, titles as a field; of an encoder, no features. Label texts: of labels
-# with a training document; of the whole labels.txt, a closed list; and names of other sets, an open
-# one. For ours they are label texts, for peers one more document each.
+# What is read: pairs of words, titles as a field; of an encoder, no features. Label texts: of
+# labels with a training document; the whole labels.txt, a closed list; and names of other sets, an
+# open one. For ours they are label texts, for peers one more document each.
 INPUTS = ("pairs", "titles", "text")
 TEXTS = ("trained_names", "names", "open")
 # Of no effect without an encoder, and without a network: features alone have one with +network.

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from data import machine, vectorizer
-from rankers import lines, names_of, parts
+from data import Part, lines, machine, read, vectorizer
+from label_texts import names_of
 
 from lightxml import LightXMLClassifier
 from lightxml.metrics import calibration_error, f1_at_threshold
@@ -32,8 +32,9 @@ AVERAGES = ("micro", "macro", "samples")
 RANKED = 100  # labels a document, of which those above the threshold are given
 
 
-def measured(model: LightXMLClassifier, X: list[str], y: list[list[str]], n_labels: int) -> dict:
+def measured(model: LightXMLClassifier, new: Part, n_labels: int) -> dict:
     """Return the row of a fitted model."""
+    X, y = new.texts, new.labels
     classes = model.classes_
     topk, scores = model.predict_topk(X, min(RANKED, len(classes)), return_scores=True)
     place = {label: column for column, label in enumerate(classes.tolist())}
@@ -80,10 +81,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="append the rows to this file, as JSON")
     options = parser.parse_args()
 
-    (X, y), (X_new, y_new) = parts(options.folder, validation=options.validation)
+    train, new = read(str(options.folder), validation=options.validation)
     texts = None
     if options.texts == "closed":
-        texts = names_of(options.folder, punctuation=False)
+        texts = names_of(options.folder)
     of_encoder: dict[str, Any] = {}
     if options.encoder:
         of_encoder = {"max_length": options.max_length, "memory": options.memory}
@@ -96,12 +97,12 @@ def main() -> None:
             threshold=criterion,
             random_state=options.seed,
             **of_encoder,
-        ).fit(X, y, label_texts=texts)
+        ).fit(train.texts, train.labels, label_texts=texts)
         row = {"data": options.folder.name, "criterion": criterion, "pairs": options.pairs}
         row["texts"] = options.texts
         row |= {"seed": options.seed, "encoder": Path(options.encoder or "none").name}
         row["fit seconds"] = time.perf_counter() - began
-        row |= measured(model, X_new, y_new, len(lines(options.folder / "labels.txt")))
+        row |= measured(model, new, len(lines(options.folder / "labels.txt")))
         if options.save:
             model.save(options.save / criterion)
         rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}

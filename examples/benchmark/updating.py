@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data import machine, vectorizer
-from rankers import names_of, part
+from data import machine, part, vectorizer
+from label_texts import names_of
 
 from lightxml import LightXMLClassifier
 
@@ -160,8 +160,9 @@ def main() -> None:
     for flag in ("--texts", "--validation", "--each", "--punctuation", "--warm-start"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
-    X, y = part(options.folder, "train")
-    new: Any = part(options.folder, "test")
+    train, test = part(options.folder, "train"), part(options.folder, "test")
+    X, y = train.texts, train.labels
+    new: Any = test.texts, test.labels
     if options.validation:
         order = np.random.RandomState(7).permutation(len(X))
         held, rest = order[: len(X) // 10], order[len(X) // 10 :]

@@ -33,6 +33,32 @@ def write(folder: Path, n_documents: int, n_labels: int, *, n_train: int) -> Pat
     return folder
 
 
+def write_named(folder: Path) -> Path:
+    """Make a data folder whose documents begin with a title that says the label's name.
+
+    Of 12 labels, 3 have no training document.
+    """
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    names = [f"{first}{last}_lib" for first in "abcd" for last in ("osso", "umbu", "etna")]
+    for part, chosen in {"train": names[:9] * 12, "test": names * 3}.items():
+        words = rng.choice(["alpha", "beta", "gamma", "delta"], (len(chosen), 5))
+        texts = [
+            f"about {name.replace('_', ' ')}. THE {' '.join(row)}"
+            for name, row in zip(chosen, words, strict=True)
+        ]
+        (folder / f"{part}_texts.txt").write_text("\n".join(texts) + "\n")
+        (folder / f"{part}_labels.txt").write_text("\n".join(chosen) + "\n")
+    (folder / "labels.txt").write_text("".join(f"{name}\t{name}\n" for name in names))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which labels are found by their names."""
+    return write_named(tmp_path_factory.mktemp("named") / "named")
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder of 120 documents and 12 labels."""
@@ -73,6 +99,9 @@ def test_each_run_says_what_it_was_and_what_came_of_it(results: Path) -> None:
         assert row["job"]["part"] == "test"
         assert row["documents"] == [90, 30]
         assert {"P@1", "P@5", "nDCG@3", "R@5", "PSP@1", "PSnDCG@5"} <= row["figures"].keys()
+        assert ("micro_f1" in row["figures"]) == row["job"]["setting"].startswith("features")
+        assert ("ECE" in row["figures"]) == row["job"]["setting"].startswith("features")
+        assert row["cpu_s"] > 0
         assert 0.3 < row["figures"]["P@1"] <= 1
         assert row["train_s"] > 0
         assert row["documents_a_second"] > 0
@@ -162,13 +191,18 @@ def test_one_classifier_a_label_ranks_more_labels_than_a_byte_can_number(tmp_pat
     ("arguments", "message"),
     [
         (["--settings", "magic"], "magic: expected a learner among features"),
-        (["--settings", "nearest+se"], "nearest+se: se is not among pairs"),
+        (["--settings", "nearest+se"], "nearest+se: se is not among names, open, pairs"),
         (["--settings", "features+length64"], "features+length64: length64 is not among"),
-        (["--settings", "features+clusters"], "features alone have no network. Add +network."),
+        (["--settings", "features+clusters"], "there is no network. Add +network"),
         (["--settings", "features+network+no_linear"], "so no ranker can be left out"),
-        (["--settings", "fine_tuning+pairs"], "fine_tuning+pairs: pairs is not among"),
-        (["--settings", "frozen+pairs+text"], "so pairs has no effect"),
+        (["--settings", "features+network+names"], "so no ranker can be left out or added"),
+        (["--settings", "fine_tuning+names"], "fine_tuning+names: names is not among"),
+        (["--settings", "names+pairs"], "names+pairs: pairs is not among names, open"),
+        (["--settings", "frozen+pairs+text"], "so none of theirs has an effect"),
         (["--settings", "frozen"], "frozen needs --encoder"),
+        (["--settings", "omikuji+names+open"], "expected one of trained_names, names, open"),
+        (["--settings", "features+open"], "features+open needs --others"),
+        (["--settings", "pecos+titles"], "pecos+titles needs --title-ends"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_anything_runs(
@@ -180,7 +214,7 @@ def test_a_wrong_setting_is_refused_before_anything_runs(
 
 
 def test_tables_hold_the_mean_over_seeds_and_mark_the_best(results: Path, tmp_path: Path) -> None:
-    done = call("tables.py", results, "--plot", tmp_path)
+    done = call("tables.py", results, "--picture", tmp_path / "all.svg")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "### `tiny`, test part"
@@ -198,7 +232,8 @@ def test_tables_hold_the_mean_over_seeds_and_mark_the_best(results: Path, tmp_pa
     assert any(f"{found[0]['machine']['cores']} cores" in line and "torch 2" in line
                for line in lines)  # fmt: skip
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
-    assert (tmp_path / "tiny.svg").read_text().startswith("<?xml")
+    for name in ("all.svg", "all_dark.svg"):
+        assert (tmp_path / name).read_text().startswith("<?xml")
 
 
 def test_the_command_below_a_table_makes_the_same_runs(results: Path, data: Path) -> None:
@@ -210,6 +245,58 @@ def test_the_command_below_a_table_makes_the_same_runs(results: Path, data: Path
     again = call("run.py", *arguments)
     assert again.stdout.count("already there") == 4
     assert results.read_text() == before
+
+
+def test_label_texts_find_labels_that_no_training_document_has(named: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    learners = ["features", "omikuji", "napkinxc", "one_vs_rest", "nearest"]
+    settings = [*learners, "features+trained_names", *(f"{n}+names" for n in learners), "names"]
+    done = call("run.py", named, "--results", path, "--punctuation", "--settings", *settings)
+    assert done.returncode == 0, done.stderr
+    found = {row["job"]["setting"]: row for row in rows(path)}
+    for setting in (*learners, "features+trained_names"):
+        assert found[setting]["figures"]["P@1"] <= 0.75  # of 36 documents 9 have an unseen label
+        assert found[setting]["figures"]["unseen_R@5"] == 0
+    for setting in (*(f"{name}+names" for name in learners), "names"):
+        assert found[setting]["names"] == 12
+        assert found[setting]["figures"]["unseen_R@5"] > 0.9
+        assert found[setting]["job"]["punctuation"]
+    assert found["features+trained_names"]["names"] == 9
+    assert found["names"]["figures"]["micro_f1"] == 1
+    assert found["omikuji+names"]["figures"]["trained_P@1"] <= 0.75
+    assert "micro_f1" not in found["omikuji"]["figures"]
+    assert "punctuation" not in found["omikuji"]["job"]
+
+
+def test_an_open_list_has_the_names_of_other_sets_and_titles_are_a_field(
+    named: Path, data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.jsonl"
+    more = ["--others", data, "--punctuation", "--title-ends", r"THE\b", "--threads", 1]
+    settings = ["features+open+titles", "omikuji+open+titles", "omikuji"]
+    for _ in range(2):
+        done = call("run.py", named, "--results", path, "--settings", *settings, *more)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.count("already there") == 3
+    ours, trees, plain = rows(path)
+    assert ours["names"] == trees["names"] == 24
+    assert ours["job"]["others"] == ["tiny"]
+    assert trees["job"]["title_ends"] == r"THE\b"
+    assert plain["job"].keys().isdisjoint({"others", "title_ends", "punctuation"})
+    table = call("tables.py", path).stdout
+    assert r"--others tiny --title-ends 'THE\b' --punctuation --threads 1" in table
+    assert "| features+open+titles, 24 names, 1 seed |" in table
+
+
+def test_the_recall_of_candidates_bounds_that_of_the_ranking(named: Path, tmp_path: Path) -> None:
+    path = tmp_path / "candidates.jsonl"
+    done = call("candidates.py", named, "--settings", "features+names", "--results", path,
+                "--punctuation")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = rows(path)
+    assert {"linear", "neighbors", "label_texts", "all"} <= row["rankers"].keys()
+    assert row["rankers"]["all"]["of labels without a document"][0] == 100
+    assert row["rankers"]["linear"]["of labels without a document"][0] == 0
 
 
 def test_the_floor_is_the_time_of_the_products_of_the_same_shapes(
@@ -236,9 +323,9 @@ def test_what_a_gpu_has_to_show_can_be_tried_on_a_cpu_and_goes_on_where_it_was(
     assert first.returncode == 0, first.stderr
     found = rows(tmp_path / "out" / "gpu.jsonl")
     assert [r["head"] for r in found if "head" in r] == ["clustered", "dense", "one_vs_all"]
-    (training,) = (r for r in found if "P" in r)
-    assert training["P"][0] > 30
-    assert training["title_ends"] == r"(?<=\w) "
+    (training,) = (r for r in found if "figures" in r)
+    assert training["figures"]["P@1"] > 0.3
+    assert training["job"]["title_ends"] == r"(?<=\w) "
     ends = [(r["part"], r["how"]) for r in found if "ended" in r]
     assert ends == [*[("memory", "well")] * 3, ("train", "well")]
     assert (tmp_path / "out" / "gpu.md").read_text() in first.stdout

@@ -21,7 +21,7 @@ def main() -> None:
 
     def rank():
         found = sp.csr_matrix(model.predict(X_new, only_topk=handed.K, threads=threads))
-        edges = zip(found.indptr[:-1], found.indptr[1:])
+        edges = zip(found.indptr[:-1], found.indptr[1:], strict=True)
         return [handed.best(found.data[a:b], found.indices[a:b]) for a, b in edges]
 
     model, train_s = handed.timed(fit)
