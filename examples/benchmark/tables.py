@@ -93,7 +93,7 @@ def name_of(job: Row) -> str:
     more = [f"{job['max_length']} tokens"] if job["max_length"] else []
     more += [f"{job['max_epochs']} epochs"] if job["max_epochs"] else []
     more += [f"{name}={value}" for name, value in job.get("set", {}).items()]
-    more += [f"{job['most']:,} names"] if "most" in job else []
+    more += [f"most={job['most']}"] if "most" in job else []
     return f"{job['setting']} ({', '.join(more)})" if more else job["setting"]
 
 
