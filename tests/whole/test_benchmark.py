@@ -36,11 +36,15 @@ def write(folder: Path, n_documents: int, n_labels: int, *, n_train: int) -> Pat
 def write_named(folder: Path) -> Path:
     """Make a data folder whose documents begin with a title that says the label's name.
 
-    Of 12 labels, 3 have no training document.
+    Of 12 labels, 3 have no training document, but the words of their names are known.
     """
     folder.mkdir()
     rng = np.random.default_rng(0)
-    names = [f"{first}{last}_lib" for first in "abcd" for last in ("osso", "umbu", "etna")]
+    pairs = [(i, j) for i in range(4) for j in range(3)]
+    pairs.sort(key=lambda pair: pair[0] == pair[1])  # these three are the last
+    names = [
+        f"{'amber basil cedar dune'.split()[i]}_{'osso umbu etna'.split()[j]}" for i, j in pairs
+    ]
     for part, chosen in {"train": names[:9] * 12, "test": names * 3}.items():
         words = rng.choice(["alpha", "beta", "gamma", "delta"], (len(chosen), 5))
         texts = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,7 +117,8 @@ def timed(work: Callable[[], Made]) -> tuple[Made, Seconds]:
 
 
 def _cpu() -> float:
-    return sum(os.times()[:4])
+    of_children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + of_children.ru_utime + of_children.ru_stime
 
 
 @dataclass(frozen=True)
