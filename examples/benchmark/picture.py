@@ -130,7 +130,7 @@ def _panel(ax: Axes, points: Sequence[Point], colors: Mapping[str, str]) -> None
     ax.xaxis.set_major_locator(LogLocator(numticks=8))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:,g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    for point in points:
+    for point in sorted(points, key=lambda point: point.is_ours):  # ours above others
         color = colors["ours" if point.is_ours else "others"]
         ax.plot(point.x, point.y, "v" if point.is_far else MARKS[point.is_ours], color=color,
                 markersize=6.5, markeredgewidth=1.5, zorder=3,
