@@ -94,14 +94,14 @@ def products(shapes: Shapes) -> tuple[float, float]:
         batch = collate(documents, rows, 0, torch.device("cpu"), training=True).features
         assert isinstance(batch, SparseBatch)
         summed, seconds = timed(lambda batch=batch: weighted_sum(shapes.table, batch.by_row))
-        sparse_s += seconds
+        sparse_s += seconds.wall
         read = summed.to(weight.dtype)
         logits, seconds = timed(lambda read=read: read @ weight.T)
-        dense_s += seconds
+        dense_s += seconds.wall
         _, seconds = timed(lambda g=logits, read=read: (g @ weight, g.T @ read))
-        dense_s += seconds
+        dense_s += seconds.wall
         _, seconds = timed(lambda batch=batch, summed=summed: sums_by_column(batch, summed))
-        sparse_s += seconds
+        sparse_s += seconds.wall
     return sparse_s, dense_s
 
 
