@@ -45,7 +45,7 @@ from figures import figures
 from jobs import jobs, parser, prepared, told
 from settings import LEARNERS, OURS, PEERS, mistake
 
-QUICK = ["features", "omikuji", "napkinxc", "nearest", "features+network+clusters"]
+QUICK = ["features", "omikuji", "napkinxc", "nearest"]
 
 
 def main() -> None:
