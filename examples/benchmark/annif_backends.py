@@ -28,8 +28,9 @@ from annif.corpus.document import DocumentFileTSV, DocumentList
 from annif.eval import EvaluationBatch
 from annif.registry import AnnifRegistry
 from annif.vocab import VocabFileSKOS
-from data import installed, machine, peak_gib, size_in_bytes
-from rankers import figures, lines, names_of, parts
+from data import Part, installed, lines, machine, peak_gib, read, size_in_bytes
+from figures import figures
+from label_texts import names_of
 from rdflib import RDF, SKOS, Graph, Literal, URIRef
 
 BASE = "https://example.org/subject/"
@@ -59,10 +60,10 @@ sources=bonsai,mllm
 """
 
 
-def write_documents(path: Path, texts: list[str], labels: list[list[str]], uris: Any) -> None:
+def write_documents(path: Path, part: Part, uris: Any) -> None:
     """Write a file as Annif reads it: text, tab, URIs."""
     with path.open("w", encoding="utf-8") as file:
-        for text, of in zip(texts, labels, strict=True):
+        for text, of in zip(part.texts, part.labels, strict=True):
             clean = " ".join(text.split())
             file.write(f"{clean}\t{' '.join(f'<{uris[label]}>' for label in of)}\n")
 
@@ -76,10 +77,10 @@ def write_vocabulary(path: Path, names: dict[str, str], uris: dict[str, str]) ->
     graph.serialize(path, format="turtle")
 
 
-def prepare(options: Any) -> tuple[Any, dict[str, str], Any, Any]:
+def prepare(options: Any) -> tuple[Any, dict[str, str], Part, Part]:
     """Write what Annif reads, once, and return its projects, URIs and documents."""
     work = options.work
-    train, test = parts(options.folder, validation=False)
+    train, test = read(str(options.folder))
     names = names_of(options.folder, punctuation=options.punctuation)
     labels = (line.split("\t", 1)[0] for line in lines(options.folder / "labels.txt"))
     uris = {label: f"{BASE}{number}" for number, label in enumerate(labels)}
@@ -87,8 +88,8 @@ def prepare(options: Any) -> tuple[Any, dict[str, str], Any, Any]:
     if fresh:
         work.mkdir(parents=True, exist_ok=True)
         (work / "projects.cfg").write_text(CONFIG)
-        write_documents(work / "train.tsv", *train, uris)
-        write_documents(work / "test.tsv", *test, uris)
+        write_documents(work / "train.tsv", train, uris)
+        write_documents(work / "test.tsv", test, uris)
     projects = AnnifRegistry(str(work / "projects.cfg"), str(work / "data"), False)
     if fresh:
         write_vocabulary(work / "names.ttl", names, uris)
@@ -117,18 +118,18 @@ def main() -> None:
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
     logging.getLogger("annif").setLevel(logging.WARNING)
-    projects, uris, (_, y), (_, y_new) = prepare(options)
+    projects, uris, train, test = prepare(options)
     project = projects.get_project(options.learner)
-    learned = options.learn or len(y)
+    learned = options.learn or len(train)
     corpus = some_documents(options.work / "train.tsv", project, learned)[0]
     fit = None  # of a model that is there, and of an ensemble, which learns nothing
     if options.learner != "ensemble" and not options.trained:
         cpu = time.process_time()
         project.train(corpus, jobs=1)
         fit = round(time.process_time() - cpu, 1)
-    asked = options.ask or len(y_new)
+    asked = options.ask or len(test)
     new, places = some_documents(options.work / "test.tsv", project, asked)
-    y_new = [y_new[i] for i in places]
+    measured = test.rows(places)
     of_uri = {uri: label for label, uri in uris.items()}
     found: list[list[str]] = []
     own = EvaluationBatch(project.subjects)
@@ -139,17 +140,15 @@ def main() -> None:
         own.evaluate_many(best, [document.subject_set for document in batch])
         found += [[of_uri[project.subjects[s.subject_id].uri] for s in row][:5] for row in best]
     predict = time.process_time() - cpu
-    trained = {label for of in y for label in of}
     of_annif = own.results(metrics=OF_ANNIF)
-    measured = figures(found, None, y_new, trained)
     row = {
         "folder": options.folder.name, "learner": options.learner, "names": len(uris),
-        "punctuation": options.punctuation, "documents learned": learned, "asked": len(y_new),
-        **measured,
+        "punctuation": options.punctuation, "documents learned": learned, "asked": asked,
+        "figures": figures(train, measured, found),
         "without a suggestion": round(100 * float(np.mean([not of for of in found])), 2),
         "as Annif counts": {name: round(100 * float(of_annif[name]), 2) for name in OF_ANNIF},
         "fit, CPU s": fit,
-        "documents a CPU s": round(len(y_new) / predict, 1), "peak GiB": round(peak_gib(), 2),
+        "documents a CPU s": round(asked / predict, 1), "peak GiB": round(peak_gib(), 2),
         "model MB": round(size_in_bytes(Path(project.datadir)) / 1e6, 1),
         "machine": machine() | {"annif": installed(["annif", "omikuji", "nltk"])},
     }  # fmt: skip
