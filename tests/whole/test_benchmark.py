@@ -252,7 +252,7 @@ def test_the_command_below_a_table_makes_the_same_runs(results: Path, data: Path
 
 def test_label_texts_find_labels_that_no_training_document_has(named: Path, tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    learners = ["features", "omikuji", "napkinxc", "one_vs_rest", "nearest"]
+    learners = ["features", "napkinxc", "one_vs_rest", "nearest"]
     settings = [*learners, "features+trained_names", *(f"{n}+names" for n in learners), "names"]
     done = call("run.py", named, "--results", path, "--punctuation", "--settings", *settings)
     assert done.returncode == 0, done.stderr
@@ -263,13 +263,13 @@ def test_label_texts_find_labels_that_no_training_document_has(named: Path, tmp_
     for setting in (*(f"{name}+names" for name in learners), "names"):
         assert found[setting]["names"] == 12
         assert found[setting]["job"]["punctuation"]
-    for setting in ("features+names", "omikuji+names", "one_vs_rest+names", "names"):
+    for setting in ("features+names", "one_vs_rest+names", "names"):
         assert found[setting]["figures"]["unseen_R@5"] > 0.9
     assert found["features+trained_names"]["names"] == 9
     assert found["names"]["figures"]["micro_f1"] == 1
-    assert found["omikuji+names"]["figures"]["trained_P@1"] <= 0.75
-    assert "micro_f1" not in found["omikuji"]["figures"]
-    assert "punctuation" not in found["omikuji"]["job"]
+    assert found["one_vs_rest+names"]["figures"]["trained_P@1"] <= 0.75
+    assert "micro_f1" not in found["nearest"]["figures"]
+    assert "punctuation" not in found["nearest"]["job"]
 
 
 def test_an_open_list_has_the_names_of_other_sets_and_titles_are_a_field(
@@ -277,15 +277,15 @@ def test_an_open_list_has_the_names_of_other_sets_and_titles_are_a_field(
 ) -> None:
     path = tmp_path / "results.jsonl"
     more = ["--others", data, "--punctuation", "--title-ends", r"THE\b", "--threads", 1]
-    settings = ["features+open+titles", "omikuji+open+titles", "omikuji"]
+    settings = ["features+open+titles", "nearest+open+titles", "nearest"]
     for _ in range(2):
         done = call("run.py", named, "--results", path, "--settings", *settings, *more)
         assert done.returncode == 0, done.stderr
     assert done.stdout.count("already there") == 3
-    ours, trees, plain = rows(path)
-    assert ours["names"] == trees["names"] == 24
+    ours, other, plain = rows(path)
+    assert ours["names"] == other["names"] == 24
     assert ours["job"]["others"] == ["tiny"]
-    assert trees["job"]["title_ends"] == r"THE\b"
+    assert other["job"]["title_ends"] == r"THE\b"
     assert plain["job"].keys().isdisjoint({"others", "title_ends", "punctuation"})
     table = call("tables.py", path).stdout
     assert r"--others tiny --title-ends 'THE\b' --punctuation --threads 1" in table
