@@ -14,7 +14,7 @@ from lightxml.arguments import ARGUMENTS, RANKER_NAMES, Setting, is_auto
 from lightxml.exceptions import warn
 from lightxml.training.config import TrainingConfig
 
-# Of the size of BERT-base the one with the best published averages (docs/choosing.md).
+# Of the size of BERT-base; docs/choosing.md says why.
 DEFAULT_ENCODER = "Alibaba-NLP/gte-modernbert-base"
 # The paper's, for a trained encoder.
 DEFAULT_EPOCHS = 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lightxml.rankers import final, held_out
 from lightxml.rankers.base import Documents
-from lightxml.rankers.fit_panel import Fitted, fit_panel
+from lightxml.rankers.fit_panel import Fitted, _likely_for_more, fit_panel
+from lightxml.rankers.neighbors import fit_neighbors
 from lightxml.rankers.opinions import DOCUMENTS_AT_ONCE
 from lightxml.rankers.panel import best
-from lightxml.rankers.sparse import normalized
+from lightxml.rankers.sparse import normalized, ones_of
 from lightxml.rankers.trees import Trees
 
 N_LABELS, N_TRAINED = 40, 30
@@ -130,6 +132,31 @@ def test_held_out_documents_join_the_rankers(large: tuple[Task, Fitted]) -> None
     assert neighbors.y.shape[0] == texts.words.n_documents == len(task.documents)
     assert neighbors.y.nnz == task.y.nnz  # hidden labels too
     assert isinstance(fitted.panel.final, Trees)
+
+
+def test_what_was_likely_for_a_document_stays_its_own_when_more_join() -> None:
+    rng = np.random.default_rng(0)
+    n, n_labels = 120, 90
+    rows = normalized(sp.csr_array(sp.random_array((n, 50), density=0.2, random_state=rng)))
+    every = Documents(rows)
+    y = sp.csr_array((rng.random((n, n_labels)) < 0.03).astype(np.float32))
+    hidden, held = np.array([4, 7]), np.array([0, 11, 12, 50, 119])
+    learned = np.setdiff1d(np.arange(n), held)
+    shown = y.toarray()
+    shown[:, hidden] = 0
+    before = fit_neighbors(Documents(rows[learned]), sp.csr_array(shown[learned]))
+    before = replace(before, told=ones_of(before.likely(30)))
+    whole = fit_neighbors(every, y)
+    found = _likely_for_more(before, whole, every, hidden, held).toarray() > 0
+    rest = np.setdiff1d(np.arange(n_labels), hidden)
+    assert before.told is not None
+    np.testing.assert_array_equal(found[learned][:, rest], before.told.toarray()[:, rest] > 0)
+    new = before.propose(Documents(rows[held]), 30).toarray() > 0
+    np.testing.assert_array_equal(found[held][:, rest], new[:, rest])
+    near = whole.nearest(np.arange(n)).toarray() > 0
+    for label in hidden:
+        own = np.flatnonzero(y[:, [label]].toarray())
+        np.testing.assert_array_equal(found[:, label], near[own].any(axis=0))
 
 
 def test_where_all_is_noise_one_ranker_is_kept_and_calibrated() -> None:
